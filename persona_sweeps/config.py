@@ -1,0 +1,229 @@
+"""The schemas of every config group, registered with Hydra; `RunConfig` is one cell of a sweep.
+
+The YAML files under conf/ hold the values and say what each key is for; the dataclasses here hold the types. Fields
+that only one option of a group has live in a subclass named after that option.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+
+class Scale(StrEnum):
+    """Full size, or the tiny twin: the same architecture class, a few small layers, seeded random weights."""
+
+    full = "full"
+    tiny = "tiny"
+
+
+class Precision(StrEnum):
+    """Arithmetic of the frozen base model; adapters are always stored in fp32."""
+
+    auto = "auto"
+    bf16 = "bf16"
+    fp32 = "fp32"
+
+
+class DeviceKind(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class ChatStyle(StrEnum):
+    """How the tiny twin's chat template looks; the full model brings its own."""
+
+    none = "none"
+    chatml = "chatml"
+    gemma = "gemma"
+
+
+@dataclass
+class EmbeddedConfig:
+    """A package that carries the weights as a GGUF file."""
+
+    package: str = MISSING
+    file: str = MISSING
+
+
+@dataclass
+class ModelConfig:
+    name: str = MISSING
+    hub_id: str = MISSING
+    revision: str = "main"
+    family: str = MISSING
+    instruct: bool = MISSING
+    licence: str = MISSING
+    gated: bool = False
+    context_length: int = MISSING
+    chat_style: ChatStyle = MISSING
+    attention: str = "sdpa"
+    embedded: EmbeddedConfig | None = None
+    scale: Scale = Scale.full
+
+
+@dataclass
+class QuantizationConfig:
+    method: str = MISSING
+
+
+@dataclass
+class PeftConfig:
+    method: str = MISSING
+    learning_rate: float | None = None
+
+
+@dataclass
+class LoraConfig(PeftConfig):
+    r: int = MISSING
+    alpha: float = MISSING
+    dropout: float = MISSING
+    target_modules: Any = MISSING
+    init: str = MISSING
+
+
+@dataclass
+class PromptTuningConfig(PeftConfig):
+    num_virtual_tokens: int = MISSING
+    init: str = MISSING
+    init_text: str | None = None
+
+
+@dataclass
+class DatasetConfig:
+    source: str = MISSING
+    persona: str | None = None
+    limit: int | None = None
+    eval_limit: int | None = None
+    eval_fraction: float = MISSING
+    split_seed: int = MISSING
+    min_examples: int = MISSING
+    loss_on: str = MISSING
+
+
+@dataclass
+class ShakespeareConfig(DatasetConfig):
+    play: str | None = None
+    context_lines: int = MISSING
+    card: str = MISSING
+    path: str | None = None
+
+
+@dataclass
+class JsonlConfig(DatasetConfig):
+    path: str = MISSING
+    eval_path: str | None = None
+    card: str | None = None
+
+
+@dataclass
+class LikelihoodConfig:
+    all_tokens: bool = MISSING
+
+
+@dataclass
+class OverlapConfig:
+    stemmer: bool = MISSING
+
+
+@dataclass
+class MetricsConfig:
+    likelihood: LikelihoodConfig | None = None
+    overlap: OverlapConfig | None = None
+
+
+@dataclass
+class GenerationConfig:
+    method: str = MISSING
+    max_new_tokens: int = MISSING
+
+
+@dataclass
+class NucleusConfig(GenerationConfig):
+    temperature: float = MISSING
+    top_p: float = MISSING
+
+
+@dataclass
+class TrainConfig:
+    learning_rate: float | None = MISSING
+    epochs: float = MISSING
+    max_steps: int | None = None
+    batch_size: int = MISSING
+    micro_batch_size: int | None = None
+    warmup_ratio: float = MISSING
+    scheduler: str = MISSING
+    weight_decay: float = MISSING
+    max_grad_norm: float | None = MISSING
+    max_length: int = MISSING
+    precision: Precision = MISSING
+    eval_every: int | None = None
+
+
+@dataclass
+class TrackerConfig:
+    kind: str = MISSING
+
+
+@dataclass
+class WandbConfig(TrackerConfig):
+    project: str = MISSING
+    entity: str | None = None
+    mode: str | None = None
+    tags: list[str] = field(default_factory=list)
+
+
+@dataclass
+class SweepConfig:
+    name: str = MISSING
+
+
+@dataclass
+class RunConfig:
+    model: ModelConfig = MISSING
+    quantization: QuantizationConfig = MISSING
+    peft: PeftConfig = MISSING
+    dataset: DatasetConfig = MISSING
+    metrics: MetricsConfig = MISSING
+    generation: GenerationConfig = MISSING
+    train: TrainConfig = MISSING
+    tracker: TrackerConfig = MISSING
+    sweep: SweepConfig = MISSING
+    seed: int = MISSING
+    device: DeviceKind = DeviceKind.auto
+    output_dir: str = MISSING
+    show_examples: int | None = None
+    group_size: int = MISSING
+
+
+SCHEMAS: dict[str, dict[str, type]] = {
+    "model": {"card": ModelConfig},
+    "quantization": {"none": QuantizationConfig},
+    "peft": {"none": PeftConfig, "lora": LoraConfig, "prompt_tuning": PromptTuningConfig},
+    "dataset": {"shakespeare": ShakespeareConfig, "jsonl": JsonlConfig},
+    "generation": {"greedy": GenerationConfig, "nucleus": NucleusConfig},
+    "tracker": {"none": TrackerConfig, "tensorboard": TrackerConfig, "wandb": WandbConfig},
+}
+"""Schema of each option of a group, by the key that the option's YAML file names in its defaults list."""
+
+
+def register_schemas() -> None:
+    """Tell Hydra the types: the whole under `schema/run`, an option of a group under `schema/<group>/<option>`."""
+    store = ConfigStore.instance()
+    store.store(group="schema", name="run", node=RunConfig, package="_global_")
+    for group, options in SCHEMAS.items():
+        for option, node in options.items():
+            store.store(group=f"schema/{group}", name=option, node=node)
+
+
+def typed(config: DictConfig) -> RunConfig:
+    """Return a composed config as dataclasses, with every interpolation resolved.
+
+    Raises `omegaconf.errors.OmegaConfBaseException` for a missing mandatory value.
+    """
+    return OmegaConf.to_object(config)  # type: ignore[return-value]

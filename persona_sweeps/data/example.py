@@ -1,0 +1,45 @@
+"""The words that every data source speaks: `Message`, `Example` and `Corpus`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat message; `role` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One prompt and the completion that a model should learn to give.
+
+    `prompt` is text, or chat messages that end with a user's. `cluster` names the scene, episode or dialogue
+    that the example comes from: splits and bootstraps never cut through one. `id` is unique within its corpus and
+    stays the same whatever other examples are asked for.
+    """
+
+    id: str
+    prompt: str | tuple[Message, ...]
+    completion: str
+    cluster: str
+    persona: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What a source gives a run: the two sides of its split, and what it left out, counted by reason.
+
+    `fingerprint` is the SHA-256 (hex) of the source bytes; with the resolved config it fixes the examples.
+    """
+
+    train: tuple[Example, ...]
+    eval: tuple[Example, ...]
+    fingerprint: str
+    dropped: Mapping[str, int] = field(default_factory=dict)

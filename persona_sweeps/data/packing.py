@@ -1,0 +1,168 @@
+"""Shared-prefix packing: sequences that begin with the same tokens share one copy of them, as a tree in one row.
+
+A row holds the tree's nodes in depth-first order. A node attends to its ancestors and itself only, and its position
+is its depth, so every node sees exactly what it would see in a padded batch of the separate sequences: loss and
+gradients are equal, and the shared tokens are computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+_KEY_MULTIPLIER = 0x9E3779B97F4A7C15
+_WORD = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSequence:
+    """The tokens of one example, and the first of them that is under loss (`loss_from` ≥ 1).
+
+    A negative token -1-v stands for virtual token v of a soft prompt. `index` says which example it is.
+    """
+
+    tokens: tuple[int, ...]
+    loss_from: int
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PackedRow:
+    """A tree of sequences; L nodes, N labels.
+
+    The label arrays say at which node the model must predict which token, and for which example: two examples may
+    ask different tokens of one node, where their paths part.
+    """
+
+    tokens: IntArray
+    """[L] token of each node"""
+    positions: IntArray
+    """[L] depth of each node, counted from 0"""
+    keys: NDArray[np.uint64]
+    """[L] hash of the tokens from the root to each node: the same node has the same key in any row"""
+    mask: BoolArray
+    """[L, L] whether a node (first axis) attends to another"""
+    label_nodes: IntArray
+    """[N]"""
+    label_tokens: IntArray
+    """[N]"""
+    label_examples: IntArray
+    """[N]"""
+    paths: dict[int, IntArray]
+    """nodes from the root to the leaf of each example"""
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+def pack(sequences: Iterable[TokenSequence], max_nodes: int) -> list[PackedRow]:
+    """Pack sequences into as few rows of at most `max_nodes` nodes as sorted first-fit gives, sharing prefixes.
+
+    In lexicographic order the longest prefix that a sequence shares with any earlier one is what it shares with the
+    one just before it, so one comparison finds it. A sequence longer than `max_nodes` gets a row of its own. The
+    last token of a sequence is only ever predicted, so it takes no node.
+    """
+    rows: list[PackedRow] = []
+    current: list[TokenSequence] = []
+    size = 0
+    for sequence in sorted(sequences, key=lambda s: s.tokens):
+        new = _inputs(sequence)
+        if current:
+            new -= shared_length(current[-1].tokens[:-1], sequence.tokens[:-1])
+        if current and size + new > max_nodes:
+            rows.append(_tree(current))
+            current, size, new = [], 0, _inputs(sequence)
+        current.append(sequence)
+        size += new
+    if current:
+        rows.append(_tree(current))
+    return rows
+
+
+def shared_length(a: tuple[int, ...], b: tuple[int, ...]) -> int:
+    """Return how many tokens two sequences share from their beginning."""
+    shortest = min(len(a), len(b))
+    if a[:shortest] == b[:shortest]:
+        return shortest
+    low, high = 0, shortest  # a[:low] is shared, a[:high] is not
+    while high - low > 1:
+        middle = (low + high) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _inputs(sequence: TokenSequence) -> int:
+    return len(sequence.tokens) - 1
+
+
+def _tree(sequences: list[TokenSequence]) -> PackedRow:
+    """Lay lexicographically sorted sequences out as one tree."""
+    length = 0
+    path: IntArray = np.zeros(0, dtype=np.int64)
+    previous: tuple[int, ...] = ()
+    paths: dict[int, IntArray] = {}
+    tokens: list[int] = []
+    positions: list[IntArray] = []
+    for sequence in sequences:
+        inputs = sequence.tokens[:-1]
+        shared = shared_length(previous, inputs)
+        new = np.arange(length, length + len(inputs) - shared, dtype=np.int64)
+        path = np.concatenate([path[:shared], new])
+        tokens.extend(inputs[shared:])
+        positions.append(np.arange(shared, len(inputs), dtype=np.int64))
+        paths[sequence.index] = path
+        length += len(new)
+        previous = inputs
+    labels = [_labels(sequence, paths[sequence.index]) for sequence in sequences]
+    nodes, targets, examples = (np.concatenate(column) for column in zip(*labels, strict=True))
+    return PackedRow(
+        tokens=np.asarray(tokens, dtype=np.int64),
+        positions=np.concatenate(positions),
+        keys=_node_keys(tokens, paths.values()),
+        mask=_ancestor_mask(length, paths.values()),
+        label_nodes=nodes,
+        label_tokens=targets,
+        label_examples=examples,
+        paths=paths,
+    )
+
+
+def _labels(sequence: TokenSequence, path: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    targets = np.asarray(sequence.tokens[sequence.loss_from :], dtype=np.int64)
+    return path[sequence.loss_from - 1 :], targets, np.full(len(targets), sequence.index, dtype=np.int64)
+
+
+def _ancestor_mask(length: int, paths: Iterable[IntArray]) -> BoolArray:
+    mask = np.zeros((length, length), dtype=np.bool_)
+    done = 0
+    for path in paths:
+        shared = int(np.searchsorted(path, done))
+        start, stop = done, done + len(path) - shared
+        mask[start:stop, path[:shared]] = True
+        mask[start:stop, start:stop] = np.tri(stop - start, dtype=np.bool_)
+        done = stop
+    return mask
+
+
+def _node_keys(tokens: list[int], paths: Iterable[IntArray]) -> NDArray[np.uint64]:
+    """Hash the tokens from the root to each node (a polynomial hash modulo 2**64, finalized by a xor-shift)."""
+    keys = [0] * len(tokens)
+    done = 0
+    for path in paths:
+        shared = int(np.searchsorted(path, done))
+        key = keys[path[shared - 1]] if shared else 1
+        for node in path[shared:].tolist():
+            key = (key * _KEY_MULTIPLIER + tokens[node] + 0x51ED) & _WORD
+            key ^= key >> 29
+            keys[node] = key
+        done += len(path) - shared
+    return np.asarray(keys, dtype=np.uint64)

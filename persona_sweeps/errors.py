@@ -1,0 +1,39 @@
+"""The errors that a user is meant to read: one clear sentence, and the nearest right name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake in what was asked for, told in one sentence without a traceback."""
+
+
+class ConfigError(UserError):
+    """A config value that is unknown, invalid, or at odds with another one."""
+
+
+class DataError(UserError):
+    """A data source that is missing, malformed, or too small to train on."""
+
+
+class TrialError(Exception):
+    """A failure that belongs to one trial and leaves the others of its group unharmed."""
+
+
+def nearest(name: str, known: Iterable[str], n: int = 3) -> list[str]:
+    """Return up to `n` of the `known` names that look most like `name`, best first, ignoring case."""
+    by_folded: dict[str, str] = {}
+    for candidate in known:
+        by_folded.setdefault(candidate.casefold(), candidate)
+    folded = name.casefold()
+    matches = difflib.get_close_matches(folded, by_folded, n=n, cutoff=0.5)
+    matches += [key for key in by_folded if folded and folded in key and key not in matches]
+    return [by_folded[key] for key in matches[:n]]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean …?" for the nearest of the `known` names, or "" when none is near."""
+    matches = nearest(name, known)
+    return f" Did you mean {' or '.join(matches)}?" if matches else ""

@@ -1,0 +1,1 @@
+"""What a trial is worth on held-out examples: likelihood, generation, and metrics on the generated texts."""

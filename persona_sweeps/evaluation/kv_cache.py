@@ -1,0 +1,78 @@
+"""A key-value cache with a fixed place for every token: prompts on the left, padded; then one column a step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+
+
+class _SlotLayer(DynamicLayer):
+    """Keys and values [E, heads, columns, head_dim] allocated once; an update writes the next columns in place."""
+
+    def __init__(self, keys: Tensor, values: Tensor, filled: int) -> None:
+        super().__init__()
+        self.keys, self.values, self.filled = keys, values, filled
+        self.dtype, self.device = keys.dtype, keys.device
+        self.is_initialized = True
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object) -> tuple[Tensor, Tensor]:
+        start, stop = self.filled, self.filled + key_states.shape[-2]
+        self.keys[:, :, start:stop] = key_states
+        self.values[:, :, start:stop] = value_states
+        self.filled = stop
+        return self.keys[:, :, :stop], self.values[:, :, :stop]
+
+    def get_seq_length(self) -> int:
+        return self.filled
+
+    def keep(self, rows: Tensor) -> None:
+        self.keys, self.values = self.keys.index_select(0, rows), self.values.index_select(0, rows)
+
+
+class SlotCache(Cache):
+    """The caches of E sequences, whose prompts have at most `width` tokens, with room for `steps` new tokens."""
+
+    def __init__(self, layers: list[_SlotLayer]) -> None:
+        super().__init__(layers=layers)
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop all sequences but these."""
+        for layer in self.layers:
+            layer.keep(rows)  # type: ignore[attr-defined]
+
+
+def gather_paths(filled: DynamicCache, rows: Sequence[int], paths: Sequence[Tensor], width: int) -> list[tuple]:
+    """Take each sequence's own tokens out of packed rows: per layer, keys and values [E, heads, width, head_dim].
+
+    Sequence e is the nodes `paths[e]` of packed row `rows[e]`. It is padded on the right; what lies there is never
+    visible.
+    """
+    index = torch.zeros(len(paths), width, dtype=torch.int64)
+    for place, path in enumerate(paths):
+        index[place, : len(path)] = path
+    device = filled.layers[0].keys.device  # type: ignore[union-attr]
+    index, row = index.to(device), torch.tensor(rows, device=device)[:, None]
+
+    def take(states: Tensor) -> Tensor:
+        return states.transpose(1, 2)[row, index].transpose(1, 2)
+
+    return [(take(layer.keys), take(layer.values)) for layer in filled.layers]  # type: ignore[arg-type]
+
+
+def slot_cache(parts: Sequence[list[tuple[Tensor, Tensor]]], steps: int) -> SlotCache:
+    """Join the gathered parts along the sequences and add `steps` empty columns."""
+    layers = []
+    for layer_parts in zip(*parts, strict=True):
+        keys, values = (torch.cat(tensors) for tensors in zip(*layer_parts, strict=True))
+        width = keys.shape[-2]
+        layers.append(_SlotLayer(_widen(keys, steps), _widen(values, steps), width))
+    return SlotCache(layers)
+
+
+def _widen(states: Tensor, columns: int) -> Tensor:
+    wide = states.new_zeros(*states.shape[:2], states.shape[2] + columns, states.shape[3])
+    wide[:, :, : states.shape[2]] = states
+    return wide

@@ -1,0 +1,135 @@
+"""One trial as the engine sees it: an adapter, its optimizer and schedule, its data order, and what came of it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import get_scheduler
+
+from persona_sweeps.adapters.weights import Adapter
+from persona_sweeps.config import TrainConfig
+from persona_sweeps.data.packing import PackedRow, TokenSequence, pack
+from persona_sweeps.errors import TrialError
+from persona_sweeps.training.order import batches, steps_per_epoch, total_steps
+
+ROW_NODES = 1024
+"""longest packed row: attention costs its square, and beyond this more than sharing saves"""
+
+SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+"""train.scheduler → the schedule of transformers; each begins with the warm-up"""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Counters of a trial; losses in nats a token."""
+
+    step: int = 0
+    tokens: int = 0
+    """tokens of the examples seen, as separate sequences hold them"""
+    unique_tokens: int = 0
+    """nodes computed, shared prefixes counted once a row"""
+    train_nll: float = math.nan
+    eval_nll: float | None = None
+    best_eval_nll: float | None = None
+
+
+class Trial:
+    """Gives the same result alone or in company: nothing here is shared with another trial."""
+
+    def __init__(
+        self, adapter: Adapter, config: TrainConfig, seed: int, train: Sequence[TokenSequence]
+    ) -> None:
+        self.adapter = adapter
+        self.config = config
+        self.train = train
+        self.parameters = list(adapter.parameters())
+        self.total_steps = (
+            total_steps(len(train), config.batch_size, config.epochs, config.max_steps) if self.parameters else 0
+        )
+        self.steps_per_epoch = steps_per_epoch(len(train), config.batch_size) if train else 1
+        self.progress = Progress()
+        self.started = time.perf_counter()
+        self.failure: Exception | None = None
+        self._batches = batches(len(train), config.batch_size, seed)
+        if self.total_steps:
+            self._make_optimizer()
+
+    def _make_optimizer(self) -> None:
+        assert self.config.learning_rate is not None
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=self.config.learning_rate, weight_decay=self.config.weight_decay, foreach=True
+        )
+        self.schedule = get_scheduler(
+            SCHEDULES[self.config.scheduler],
+            self.optimizer,
+            num_warmup_steps=math.ceil(self.config.warmup_ratio * self.total_steps),
+            num_training_steps=self.total_steps,
+        )
+
+    @property
+    def active(self) -> bool:
+        return self.failure is None and self.progress.step < self.total_steps
+
+    @property
+    def epoch(self) -> float:
+        return self.progress.step / self.steps_per_epoch
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the step that comes next."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    @property
+    def evaluation_due(self) -> bool:
+        """Whether the step just done is an evaluation point: every `eval_every` steps (or epoch), and the last."""
+        every = self.config.eval_every or self.steps_per_epoch
+        return self.progress.step % every == 0 or self.progress.step == self.total_steps
+
+    def next_micro_batches(self) -> tuple[list[list[PackedRow]], int]:
+        """Return the next step's rows, a list a micro-batch, and how many labels the whole step has."""
+        chosen = [self.train[index] for index in next(self._batches)]
+        size = self.config.micro_batch_size or len(chosen)
+        micro = [pack(chosen[start : start + size], ROW_NODES) for start in range(0, len(chosen), size)]
+        self.progress.tokens += sum(len(sequence.tokens) for sequence in chosen)
+        self.progress.unique_tokens += sum(len(row) for rows in micro for row in rows)
+        return micro, sum(len(sequence.tokens) - sequence.loss_from for sequence in chosen)
+
+    def update(self, train_nll: float) -> dict[str, float]:
+        """Take one optimizer step with the gathered gradients; return the values to log.
+
+        Raises TrialError when the loss or the gradient is no longer a number.
+        """
+        rate = self.learning_rate
+        limit = self.config.max_grad_norm or math.inf
+        norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, limit, foreach=True))
+        if not (math.isfinite(train_nll) and math.isfinite(norm)):
+            what = "gradient" if math.isfinite(train_nll) else "loss"
+            raise TrialError(
+                f"the {what} was not a finite number at step {self.progress.step + 1} of {self.total_steps} "
+                f"(learning rate {rate:.3g}); lower train.learning_rate or raise train.warmup_ratio"
+            )
+        self.optimizer.step()
+        self.schedule.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.adapter.step += 1
+        self.progress.step += 1
+        self.progress.train_nll = train_nll
+        return {"train_nll": train_nll, "learning_rate": rate, "grad_norm": norm}
+
+    def fail(self, error: Exception) -> None:
+        """Leave the group; gradients and optimizer are let go."""
+        self.failure = error
+        for parameter in self.parameters:
+            parameter.grad = None
+
+
+def with_virtual_tokens(sequence: TokenSequence, count: int) -> TokenSequence:
+    """Put `count` virtual tokens of a soft prompt before a sequence."""
+    if not count:
+        return sequence
+    virtual = tuple(-1 - index for index in range(count))
+    return TokenSequence(virtual + sequence.tokens, sequence.loss_from + count, sequence.index)
