@@ -2,7 +2,8 @@
 
 A row holds the tree's nodes in depth-first order. A node attends to its ancestors and itself only, and its position
 is its depth, so every node sees exactly what it would see in a padded batch of the separate sequences: loss and
-gradients are equal, and the shared tokens are computed once.
+gradients are equal, and the shared tokens are computed once. A row is a run of branches: each sequence adds the nodes
+that no earlier one has, and attends to its path from the root.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 _KEY_MULTIPLIER = 0x9E3779B97F4A7C15
 _WORD = (1 << 64) - 1
@@ -33,6 +33,22 @@ class TokenSequence:
 
 
 @dataclass(frozen=True, slots=True)
+class Branch:
+    """The nodes that one sequence adds to a tree, which are consecutive, and its path from the root to its leaf."""
+
+    path: IntArray
+    shared: int
+    """how many nodes of the path an earlier branch has already"""
+
+    def __len__(self) -> int:
+        return len(self.path) - self.shared
+
+    @property
+    def own(self) -> IntArray:
+        return self.path[self.shared :]
+
+
+@dataclass(frozen=True, slots=True)
 class PackedRow:
     """A tree of sequences; L nodes, N labels.
 
@@ -46,8 +62,8 @@ class PackedRow:
     """[L] depth of each node, counted from 0"""
     keys: NDArray[np.uint64]
     """[L] hash of the tokens from the root to each node: the same node has the same key in any row"""
-    mask: BoolArray
-    """[L, L] whether a node (first axis) attends to another"""
+    branches: tuple[Branch, ...]
+    """in the order of their nodes, which they cover once"""
     label_nodes: IntArray
     """[N]"""
     label_tokens: IntArray
@@ -110,25 +126,26 @@ def _tree(sequences: list[TokenSequence]) -> PackedRow:
     path: IntArray = np.zeros(0, dtype=np.int64)
     previous: tuple[int, ...] = ()
     paths: dict[int, IntArray] = {}
+    branches: list[Branch] = []
     tokens: list[int] = []
-    positions: list[IntArray] = []
     for sequence in sequences:
         inputs = sequence.tokens[:-1]
         shared = shared_length(previous, inputs)
         new = np.arange(length, length + len(inputs) - shared, dtype=np.int64)
         path = np.concatenate([path[:shared], new])
-        tokens.extend(inputs[shared:])
-        positions.append(np.arange(shared, len(inputs), dtype=np.int64))
         paths[sequence.index] = path
+        if len(new):
+            branches.append(Branch(path, shared))
+        tokens.extend(inputs[shared:])
         length += len(new)
         previous = inputs
     labels = [_labels(sequence, paths[sequence.index]) for sequence in sequences]
     nodes, targets, examples = (np.concatenate(column) for column in zip(*labels, strict=True))
     return PackedRow(
         tokens=np.asarray(tokens, dtype=np.int64),
-        positions=np.concatenate(positions),
-        keys=_node_keys(tokens, paths.values()),
-        mask=_ancestor_mask(length, paths.values()),
+        positions=np.concatenate([np.arange(branch.shared, len(branch.path)) for branch in branches]),
+        keys=_node_keys(tokens, branches),
+        branches=tuple(branches),
         label_nodes=nodes,
         label_tokens=targets,
         label_examples=examples,
@@ -141,28 +158,13 @@ def _labels(sequence: TokenSequence, path: IntArray) -> tuple[IntArray, IntArray
     return path[sequence.loss_from - 1 :], targets, np.full(len(targets), sequence.index, dtype=np.int64)
 
 
-def _ancestor_mask(length: int, paths: Iterable[IntArray]) -> BoolArray:
-    mask = np.zeros((length, length), dtype=np.bool_)
-    done = 0
-    for path in paths:
-        shared = int(np.searchsorted(path, done))
-        start, stop = done, done + len(path) - shared
-        mask[start:stop, path[:shared]] = True
-        mask[start:stop, start:stop] = np.tri(stop - start, dtype=np.bool_)
-        done = stop
-    return mask
-
-
-def _node_keys(tokens: list[int], paths: Iterable[IntArray]) -> NDArray[np.uint64]:
-    """Hash the tokens from the root to each node (a polynomial hash modulo 2**64, finalized by a xor-shift)."""
+def _node_keys(tokens: list[int], branches: Iterable[Branch]) -> NDArray[np.uint64]:
+    """Hash the tokens from the root to each node (a polynomial hash modulo 2**64, with a xor-shift a token)."""
     keys = [0] * len(tokens)
-    done = 0
-    for path in paths:
-        shared = int(np.searchsorted(path, done))
-        key = keys[path[shared - 1]] if shared else 1
-        for node in path[shared:].tolist():
+    for branch in branches:
+        key = keys[branch.path[branch.shared - 1]] if branch.shared else 1
+        for node in branch.own.tolist():
             key = (key * _KEY_MULTIPLIER + tokens[node] + 0x51ED) & _WORD
             key ^= key >> 29
             keys[node] = key
-        done += len(path) - shared
     return np.asarray(keys, dtype=np.uint64)

@@ -18,6 +18,7 @@ from persona_sweeps.data.packing import TokenSequence, pack
 from persona_sweeps.evaluation.kv_cache import SlotCache, gather_paths, slot_cache
 from persona_sweeps.evaluation.sampling import Chooser, chooser
 from persona_sweeps.seeds import derive_seed
+from persona_sweeps.training.attention import CacheLayout
 from persona_sweeps.training.batch import collate, split_passes
 from persona_sweeps.training.engine import Engine
 from persona_sweeps.training.trial import ROW_NODES, with_virtual_tokens
@@ -116,9 +117,9 @@ class _Decoding:
         key_positions = torch.where(columns < self.width, columns.expand_as(new_positions), new_positions)
         self.stack.route(self.slots)
         embeddings = self.forward.model.get_input_embeddings()(tokens[:, None])
-        hidden = self.forward.decode(
-            embeddings, visible[:, None, :], key_positions[:, -1:], key_positions, cache
-        )
+        positions = key_positions[:, -1:]
+        layout = CacheLayout(visible[:, None, :], positions, key_positions)
+        hidden = self.forward.decode(embeddings, positions, layout, cache)
         return self.forward.head(hidden[:, -1])
 
     def _prefill(self) -> tuple[Tensor, SlotCache]:

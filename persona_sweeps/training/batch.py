@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from persona_sweeps.data.packing import PackedRow
+from persona_sweeps.training.attention import TreeLayout, tree_layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,8 @@ class PackedBatch:
     """[R, L]"""
     keys: Tensor
     """[R, L] int64 hash of the path from the root"""
-    mask: Tensor
-    """[R, L, L] bool; a padding node attends to itself, so that no row of the softmax is empty"""
+    layout: TreeLayout
+    """who attends to whom"""
     slots: Tensor
     """[R] which of the batch's trials a row belongs to: an index into `trials`"""
     trials: tuple[int, ...]
@@ -56,14 +57,11 @@ def collate(
     tokens = np.zeros(shape, dtype=np.int64)
     positions = np.zeros(shape, dtype=np.int64)
     keys = np.zeros(shape, dtype=np.uint64)
-    mask = np.zeros((*shape, length), dtype=np.bool_)
-    mask[:] = np.eye(length, dtype=np.bool_)
     for index, (_, row) in enumerate(rows):
         size = len(row)
         tokens[index, :size] = row.tokens
         positions[index, :size] = row.positions
         keys[index, :size] = row.keys
-        mask[index, :size, :size] = row.mask
     virtual_rows, virtual_columns = np.nonzero(tokens < 0)
     virtual_index = -1 - tokens[virtual_rows, virtual_columns]
     tokens[virtual_rows, virtual_columns] = 0
@@ -82,7 +80,7 @@ def collate(
         virtual=(put(virtual_rows), put(virtual_columns), put(virtual_index)),
         positions=put(positions),
         keys=put(keys.view(np.int64)),
-        mask=put(mask),
+        layout=tree_layout([row for _, row in rows], length, device),
         slots=put(slots),
         trials=trials,
         label_rows=put(label_rows),

@@ -8,9 +8,9 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 
 from persona_sweeps.adapters.stack import AdapterStack
+from persona_sweeps.training.attention import Layout, attend_by_layout
 from persona_sweeps.training.batch import PackedBatch
 from persona_sweeps.training.loss import label_nll, output_head, weighted_nll
-from persona_sweeps.training.masks import attention_masks
 
 
 class GroupForward:
@@ -21,7 +21,7 @@ class GroupForward:
         self.stack = stack
         self.decoder = model.base_model
         self.head = output_head(model)
-        self.config = model.config
+        attend_by_layout(model)
 
     def hidden(self, batch: PackedBatch, *, dropout: bool = False, cache: Cache | None = None) -> Tensor:
         """Return the last hidden states [R, L, hidden], filling `cache` if one is given.
@@ -29,21 +29,16 @@ class GroupForward:
         The batch's trials must be stacked already, in the batch's order.
         """
         self.stack.route(batch.slots, batch.keys if dropout else None)
-        return self.decode(self.stack.embed(batch), batch.mask, batch.positions, batch.positions, cache)
+        return self.decode(self.stack.embed(batch), batch.positions, batch.layout, cache)
 
-    def decode(
-        self, embeddings: Tensor, visible: Tensor, positions: Tensor, key_positions: Tensor, cache: Cache | None
-    ) -> Tensor:
-        """Run embeddings [R, Q, hidden] at `positions` [R, Q] that see the keys `visible` [R, Q, K] allows.
-
-        Keys are what `cache` holds (at `key_positions` [R, K], these included) and these themselves.
-        """
+    def decode(self, embeddings: Tensor, positions: Tensor, layout: Layout, cache: Cache | None) -> Tensor:
+        """Run embeddings [R, Q, hidden] at `positions` [R, Q], attending as the layout says."""
         output = self.decoder(
             inputs_embeds=embeddings,
-            attention_mask=attention_masks(self.config, visible, positions, key_positions, embeddings.dtype),
             position_ids=positions,
             past_key_values=cache,
             use_cache=cache is not None,
+            layout=layout,
         )
         return output.last_hidden_state
 

@@ -1,0 +1,203 @@
+"""Attention over packed trees, at the price of the branches: a branch's nodes look at their own path and nothing else.
+
+Registered with transformers under the name `persona_sweeps_layout`, it replaces the attention of any model that calls
+transformers' attention interface. The masks are built here from the layout, so no model needs masks of its own kind:
+what a family asks for (sliding window, logit soft-cap, grouped keys) arrives as arguments of the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import AttentionInterface, PreTrainedModel
+
+from persona_sweeps.data.packing import Branch, PackedRow
+
+NAME = "persona_sweeps_layout"
+BUCKET_RATIO = 0.6
+"""branches are attended to together while the shortest has at least this share of the longest's nodes"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the model asks of its attention: scores are q·k·scaling, soft-capped, within a window of positions."""
+
+    scaling: float
+    window: int | None
+    softcap: float | None
+
+
+class Layout(Protocol):
+    """Who attends to whom in one forward pass."""
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, options: Options) -> Tensor:
+        """Return [R, Q, heads, head_dim] for query [R, heads, Q, head_dim] and key, value [R, kv heads, K, head_dim]."""
+        ...
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """B branches of similar length, with at most q nodes of their own and paths of at most k nodes."""
+
+    queries: Tensor
+    """[B, q] places of the nodes in the flattened batch; padding points at place 0 and is never read"""
+    keys: Tensor
+    """[B, k] places of the paths"""
+    query_depths: Tensor
+    """[B, q]"""
+    masks: dict[tuple[int | None, torch.dtype], Tensor] = field(default_factory=dict)
+
+    def mask(self, window: int | None, dtype: torch.dtype) -> Tensor:
+        """Return the additive mask [B, 1, q, k]: a key's index in its path is its depth, and its position."""
+        if (window, dtype) not in self.masks:
+            depths = torch.arange(self.keys.shape[1], device=self.keys.device)
+            distance = self.query_depths[:, :, None] - depths
+            visible = distance >= 0
+            if window is not None:
+                visible &= distance < window
+            self.masks[window, dtype] = _additive(visible, dtype)
+        return self.masks[window, dtype]
+
+
+@dataclass(frozen=True, slots=True)
+class TreeLayout:
+    """The branches of a packed batch, in buckets of similar length so that little of a bucket is padding."""
+
+    buckets: tuple[_Bucket, ...]
+    places: Tensor
+    """[R * L] where each node's result lies among the buckets' joined results"""
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, options: Options) -> Tensor:
+        rows, heads, length, width = query.shape
+        flat_query, flat_key, flat_value = (_by_node(states) for states in (query, key, value))
+        results = []
+        for bucket in self.buckets:
+            attended = _attention(
+                _pick(flat_query, bucket.queries),
+                _pick(flat_key, bucket.keys),
+                _pick(flat_value, bucket.keys),
+                bucket.mask(options.window, query.dtype),
+                options,
+            )
+            results.append(attended.transpose(1, 2).reshape(-1, heads * value.shape[-1]))
+        joined = results[0] if len(results) == 1 else torch.cat(results)
+        return joined.index_select(0, self.places).view(rows, length, heads, value.shape[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class CacheLayout:
+    """New tokens that look at a cache: `visible` [R, Q, K], and the positions [R, Q] and [R, K] of both."""
+
+    visible: Tensor
+    positions: Tensor
+    key_positions: Tensor
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, options: Options) -> Tensor:
+        visible = self.visible
+        if options.window is not None:
+            visible = visible & (self.positions[:, :, None] - self.key_positions[:, None, :] < options.window)
+        return _attention(query, key, value, _additive(visible, query.dtype), options).transpose(1, 2)
+
+
+def tree_layout(rows: Sequence[PackedRow], length: int, device: torch.device | str) -> TreeLayout:
+    """Return the layout of rows that are padded to `length` nodes each."""
+    branches = [(row * length, branch) for row, packed in enumerate(rows) for branch in packed.branches]
+    branches.sort(key=lambda pair: -len(pair[1]))
+    groups: list[list[tuple[int, Branch]]] = []
+    for pair in branches:
+        if not groups or len(pair[1]) < BUCKET_RATIO * len(groups[-1][0][1]):
+            groups.append([])
+        groups[-1].append(pair)
+    places = np.zeros(len(rows) * length, dtype=np.int64)
+    offset = 0
+    buckets = []
+    for group in groups:
+        q, k = _padded(len(group[0][1]), 16), _padded(max(len(branch.path) for _, branch in group), 32)
+        queries, keys = np.zeros((len(group), q), dtype=np.int64), np.zeros((len(group), k), dtype=np.int64)
+        depths = np.zeros((len(group), q), dtype=np.int64)
+        for index, (start, branch) in enumerate(group):
+            own = start + branch.own
+            queries[index, : len(own)] = own
+            keys[index, : len(branch.path)] = start + branch.path
+            depths[index] = branch.shared + np.arange(q)
+            places[own] = offset + index * q + np.arange(len(own))
+        offset += len(group) * q
+        put = [torch.from_numpy(array).to(device) for array in (queries, keys, depths)]
+        buckets.append(_Bucket(*put))
+    return TreeLayout(tuple(buckets), torch.from_numpy(places).to(device))
+
+
+def attend_by_layout(model: PreTrainedModel) -> None:
+    """Make the model attend as the `layout` of each call says."""
+    AttentionInterface.register(NAME, _layout_attention)
+    model.set_attn_implementation(NAME)
+
+
+def _layout_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    layout: Layout | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    if layout is None:
+        raise ValueError("this model attends by layout: call it through GroupForward")
+    options = Options(query.shape[-1] ** -0.5 if scaling is None else scaling, sliding_window, softcap)
+    return layout.attend(query, key, value, options), None
+
+
+def _attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, options: Options) -> Tensor:
+    """Masked attention [B, heads, q, head_dim] with grouped keys and values [B, kv heads, k, head_dim].
+
+    On CPUs plain products are up to three times as fast as the fused kernel, whose backward pass is slow; a
+    soft-cap (Gemma-2) has no fused kernel.
+    """
+    if query.device.type == "cpu" or options.softcap is not None:
+        return _attention_in_steps(query, key, value, mask, options)
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:
+        key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=options.scaling)
+
+
+def _attention_in_steps(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, options: Options) -> Tensor:
+    """The heads of a group share a product with their key, as if each were more queries."""
+    size, heads, q, width = query.shape
+    grouped = (size, key.shape[1], heads // key.shape[1] * q, -1)
+    scores = ((query * options.scaling).reshape(grouped) @ key.transpose(-1, -2)).view(size, heads, q, -1)
+    if options.softcap is not None:
+        scores = torch.tanh(scores / options.softcap) * options.softcap
+    probabilities = torch.softmax(scores + mask, dim=-1, dtype=torch.float32).to(query.dtype)
+    return (probabilities.view(grouped) @ value).view(size, heads, q, -1)
+
+
+def _by_node(states: Tensor) -> Tensor:
+    """[R, heads, L, head_dim] → [R * L, heads, head_dim]"""
+    return states.transpose(1, 2).flatten(0, 1)
+
+
+def _pick(flat: Tensor, index: Tensor) -> Tensor:
+    """[places, heads, head_dim] at index [B, n] → [B, heads, n, head_dim]"""
+    return flat.index_select(0, index.flatten()).view(*index.shape, *flat.shape[1:]).transpose(1, 2)
+
+
+def _padded(length: int, multiple: int) -> int:
+    """Round up: bf16 products of other sizes can be many times slower on CPUs."""
+    return -(-length // multiple) * multiple
+
+
+def _additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
+    """Turn bool [B, q, k] into the mask [B, 1, q, k] that is added to scores."""
+    hidden = torch.full((), torch.finfo(dtype).min, dtype=dtype, device=visible.device)
+    return torch.where(visible[:, None], torch.zeros((), dtype=dtype, device=visible.device), hidden)
