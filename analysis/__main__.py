@@ -1,0 +1,92 @@
+"""The command `python -m analysis`: prints tables of run records and writes them beside the runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from analysis.records import Selection, read_all, read_sweep
+from analysis.table import markdown, write
+from analysis.tables import TABLES
+from persona_sweeps.errors import UserError, did_you_mean
+
+_EXAMPLES = """\
+examples:
+  python -m analysis                                   every table, of all runs
+  python -m analysis leaderboard                       one table
+  python -m analysis --sweep demo                      the runs of one sweep only
+  python -m analysis lora-vs-prompt-tuning --sweep demo
+  python -m analysis --output-dir /data/outputs        runs that were kept elsewhere
+
+tables:
+{tables}
+
+Tables are printed as Markdown and written, with a CSV of full precision and run ids, to
+<output-dir>/tables, or to <output-dir>/sweeps/<name>/tables with --sweep. Only completed runs
+are ranked; failed, pruned and unreadable ones are listed below with the reason.
+Exit code: 0 done, 1 no runs yet, 2 an unknown table or sweep.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments and return its exit code."""
+    options = _parser().parse_args(argv)
+    if hasattr(sys.stdout, "reconfigure"):  # a terminal without α or ± shows "?" rather than failing
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        return _report(options.tables or list(TABLES), options.output_dir, options.sweep)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _report(names: Sequence[str], output_dir: Path, sweep: str | None) -> int:
+    for name in names:
+        if name not in TABLES:
+            raise UserError(f"No table is called {name!r}.{did_you_mean(name, TABLES)} Known: {', '.join(TABLES)}.")
+    selection = read_all(output_dir) if sweep is None else read_sweep(output_dir, sweep)
+    if not (selection.records or selection.problems or selection.absent):
+        print(_nothing_yet(selection, output_dir), file=sys.stderr)
+        return 1
+    folder = output_dir / "tables" if sweep is None else output_dir / "sweeps" / sweep / "tables"
+    written = []
+    for name in dict.fromkeys(names):
+        table = TABLES[name].build(selection)
+        print(markdown(table))
+        written += write(table, folder, name)
+    print("\n".join(f"Wrote {path}" for path in written))
+    return 0
+
+
+def _nothing_yet(selection: Selection, output_dir: Path) -> str:
+    return (
+        f"No runs yet ({selection.title}, under {output_dir}): run `make demo`, or `python launch.py -m` with the "
+        "settings to try, and then this again."
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    width = max(map(len, TABLES))
+    listed = "\n".join(f"  {name.ljust(width)}  {entry.summary}" for name, entry in TABLES.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis",
+        description="Tables of what runs measured, from their records.",
+        epilog=_EXAMPLES.format(tables=listed),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help="which tables to make (default: all)")
+    parser.add_argument("--sweep", metavar="NAME", help="only the runs of this sweep (its sweep.name)")
+    parser.add_argument(
+        "--output-dir",
+        type=Path,
+        default=Path("multirun_outputs"),
+        metavar="DIR",
+        help="where the runs are (default: multirun_outputs)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

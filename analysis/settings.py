@@ -1,0 +1,158 @@
+"""What was tried, in words: a setting is a config less its seed, with the runs that repeat it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.records import Record
+from analysis.statistics import Spread, spread
+
+_BESIDE_THE_POINT = ("seed", "sweep", "tracker", "device", "output_dir", "show_examples", "group_size")
+_OF_AN_UNTUNED_BASE = ("max_length", "precision")
+_FINGERPRINTS = ("data_fingerprint", "template_fingerprint", "model_fingerprint")
+
+
+def _lora(peft: Mapping[str, Any]) -> str:
+    return f"LoRA r={peft.get('r')} α={_plain(peft.get('alpha'))}"
+
+
+def _prompt_tuning(peft: Mapping[str, Any]) -> str:
+    return f"prompt tuning {peft.get('num_virtual_tokens')} tokens"
+
+
+METHOD_LABELS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "none": lambda peft: "untuned",
+    "lora": _lora,
+    "prompt_tuning": _prompt_tuning,
+}
+"""How each `peft.method` is told with its settings; any other is told as its name and all it says."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One config, whatever its seed; `extra` tells apart settings that would read the same in a table."""
+
+    records: tuple[Record, ...]
+    config: Mapping[str, Any]
+    extra: str = ""
+
+    @property
+    def first(self) -> Record:
+        return self.records[0]
+
+    @property
+    def method(self) -> str:
+        return str(self.first.get("config.peft.method", "?"))
+
+    @property
+    def label(self) -> str:
+        """The method with its settings, such as `LoRA r=8 α=16`."""
+        return f"{_label(self.first)} {self.extra}".strip()
+
+    @property
+    def learning_rate(self) -> float | None:
+        """The learning rate that was used; None for an untuned base."""
+        return None if self.method == "none" else effective_learning_rate(self.first)
+
+    @property
+    def seeds(self) -> list[Any]:
+        return [record.get("config.seed") for record in self.records]
+
+    def spread(self, dotted: str) -> Spread | None:
+        """Return mean and deviation of a number over the runs that have it; None when none has."""
+        values = [record.number(dotted) for record in self.records]
+        return spread([value for value in values if value is not None])
+
+
+def settings(records: Sequence[Record]) -> list[Setting]:
+    """Group runs by everything but their seed, in order of first appearance."""
+    by_key: dict[str, list[Record]] = {}
+    configs: dict[str, Mapping[str, Any]] = {}
+    for record in records:
+        config = _setting_config(record)
+        key = json.dumps(config, sort_keys=True, default=str)
+        by_key.setdefault(key, []).append(record)
+        configs[key] = config
+    return _told_apart([Setting(tuple(runs), configs[key]) for key, runs in by_key.items()])
+
+
+def model_label(record: Record) -> str:
+    """Return the model's name, with its quantization and `(tiny)` where they aren't the usual."""
+    name = str(record.get("config.model.name", "?"))
+    quantization = record.get("config.quantization.method", "none")
+    parts = [name] if quantization in ("none", None) else [name, str(quantization)]
+    return " ".join([*parts, "(tiny)"] if record.get("config.model.scale") == "tiny" else parts)
+
+
+def dataset_label(record: Record) -> str:
+    """Return the data source and, where there is one, the persona."""
+    source, persona = record.get("config.dataset.source", "?"), record.get("config.dataset.persona")
+    return f"{source}, {persona}" if persona else str(source)
+
+
+def effective_learning_rate(record: Record) -> float | None:
+    """Return `train.learning_rate`, or the method's own where that is null."""
+    asked = record.number("config.train.learning_rate")
+    return asked if asked is not None else record.number("config.peft.learning_rate")
+
+
+def _label(record: Record) -> str:
+    peft = record.get("config.peft", {})
+    if not isinstance(peft, Mapping):
+        return "?"
+    method = str(peft.get("method", "?"))
+    if method in METHOD_LABELS:
+        return METHOD_LABELS[method](peft)
+    told = [f"{key}={_plain(value)}" for key, value in peft.items() if key not in ("method", "learning_rate")]
+    return " ".join([method, *told])
+
+
+def _setting_config(record: Record) -> dict[str, Any]:
+    """Return the part of a config that makes two runs seeds of one setting, and what else their results hang on."""
+    config = copy.deepcopy({key: value for key, value in record.raw["config"].items() if key not in _BESIDE_THE_POINT})
+    peft, train = config.get("peft"), config.get("train")
+    if isinstance(peft, dict) and isinstance(train, dict):
+        train["learning_rate"] = effective_learning_rate(record)
+        peft.pop("learning_rate", None)
+        if peft.get("method") == "none":
+            config["train"] = {key: train.get(key) for key in _OF_AN_UNTUNED_BASE}
+    config["fingerprint"] = {key: str(record.get(f"provenance.{key}"))[:12] for key in _FINGERPRINTS}
+    config["comparability_key"] = record.get("comparability_key")
+    return config
+
+
+def _told_apart(found: Sequence[Setting]) -> list[Setting]:
+    """Name, in settings that would read the same, the config values in which they differ."""
+    alike: dict[tuple[object, ...], list[Setting]] = {}
+    for setting in found:
+        first = setting.first
+        shown = (first.get("comparability_key"), model_label(first), _label(first), setting.learning_rate)
+        alike.setdefault(shown, []).append(setting)
+    extras: dict[int, str] = {}
+    for group in alike.values():
+        flats = [_flat(setting.config) for setting in group]
+        keys = sorted({key for flat in flats for key in flat})
+        differing = [key for key in keys if len({json.dumps(flat.get(key), default=str) for flat in flats}) > 1]
+        for setting, flat in zip(group, flats, strict=True):
+            extras[id(setting)] = " ".join(f"{key}={_plain(flat.get(key))}" for key in differing)
+    return [Setting(setting.records, setting.config, extras[id(setting)]) for setting in found]
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _plain(value: Any) -> str:
+    """Return a value as an override has it: 16.0 as 16, a list with brackets, null for None."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return f"[{','.join(map(_plain, value))}]"
+    return "null" if value is None else str(value)

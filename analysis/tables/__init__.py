@@ -1,0 +1,26 @@
+"""The registry of tables: one module a table.
+
+To add one, write a module with `SUMMARY` (one line for --help) and `build(selection) -> Table`; name it in `TABLES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from analysis.records import Selection
+from analysis.table import Table
+from analysis.tables import leaderboard, lora_vs_prompt_tuning
+
+
+@dataclass(frozen=True)
+class Entry:
+    summary: str
+    build: Callable[[Selection], Table]
+
+
+TABLES: dict[str, Entry] = {
+    "leaderboard": Entry(leaderboard.SUMMARY, leaderboard.build),
+    "lora-vs-prompt-tuning": Entry(lora_vs_prompt_tuning.SUMMARY, lora_vs_prompt_tuning.build),
+}
+"""Each table by the name that the command takes."""

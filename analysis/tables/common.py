@@ -1,0 +1,92 @@
+"""What several tables share: the raw columns of a setting, and the runs that no table ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from analysis.records import Record, Selection
+from analysis.settings import Setting, dataset_label, model_label
+
+METRICS = ("completion_ppl", "completion_nll", "bits_per_byte", "rouge1", "rouge2", "rougeL", "rougeLsum", "bleu")
+
+UNITS = (
+    "PPL is perplexity a completion token and bits/byte the same likelihood a byte of text, which alone can be "
+    "compared between tokenizers: lower is better. ROUGE (F-measure, mean over items) and BLEU (corpus) are fractions "
+    "in 0–1: higher is better."
+)
+SPREADS = "Seeds of one config are one row: mean ± sample standard deviation over its seeds."
+
+
+def group_by_key(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Group completed runs by comparability key, in order of first appearance."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(str(record.get("comparability_key")), []).append(record)
+    return groups
+
+
+def key_label(key: str) -> str:
+    return f"comparability key {key[:10]}"
+
+
+def raw_setting(setting: Setting) -> dict[str, Any]:
+    """Return a setting's numbers at full precision, and the runs that they come from."""
+    first = setting.first
+    row: dict[str, Any] = {
+        "comparability_key": first.get("comparability_key"),
+        "model": first.get("config.model.name"),
+        "scale": first.get("config.model.scale"),
+        "quantization": first.get("config.quantization.method"),
+        "dataset": first.get("config.dataset.source"),
+        "persona": first.get("config.dataset.persona"),
+        "method": setting.method,
+        "setting": setting.label,
+        "learning_rate": setting.learning_rate,
+        "seeds": " ".join(map(str, setting.seeds)),
+        "runs": len(setting.records),
+        "trainable_parameters": first.number("training.trainable_parameters"),
+    }
+    for metric in METRICS:
+        spread = setting.spread(f"metrics.{metric}")
+        row[metric] = spread and spread.mean
+        row[f"{metric}_sd"] = spread and spread.sd
+        row[f"{metric}_n"] = spread.n if spread else 0
+    for resource in ("wall_seconds", "cpu_seconds", "group_size"):
+        spread = setting.spread(f"resources.{resource}")
+        row[resource] = spread and spread.mean
+    return row | {
+        "device": first.get("resources.device"),
+        "train_examples": first.number("data.train_examples"),
+        "eval_examples": first.number("data.eval_examples"),
+        "run_ids": " ".join(record.run_id for record in setting.records),
+    }
+
+
+def left_out(selection: Selection) -> list[str]:
+    """Return a sentence for each run, cell and file that no row shows, with the reason."""
+    sentences = [
+        f"Not ranked: {_title(record)} {_reason(record)}."
+        for record in selection.records
+        if record.status != "completed"
+    ]
+    sentences += [f"Not ranked: no run record for {cell}." for cell in selection.absent]
+    sentences += [f"Set aside: {problem.path}: {problem.reason}." for problem in selection.problems]
+    return sentences
+
+
+def _title(record: Record) -> str:
+    name = record.get("name") or record.folder.name
+    return f"{name} ({model_label(record)}, {dataset_label(record)}, run {record.run_id})"
+
+
+def _reason(record: Record) -> str:
+    if record.status == "running":
+        return "is still running, or was stopped without a word"
+    message = " ".join(str(record.get("failure.message") or "").split())
+    kind = record.get("failure.type")
+    told = ": ".join(str(part) for part in (kind, message) if part)
+    if len(told) > 300:
+        told = f"{told[:300]}…"
+    verb = "was pruned" if record.status == "pruned" else "failed"
+    return f"{verb}: {told}" if told else f"{verb}, without a reason in its record"
