@@ -1,0 +1,119 @@
+"""Weights & Biases: one W&B run for each run, grouped by sweep."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from persona_sweeps.config import RunConfig, TrackerConfig, WandbConfig
+from persona_sweeps.errors import ConfigError, did_you_mean
+from persona_sweeps.tracking.tracker import SAMPLE_COLUMNS, require, sample_row
+from persona_sweeps.tracking.wandb_mode import choose_mode, give_up
+
+if TYPE_CHECKING:
+    import wandb
+
+MODES = ("online", "offline", "disabled")
+INIT_SECONDS = 30
+"""How long a run may wait for the server to answer its start."""
+FINISH_SECONDS = 60
+"""How long a finished run may go on uploading; what is left stays on disk, for `wandb sync`."""
+
+_log = logging.getLogger(__name__)
+
+
+class WandbTracker:
+    """A live W&B run whose curves are drawn over `step`."""
+
+    def __init__(self, run: wandb.Run) -> None:
+        self._run = run
+        # A metric of our own, not W&B's counter: the counter refuses every step that isn't above the last one.
+        run.define_metric("step", hidden=True)
+        run.define_metric("*", step_metric="step")
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        self._run.log({"step": step, **values})
+
+    def finish(self, status: str, summary: Mapping[str, float], samples: Sequence[Mapping[str, Any]]) -> None:
+        try:
+            if samples:
+                self._run.log({"samples": _table(samples)})
+            self._run.summary.update({"status": status, **summary})
+        finally:
+            # W&B knows two ends only, and a pruned run did what was asked of it; the summary says which it was.
+            self._run.finish(exit_code=1 if status == "failed" else 0)
+
+
+def _table(samples: Sequence[Mapping[str, Any]]) -> wandb.Table:
+    import wandb
+
+    return wandb.Table(columns=list(SAMPLE_COLUMNS), data=[sample_row(sample) for sample in samples])
+
+
+def check(config: TrackerConfig) -> None:
+    """Raise `ConfigError` when the package wandb is missing or `tracker.mode` is unknown."""
+    require("wandb", "wandb")
+    mode = getattr(config, "mode", None)
+    if mode is not None and mode not in MODES:
+        known = ", ".join(MODES)
+        raise ConfigError(f"tracker.mode={mode} is unknown: choose null or one of {known}.{did_you_mean(mode, MODES)}")
+
+
+def start(config: RunConfig, resolved: Mapping[str, Any], folder: Path, run_id: str, name: str) -> WandbTracker:
+    """Begin a W&B run with this run's id, leaving other live runs of the process alone.
+
+    Raises `OSError` when the folder can't be made, and W&B's own errors.
+    """
+    import wandb
+
+    # W&B would quietly fall back to the system's temporary folder.
+    folder.mkdir(parents=True, exist_ok=True)
+    tracker = config.tracker
+    assert isinstance(tracker, WandbConfig)
+    mode = choose_mode(tracker.mode)
+    try:
+        run = wandb.init(
+            project=tracker.project,
+            entity=tracker.entity,
+            group=config.sweep.name,
+            name=name,
+            id=run_id,
+            config=dict(resolved),
+            tags=list(tracker.tags),
+            dir=str(folder),
+            mode=mode,  # type: ignore[arg-type]
+            # A relaunched run goes on under its id; offline, W&B can't know and would warn.
+            resume="allow" if mode == "online" else None,
+            reinit="create_new",
+            settings=_settings(),
+        )
+    except wandb.Error as error:
+        if mode == "online":
+            give_up(f"an earlier run couldn't start ({type(error).__name__})")
+        raise
+    if mode == "online":
+        _announce(run.project_url)
+    return WandbTracker(run)
+
+
+def _settings() -> wandb.Settings:
+    """Return settings that keep the console to the sweep and send no more of the machine than W&B needs."""
+    import wandb
+
+    return wandb.Settings(
+        silent=True,
+        console="off",
+        disable_git=True,
+        disable_code=True,
+        init_timeout=INIT_SECONDS,
+        finish_timeout=FINISH_SECONDS,
+    )
+
+
+@cache
+def _announce(project_url: str | None) -> None:
+    """Say once a project where its runs can be seen."""
+    _log.info("W&B: runs appear at %s", project_url)
