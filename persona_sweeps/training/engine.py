@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -29,26 +29,21 @@ LogStep = Callable[[int, dict[str, float]], None]
 
 
 class Engine:
-    """Trains and evaluates the trials of one group on one base model.
-
-    `evaluation` are the evaluation sequences that all trials share, without virtual tokens.
-    """
+    """Trains and evaluates the trials of one group on one base model."""
 
     def __init__(
         self,
         model: PreTrainedModel,
         stack: AdapterStack,
         trials: Sequence[Trial],
-        evaluation: Sequence[TokenSequence],
         pass_nodes: int = PASS_NODES,
     ) -> None:
         self.forward = GroupForward(model, stack)
         self.stack = stack
         self.trials = list(trials)
-        self.evaluation = evaluation
         self.pass_nodes = pass_nodes
         self.device = model.device
-        self._evaluation_rows: dict[int, list[PackedRow]] = {}
+        self._packed: dict[tuple[int, int], list[PackedRow]] = {}
 
     def train(self, log_step: LogStep) -> None:
         """Train every trial to its last step; one that fails is marked with its failure and leaves alone."""
@@ -94,23 +89,25 @@ class Engine:
         return {index: sums[index] / labels[index] for index in active}
 
     def _evaluate_due(self, logged: dict[int, dict[str, float]]) -> None:
-        due = [index for index in logged if self.trials[index].evaluation_due]
-        if not due or not self.evaluation:
-            return
-        labels = sum(len(sequence.tokens) - sequence.loss_from for sequence in self.evaluation)
+        due = [index for index in logged if self.trials[index].evaluation_due and self.trials[index].evaluation]
         for index, sums in self.evaluation_nll(due).items():
-            progress = self.trials[index].progress
-            progress.eval_nll = float(sums.sum()) / labels
-            best = progress.best_eval_nll
-            progress.best_eval_nll = progress.eval_nll if best is None else min(best, progress.eval_nll)
-            logged[index]["eval_nll"] = progress.eval_nll
+            trial = self.trials[index]
+            nll = float(sums.sum()) / sum(len(sequence.tokens) - sequence.loss_from for sequence in trial.evaluation)
+            trial.progress.eval_nll = logged[index]["eval_nll"] = nll
+            best = trial.progress.best_eval_nll
+            trial.progress.best_eval_nll = nll if best is None else min(best, nll)
 
-    def evaluation_nll(self, indices: Sequence[int], sequences: Sequence[TokenSequence] | None = None) -> dict:
-        """Return, for each of these trials, the summed NLL in nats of each evaluation sequence's labels."""
-        chosen = self.evaluation if sequences is None else sequences
-        count = 1 + max(sequence.index for sequence in chosen)
-        sums = {index: np.zeros(count) for index in indices}
-        rows = [(index, row) for index in indices for row in self._rows(index, sequences)]
+    def evaluation_nll(self, indices: Sequence[int]) -> dict[int, np.ndarray]:
+        """Return, for each of these trials, the summed NLL in nats of each of its evaluation sequences' labels."""
+        return self.sequence_nll({index: self.trials[index].evaluation for index in indices})
+
+    def sequence_nll(self, sequences: Mapping[int, Sequence[TokenSequence]]) -> dict[int, np.ndarray]:
+        """Return the summed NLL in nats of each sequence's labels, by trial and by the sequence's `index`."""
+        if not sequences:
+            return {}
+        indices = list(sequences)
+        sums = {index: np.zeros(1 + max(s.index for s in chosen)) for index, chosen in sequences.items()}
+        rows = [(index, row) for index, chosen in sequences.items() for row in self._rows(index, chosen)]
         self.stack.stack(indices)
         for chunk in split_passes(rows, self.pass_nodes):
             batch = collate(chunk, self.device, trials=indices)
@@ -121,15 +118,13 @@ class Engine:
                 np.add.at(sums[index], examples[of_trial], nll[of_trial])
         return sums
 
-    def _rows(self, index: int, sequences: Sequence[TokenSequence] | None) -> list[PackedRow]:
-        """Return packed evaluation rows for a trial; trials with as many virtual tokens share them."""
+    def _rows(self, index: int, sequences: Sequence[TokenSequence]) -> list[PackedRow]:
+        """Pack sequences for a trial; trials with the same sequences and as many virtual tokens share the rows."""
         virtual = self.trials[index].adapter.virtual_tokens
-        if sequences is not None:
-            return pack([with_virtual_tokens(sequence, virtual) for sequence in sequences], ROW_NODES)
-        if virtual not in self._evaluation_rows:
-            shifted = [with_virtual_tokens(sequence, virtual) for sequence in self.evaluation]
-            self._evaluation_rows[virtual] = pack(shifted, ROW_NODES)
-        return self._evaluation_rows[virtual]
+        key = (id(sequences), virtual)
+        if key not in self._packed:
+            self._packed[key] = pack([with_virtual_tokens(s, virtual) for s in sequences], ROW_NODES)
+        return self._packed[key]
 
 
 def _sum_by_slot(values: torch.Tensor, slots: torch.Tensor, trials: Sequence[int]) -> dict[int, float]:

@@ -16,8 +16,8 @@ from persona_sweeps.data.packing import PackedRow, TokenSequence, pack
 from persona_sweeps.errors import TrialError
 from persona_sweeps.training.order import batches, steps_per_epoch, total_steps
 
-ROW_NODES = 1024
-"""longest packed row: attention costs its square, and beyond this more than sharing saves"""
+ROW_NODES = 4096
+"""nodes of a packed row: all that a micro-batch has, unless it is this large"""
 
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 """train.scheduler → the schedule of transformers; each begins with the warm-up"""
@@ -41,11 +41,18 @@ class Trial:
     """Gives the same result alone or in company: nothing here is shared with another trial."""
 
     def __init__(
-        self, adapter: Adapter, config: TrainConfig, seed: int, train: Sequence[TokenSequence]
+        self,
+        adapter: Adapter,
+        config: TrainConfig,
+        seed: int,
+        train: Sequence[TokenSequence],
+        evaluation: Sequence[TokenSequence] = (),
     ) -> None:
+        """`train` and `evaluation` are the examples without virtual tokens; their `index` is their place."""
         self.adapter = adapter
         self.config = config
-        self.train = train
+        self.train = [with_virtual_tokens(sequence, adapter.virtual_tokens) for sequence in train]
+        self.evaluation = evaluation
         self.parameters = list(adapter.parameters())
         self.total_steps = (
             total_steps(len(train), config.batch_size, config.epochs, config.max_steps) if self.parameters else 0
