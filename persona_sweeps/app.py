@@ -1,0 +1,71 @@
+"""The command: Hydra composes, mistakes are told in a sentence, and cells are carried out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from persona_sweeps.config import register_schemas
+from persona_sweeps.errors import UserError
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+
+
+def conf_folder() -> Path:
+    """Return the config folder: the repository's, or the one that the installed package carries."""
+    package = Path(__file__).resolve().parent
+    repository = package.parent / "conf"
+    return repository if (repository / "config.yaml").is_file() else package / "conf"
+
+
+def run(config: DictConfig) -> str:
+    """Carry out one composed config. This is Hydra's task function. Raises UserError when the run failed."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from persona_sweeps.execute import execute, failures
+    from persona_sweeps.plan import make_cell
+
+    settings = HydraConfig.get()
+    hydra_config = OmegaConf.to_container(settings, resolve=False, enum_to_str=True)  # type: ignore[arg-type]
+    assert isinstance(hydra_config, dict)
+    cell = make_cell(config, list(settings.overrides.task), hydra_config)  # type: ignore[arg-type]
+    plan = execute([cell], sweep=None)
+    failed = failures(plan)
+    if failed and cell.config.show_examples is None:
+        raise UserError(f"The run failed; the reason is in {failed[0].folder.record}.")
+    return cell.run_id
+
+
+def config_groups() -> str:
+    """Return the config groups with their options, a line each, for --help."""
+    from persona_sweeps.mistakes import groups, options
+
+    conf = conf_folder()
+    return "\n".join(f"{group}: {', '.join(options(conf, group))}" for group in [*groups(conf), "hydra/launcher"])
+
+
+def main() -> None:
+    """Run the command line; ends with exit code 1 and one sentence when something that was asked for is wrong."""
+    register_schemas()
+    OmegaConf.register_new_resolver("config_groups", config_groups, replace=True)
+    application = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(run)
+    wants_traceback = os.environ.get(FULL_ERROR) == "1"
+    os.environ[FULL_ERROR] = "1"  # Hydra then lets exceptions through, to be told here
+    try:
+        application()
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted. Completed runs are kept: the same command goes on from there.")
+    except Exception as error:
+        from persona_sweeps.mistakes import explain
+
+        sentence = explain(error, conf_folder())
+        if sentence is None or wants_traceback:
+            raise
+        sys.exit(f"error: {sentence}")
+    finally:
+        if not wants_traceback:
+            os.environ.pop(FULL_ERROR, None)

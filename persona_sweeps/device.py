@@ -1,0 +1,53 @@
+"""Which device a run would use and whether it computes in bf16, found without importing torch."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from pathlib import Path
+
+from persona_sweeps.config import DeviceKind, Precision
+
+BF16_CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+BF16_COMPUTE_CAPABILITY = 8
+
+
+@cache
+def cuda_capability() -> int | None:
+    """Return the major compute capability of the first CUDA device, or None when there is none to use."""
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+    device, major = ctypes.c_int(), ctypes.c_int()
+    attribute = 75  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
+    ok = cuda.cuInit(0) == 0 and cuda.cuDeviceGet(ctypes.byref(device), 0) == 0
+    if ok and cuda.cuDeviceGetAttribute(ctypes.byref(major), attribute, device) == 0:
+        return major.value
+    return None
+
+
+@cache
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bf16 in hardware (Linux tells in /proc/cpuinfo; elsewhere the answer is no)."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return False
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return bool(BF16_CPU_FLAGS & set(flags.split()))
+
+
+def resolve_device(asked: DeviceKind) -> str:
+    """Return cpu or cuda; auto is the GPU where there is one."""
+    if asked is DeviceKind.auto:
+        return "cuda" if cuda_capability() is not None else "cpu"
+    return asked.value
+
+
+def resolve_precision(asked: Precision, device: str) -> Precision:
+    """Return bf16 or fp32; auto is bf16 where the device has units for it."""
+    if asked is not Precision.auto:
+        return asked
+    has_units = (cuda_capability() or 0) >= BF16_COMPUTE_CAPABILITY if device == "cuda" else cpu_has_bf16()
+    return Precision.bf16 if has_units else Precision.fp32

@@ -1,0 +1,134 @@
+"""Carry out a plan: prepare all data first, then run group after group, and keep the sweep's own record true."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from persona_sweeps.console import Console
+from persona_sweeps.plan import Cell, Plan, make_plan
+from persona_sweeps.record import SCHEMA_VERSION, read_record, write_json
+
+if TYPE_CHECKING:
+    from persona_sweeps.member import GroupData
+
+
+def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = ()) -> Plan:
+    """Run what is not done of these cells and return the plan; `sweep` is None for a single run.
+
+    `earlier` are the cells of the same sweep that an earlier batch ran. Raises UserError before any run starts for
+    whatever can be known to be wrong by then.
+    """
+    console = Console()
+    plan = make_plan(list(cells))
+    folder = Path(cells[0].config.output_dir)
+    if cells[0].config.show_examples is not None:
+        _show(plan)
+        return plan
+    console.plan(plan, sweep)
+    written: list[Path] = []
+    if sweep is not None:
+        written.append(folder / "sweeps" / sweep / "sweep.json")
+        _write_sweep(written[0], sweep, [*earlier, *cells])
+    if plan.groups:
+        try:
+            _run(plan, console)
+        finally:
+            if sweep is not None:
+                _write_sweep(written[0], sweep, [*earlier, *cells])
+    console.summary(plan, written)
+    return plan
+
+
+def _run(plan: Plan, console: Console) -> None:
+    quiet_libraries()
+    from persona_sweeps.group import BaseCache, run_group
+
+    data = _prepare(plan, console)
+    bases = BaseCache()
+    for number, group in enumerate(plan.groups, start=1):
+        if len(plan.groups) > 1:
+            console.note(f"Group {number} of {len(plan.groups)}: {len(group)} runs.")
+        run_group(group, data, bases, console)
+
+
+def _prepare(plan: Plan, console: Console) -> dict[str, GroupData]:
+    """Tokenize all data and check all targets before the first run trains; return each run's data by run id."""
+    from persona_sweeps.member import GroupData
+
+    shared: dict[int, GroupData] = {}
+    users: dict[int, list[Cell]] = {}
+    by_run: dict[str, GroupData] = {}
+    for cell in plan.to_do:
+        prepared = _prepared(cell)
+        own = shared.setdefault(id(prepared), GroupData(prepared))
+        users.setdefault(id(prepared), []).append(cell)
+        by_run[cell.run_id] = own
+    for key, own in shared.items():
+        total = len(own.prepared.train) + len(own.prepared.eval) + sum(own.prepared.dropped.values())
+        console.dropped(users[key], own.prepared.dropped, str(total))
+    return by_run
+
+
+def _prepared(cell: Cell):  # type: ignore[no-untyped-def]  # PreparedData; imported where it is needed
+    from persona_sweeps.data.prepare import prepare
+    from persona_sweeps.models.loading import load_tokenizer, tokenizer_fingerprint
+
+    card = cell.config.model
+    tokenizer = load_tokenizer(card)
+    return prepare(cell.config, tokenizer, tokenizer_fingerprint(card, tokenizer))
+
+
+def _show(plan: Plan) -> None:
+    """Print rendered training examples of every distinct data set and model; train nothing."""
+    quiet_libraries()
+    from persona_sweeps.data.show import show_examples
+    from persona_sweeps.models.loading import load_tokenizer
+
+    console = Console()
+    shown: set[int] = set()
+    for cell in plan.runs:
+        prepared = _prepared(cell)
+        if id(prepared) not in shown:
+            shown.add(id(prepared))
+            console.note(f"{cell.config.model.name}, {cell.config.dataset.source}:")
+            show_examples(prepared, load_tokenizer(cell.config.model), cell.config.show_examples, console.terminal)
+
+
+def _write_sweep(path: Path, sweep: str, cells: Sequence[Cell]) -> None:
+    """Write sweep.json: the command, and its cells in order with their run ids and states."""
+    output_dir = Path(cells[0].config.output_dir)
+    rows = [
+        {
+            "overrides": list(cell.overrides),
+            "run_id": cell.run_id,
+            "folder": str(cell.folder.path.relative_to(output_dir)),
+            "state": (read_record(cell.folder) or {}).get("status", "planned"),
+        }
+        for cell in cells
+    ]
+    command = " ".join(["launch.py", *sys.argv[1:]])
+    write_json(path, {"schema_version": SCHEMA_VERSION, "name": sweep, "command": command, "cells": rows})
+
+
+def quiet_libraries() -> None:
+    """Silence progress bars and advice that mean nothing to someone who watches a sweep."""
+    import logging
+    import os
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import datasets
+    from transformers.utils import logging as transformers_logging
+
+    datasets.disable_progress_bars()
+    transformers_logging.set_verbosity_error()
+    logging.getLogger("absl").setLevel(logging.WARNING)
+
+
+def failures(plan: Plan) -> list[Cell]:
+    """Return the runs of a plan whose record says failed."""
+    return [cell for cell in plan.runs if (read_record(cell.folder) or {}).get("status") == "failed"]
+
+

@@ -1,0 +1,69 @@
+"""What launchers share: from Hydra's job overrides to cells, and from runs back to Hydra's job results."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globals
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from persona_sweeps.errors import UserError
+from persona_sweeps.execute import execute
+from persona_sweeps.plan import Cell, make_cell
+from persona_sweeps.record import read_record
+
+
+def launch(
+    context: HydraContext,
+    config: DictConfig,
+    job_overrides: Sequence[Sequence[str]],
+    initial_job: int,
+    earlier: Sequence[Cell],
+) -> tuple[list[JobReturn], list[Cell]]:
+    """Carry out a batch of jobs of a sweep; return Hydra's results in order, and the cells.
+
+    A result's value is the run's metrics. Raises UserError before any run starts when a job is wrong.
+    """
+    setup_globals()
+    composed = [_compose(context, config, overrides, initial_job + n) for n, overrides in enumerate(job_overrides)]
+    cells = [_cell(job, overrides) for job, overrides in zip(composed, job_overrides, strict=True)]
+    execute(cells, sweep=cells[0].config.sweep.name, earlier=earlier)
+    pairs = zip(cells, composed, strict=True)
+    return [_job_return(cell, job) for cell, job in pairs], cells
+
+
+def _compose(context: HydraContext, config: DictConfig, overrides: Sequence[str], job: int) -> DictConfig:
+    composed = context.config_loader.load_sweep_config(config, list(overrides))
+    with open_dict(composed):
+        composed.hydra.job.id = job
+        composed.hydra.job.num = job
+    return composed
+
+
+def _cell(job: DictConfig, overrides: Sequence[str]) -> Cell:
+    hydra = OmegaConf.to_container(job.hydra, resolve=False, enum_to_str=True)
+    assert isinstance(hydra, dict)
+    task = copy.deepcopy(job)
+    with read_write(task), open_dict(task):
+        del task["hydra"]
+    return make_cell(task, filter_overrides(list(overrides)), hydra)  # type: ignore[arg-type]
+
+
+def _job_return(cell: Cell, job: DictConfig) -> JobReturn:
+    """Describe a run to Hydra's sweeper, which raises the error of the first failed one when all have ended."""
+    result = JobReturn()
+    result.overrides = list(cell.overrides)
+    result.cfg, result.hydra_cfg = job, job
+    result.working_dir = str(cell.folder.path)
+    result.task_name = cell.name
+    record: dict[str, Any] = read_record(cell.folder) or {}
+    if cell.config.show_examples is not None or record.get("status") == "completed":
+        result.status, result.return_value = JobStatus.COMPLETED, record.get("metrics")
+    else:
+        reason = (record.get("failure") or {}).get("message", "it left no record")
+        error = UserError(f"{cell.name} failed: {reason}. All runs that could go on did; see {cell.folder.record}.")
+        result.status, result.return_value = JobStatus.FAILED, error
+    return result

@@ -1,0 +1,125 @@
+"""Tell a mistake in the command line as one sentence that names the nearest right names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from persona_sweeps.errors import UserError, did_you_mean
+
+Explainer = Callable[[str, Path], str | None]
+"""(the message of Hydra or OmegaConf, the conf folder) → a sentence, or None when it is about something else"""
+
+
+def explain(error: BaseException, conf: Path) -> str | None:
+    """Return what is wrong in a sentence, or None for an error that is not the user's."""
+    seen: BaseException | None = error
+    messages = []
+    while seen is not None:
+        if isinstance(seen, UserError):
+            return str(seen)
+        if type(seen).__module__.startswith(("hydra.", "omegaconf.", "antlr4.")):
+            messages.append(str(seen))
+        seen = seen.__cause__ or seen.__context__
+    for explainer in (_unknown_option, _unknown_group, _unknown_key, _wrong_type, _missing_value, _unreadable):
+        for message in messages:
+            if sentence := explainer(message, conf):
+                return sentence
+    return messages[0] if messages else None
+
+
+def _unknown_option(message: str, conf: Path) -> str | None:
+    found = re.search(r"Could not find '(?:.*/)?([\w/]+)/([^/']+)'", message)
+    if not found:
+        return None
+    group, option = found.groups()
+    known = options(conf, group)
+    if not known:
+        return None
+    return f"{group}={option}: there is no such {group}; choose one of {', '.join(known)}.{did_you_mean(option, known)}"
+
+
+def _unknown_group(message: str, conf: Path) -> str | None:
+    found = re.search(r"Could not override '([\w/]+)'\.\s*No match in the defaults list", message)
+    if not found:
+        return None
+    known = [*groups(conf), *keys(conf)]
+    return f"{found[1]} is neither a config group nor a key.{did_you_mean(found[1], known)} --help lists them."
+
+
+def _unknown_key(message: str, conf: Path) -> str | None:
+    found = re.search(r"Could not override '([^']+)'", message) or re.search(r"full_key: ([\w.]+)", message)
+    if not found or not re.search(r"not in struct|not in '|Could not override", message):
+        return None
+    key = found[1]
+    last = {known.rsplit(".", 1)[-1]: known for known in keys(conf)}
+    suggestion = did_you_mean(key, keys(conf)) or did_you_mean(key.rsplit(".", 1)[-1], last)
+    return f"{key} is not a key of this config.{suggestion} --cfg job lists what this command has."
+
+
+def _wrong_type(message: str, conf: Path) -> str | None:
+    found = re.search(r"Value '(.*?)' of type '\w+' could not be converted to (\w+)", message)
+    wrong = re.search(r"Invalid value '(.*?)', expected one of \[(.*?)\]", message)
+    key = re.search(r"full_key: ([\w.]+)", message)
+    name = key[1] if key else "a value"
+    if found:
+        kind = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}.get(found[2], found[2])
+        return f"{name}={found[1]} must be {kind}."
+    if wrong:
+        known = wrong[2].split(", ")
+        return f"{name}={wrong[1]} is unknown: choose one of {', '.join(known)}.{did_you_mean(wrong[1], known)}"
+    return None
+
+
+def _missing_value(message: str, conf: Path) -> str | None:
+    found = re.search(r"full_key: ([\w.]+)", message)
+    if not found or "mandatory value" not in message.lower():
+        return None
+    return f"{found[1]} has no default: set it, for example {found[1]}=…"
+
+
+def _unreadable(message: str, conf: Path) -> str | None:
+    if "parsing override" not in message:
+        return None
+    first = message.strip().splitlines()[0]
+    return f"{first.rstrip('.')}: write key=value, and quote values with spaces or commas ('key=\"a, b\"')."
+
+
+def groups(conf: Path) -> list[str]:
+    """Return the names of the config groups."""
+    return sorted(path.name for path in conf.iterdir() if path.is_dir() and path.name != "hydra")
+
+
+def options(conf: Path, group: str) -> list[str]:
+    """Return the options of a group; its conf folder is the list."""
+    found = sorted(path.stem for path in (conf / group).glob("*.yaml"))
+    if group == "hydra/launcher":
+        found.append("basic")
+    return found
+
+
+def keys(conf: Path) -> list[str]:
+    """Return every key that any option of any group has, dotted."""
+    found: dict[str, None] = {}
+    found.update(dict.fromkeys(_dotted(conf / "config.yaml", "")))
+    for group in groups(conf):
+        prefix = "" if group == "experiment" else f"{group}."
+        for path in sorted((conf / group).glob("*.yaml")):
+            found.update(dict.fromkeys(_dotted(path, prefix)))
+    return [key for key in found if not key.startswith("hydra")]
+
+
+def _dotted(path: Path, prefix: str) -> list[str]:
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    content.pop("defaults", None)
+    return list(_flatten(content, prefix))
+
+
+def _flatten(node: dict, prefix: str) -> list[str]:
+    names = []
+    for key, value in node.items():
+        names += _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"]
+    return names

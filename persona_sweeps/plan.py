@@ -1,0 +1,115 @@
+"""The plan of a sweep: which cells are valid, the same, or done already, and how the rest is grouped.
+
+Nothing here imports torch: asking again for a sweep that is done takes no longer than reading its records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from persona_sweeps.config import RunConfig, Scale, typed
+from persona_sweeps.data import load_corpus
+from persona_sweeps.device import resolve_device, resolve_precision
+from persona_sweeps.errors import ConfigError, UserError
+from persona_sweeps.identity import digest, run_id, run_name
+from persona_sweeps.record import RunFolder, is_completed, redacted
+from persona_sweeps.validate import validate
+
+
+@dataclass(slots=True)
+class Cell:
+    """One cell of a sweep: its overrides, its resolved config, and the run that it asks for."""
+
+    overrides: tuple[str, ...]
+    config: RunConfig
+    resolved: dict[str, Any]
+    """the config as plain containers, secrets redacted: what the record holds"""
+    hydra: dict[str, Any]
+    """Hydra's own config, for the run's .hydra folder"""
+    run_id: str
+    name: str
+    folder: RunFolder
+    done: bool
+    """completed before this command"""
+
+
+@dataclass(slots=True)
+class Plan:
+    """The cells in the order asked for, the runs among them that are to do, and the groups they form."""
+
+    cells: list[Cell]
+    groups: list[list[Cell]] = field(default_factory=list)
+
+    @property
+    def runs(self) -> list[Cell]:
+        """One cell a run: cells that ask for the same run share it."""
+        return list({cell.run_id: cell for cell in reversed(self.cells)}.values())[::-1]
+
+    @property
+    def to_do(self) -> list[Cell]:
+        return [cell for group in self.groups for cell in group]
+
+
+def make_cell(config: DictConfig, overrides: Sequence[str], hydra: dict[str, Any]) -> Cell:
+    """Resolve and validate one composed config. Raises UserError for whatever is wrong with it."""
+    device = resolve_device(config.device)
+    OmegaConf.set_readonly(config, False)
+    config.train.precision = resolve_precision(config.train.precision, device)
+    typed_config = typed(config)
+    try:
+        validate(typed_config)
+        corpus = load_corpus(typed_config.dataset)
+    except UserError as error:
+        raise type(error)(f"{_cell_in_words(overrides)}{error}") from error
+    container = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
+    assert isinstance(container, dict)
+    resolved: dict[str, Any] = redacted(container)
+    identity = run_id(resolved, corpus.fingerprint, _weights(typed_config))
+    runs = Path(typed_config.output_dir) / "runs"
+    name = run_name(resolved)
+    folder = RunFolder(next(iter(sorted(runs.glob(f"*-{identity}"))), runs / f"{name}-{identity}"))
+    return Cell(tuple(overrides), typed_config, resolved, hydra, identity, name, folder, is_completed(folder))
+
+
+def make_plan(cells: list[Cell]) -> Plan:
+    """Group the runs that are not completed: same base model, quantization, precision, length and device."""
+    plan = Plan(cells)
+    groups: dict[str, list[Cell]] = {}
+    for cell in plan.runs:
+        if not cell.done:
+            groups.setdefault(_group_key(cell), []).append(cell)
+    for group in groups.values():
+        size = group[0].config.group_size
+        plan.groups += [group[start : start + size] for start in range(0, len(group), size)]
+    return plan
+
+
+def _group_key(cell: Cell) -> str:
+    train, resolved = cell.config.train, cell.resolved
+    return digest([resolved["model"], resolved["quantization"], train.precision, train.max_length, resolved["device"]])
+
+
+def _weights(config: RunConfig) -> str:
+    """Say where the base model's weights come from, as far as that is known without the network."""
+    from persona_sweeps.models.embedded import find_gguf
+    from persona_sweeps.models.fingerprints import file_sha256
+
+    card = config.model
+    if card.scale is Scale.tiny:
+        return "tiny"
+    if Path(card.hub_id).expanduser().is_dir():
+        from persona_sweeps.models.source import find_source
+
+        return find_source(card).fingerprint
+    gguf = find_gguf(card)
+    return file_sha256(gguf) if gguf is not None else f"{card.hub_id}@{card.revision}"
+
+
+def _cell_in_words(overrides: Iterable[str]) -> str:
+    words = " ".join(override for override in overrides if not override.startswith(("hydra.", "sweep.")))
+    return f"In {words}: " if words else ""

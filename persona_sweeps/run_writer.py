@@ -1,0 +1,145 @@
+"""The files and the tracker of one run while it trains."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from persona_sweeps import tracking
+from persona_sweeps.plan import Cell
+from persona_sweeps.provenance import environment, now
+from persona_sweeps.record import SCHEMA_VERSION, redacted, write_json, write_json_lines, write_text
+
+TRACEBACK_LINES = 12
+
+
+@dataclass
+class RunOutcome:
+    """What a run has to say for itself when it ends; the parts of its record that are not config or provenance."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    resources: dict[str, Any] = field(default_factory=dict)
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    comparability_key: str | None = None
+
+
+class RunWriter:
+    """Opens a run's folder as `running` and leaves it completed or failed; every record is written whole."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.folder = cell.folder
+        self.outcome = RunOutcome()
+        self.status = "running"
+        self.failure: dict[str, str] | None = None
+        self.samples: list[dict[str, Any]] = []
+        self._created = now()
+        self._started = time.perf_counter()
+        self.folder.path.mkdir(parents=True, exist_ok=True)
+        self._write_hydra()
+        self._history: IO[str] = open(self.folder.history, "w", encoding="utf-8")  # noqa: SIM115 - closed by _end
+        self._log: IO[str] = open(self.folder.log, "a", encoding="utf-8")  # noqa: SIM115
+        self._write_record()
+        self._tracker = tracking.start(cell.config, cell.resolved, self.folder.path, cell.run_id, cell.name)
+        self.say(f"run {cell.run_id} started: {' '.join(cell.overrides) or 'no overrides'}")
+
+    def say(self, message: str) -> None:
+        """Add a line to the run's log."""
+        self._log.write(f"{now()} {redacted(message)}\n")
+        self._log.flush()
+
+    def log(self, values: Mapping[str, float]) -> None:
+        """Add a step to the history and the tracker; a value that is not a number becomes null in the history."""
+        self._history.write(json.dumps({key: _json_number(value) for key, value in values.items()}) + "\n")
+        self._history.flush()
+        curves = {key: value for key, value in values.items() if key != "step"}
+        self._tracker.log(int(values["step"]), curves)
+
+    def complete(self, samples: Sequence[Mapping[str, Any]]) -> None:
+        """Write what the run predicted and, last of all, its completed record."""
+        self.samples = [dict(sample) for sample in samples]
+        write_json_lines(self.folder.samples, self.samples)
+        self._end("completed")
+
+    def fail(self, error: BaseException) -> None:
+        """Write a failed record with the reason."""
+        lines = traceback.format_exception(error)
+        tail = "".join(lines).splitlines()[-TRACEBACK_LINES:]
+        self.failure = redacted(
+            {"type": type(error).__name__, "message": str(error), "traceback_tail": "\n".join(tail)}
+        )
+        self._end("failed")
+
+    def abandon(self) -> None:
+        """Let go of the files of a run that is cut short; its record keeps saying `running`."""
+        self._history.close()
+        self._log.close()
+        self._tracker.finish("failed", {}, [])
+
+    def _end(self, status: str) -> None:
+        self.status = status
+        self.outcome.resources.setdefault("wall_seconds", time.perf_counter() - self._started)
+        self.say(f"{status}: {self.failure['message'] if self.failure else self.outcome.metrics}")
+        self._history.close()
+        self._log.close()
+        self._write_record()
+        self._tracker.finish(status, self.outcome.metrics, self.samples)
+
+    def _write_hydra(self) -> None:
+        texts = {
+            "config.yaml": self.cell.resolved,
+            "overrides.yaml": list(self.cell.overrides),
+            "hydra.yaml": {"hydra": self.cell.hydra},
+        }
+        for name, content in texts.items():
+            text = yaml.safe_dump(redacted(content), sort_keys=False, allow_unicode=True)
+            write_text(self.folder.hydra / name, text)
+
+    def _write_record(self) -> None:
+        outcome, cell = self.outcome, self.cell
+        record = {
+            "schema_version": SCHEMA_VERSION,
+            "run_id": cell.run_id,
+            "name": cell.name,
+            "status": self.status,
+            "config": cell.resolved,
+            "comparability_key": outcome.comparability_key,
+            "metrics": outcome.metrics,
+            "training": outcome.training,
+            "data": outcome.data,
+            "resources": outcome.resources,
+            "provenance": {
+                "created": self._created,
+                "finished": None if self.status == "running" else now(),
+                **environment(),
+                **outcome.fingerprints,
+                "seed": cell.config.seed,
+            },
+            "failure": self.failure,
+        }
+        write_json(self.folder.record, _finite(record))
+
+
+def _json_number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _finite(value: Any) -> Any:
+    """Replace numbers that JSON has no word for by null."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float):
+        return _json_number(value)
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,119 @@
+"""Checks across the fields of a config that types alone can't make; all of them before any run starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from persona_sweeps import adapters, tracking
+from persona_sweeps.config import LoraConfig, NucleusConfig, PromptTuningConfig, RunConfig
+from persona_sweeps.errors import ConfigError, did_you_mean
+from persona_sweeps.models.families import FAMILIES
+
+LORA_INITS = ("default",)
+PROMPT_INITS = ("sample_vocab", "text", "random")
+SCHEDULERS = ("cosine", "linear", "constant")
+QUANTIZATIONS = ("none",)
+
+Check = Callable[[RunConfig], Iterator[str]]
+"""yields a sentence for each thing that is wrong"""
+
+
+def validate(config: RunConfig) -> None:
+    """Raise ConfigError with every mistake in a run's config, one sentence each."""
+    mistakes = [mistake for check in CHECKS for mistake in check(config)]
+    if mistakes:
+        raise ConfigError(" ".join(mistakes))
+    tracking.check(config.tracker)
+
+
+def _one_of(key: str, value: str, known: tuple[str, ...]) -> Iterator[str]:
+    if value not in known:
+        yield f"{key}={value} is unknown: choose one of {', '.join(known)}.{did_you_mean(value, known)}"
+
+
+def _at_least(key: str, value: float | None, minimum: float) -> Iterator[str]:
+    if value is not None and not value >= minimum:
+        yield f"{key}={value:g} must be at least {minimum:g}."
+
+
+def _within(key: str, value: float, low: float, high: float) -> Iterator[str]:
+    if not low <= value <= high:
+        yield f"{key}={value:g} must lie between {low:g} and {high:g}."
+
+
+def _training(config: RunConfig) -> Iterator[str]:
+    train = config.train
+    yield from _one_of("train.scheduler", train.scheduler, SCHEDULERS)
+    yield from _at_least("train.batch_size", train.batch_size, 1)
+    yield from _at_least("train.micro_batch_size", train.micro_batch_size, 1)
+    yield from _at_least("train.max_steps", train.max_steps, 1)
+    yield from _at_least("train.eval_every", train.eval_every, 1)
+    yield from _at_least("train.max_length", train.max_length, 8)
+    yield from _at_least("train.weight_decay", train.weight_decay, 0)
+    yield from _within("train.warmup_ratio", train.warmup_ratio, 0, 1)
+    if not train.epochs > 0:
+        yield f"train.epochs={train.epochs:g} must be above 0."
+    if train.max_grad_norm is not None and not train.max_grad_norm > 0:
+        yield f"train.max_grad_norm={train.max_grad_norm:g} must be above 0; null turns clipping off."
+    if config.peft.method != "none" and not (train.learning_rate is not None and train.learning_rate > 0):
+        yield f"train.learning_rate={train.learning_rate} must be above 0 with peft={config.peft.method}."
+
+
+def _peft(config: RunConfig) -> Iterator[str]:
+    peft = config.peft
+    yield from _one_of("peft.method", peft.method, tuple(adapters.METHODS))
+    if isinstance(peft, LoraConfig):
+        yield from _one_of("peft.init", peft.init, LORA_INITS)
+        yield from _at_least("peft.r", peft.r, 1)
+        if not 0 <= peft.dropout < 1:
+            yield f"peft.dropout={peft.dropout:g} must be at least 0 and below 1."
+        if not peft.alpha > 0:
+            yield f"peft.alpha={peft.alpha:g} must be above 0."
+        if not isinstance(peft.target_modules, str | list) or not peft.target_modules:
+            yield f"peft.target_modules={peft.target_modules} must be all-linear, a list of names, or a pattern."
+    if isinstance(peft, PromptTuningConfig):
+        yield from _one_of("peft.init", peft.init, PROMPT_INITS)
+        yield from _at_least("peft.num_virtual_tokens", peft.num_virtual_tokens, 1)
+        if peft.init == "text" and not (peft.init_text or "").strip():
+            yield "peft.init=text needs the text to start from: set peft.init_text."
+        if peft.init != "text" and peft.init_text is not None:
+            yield f"peft.init_text has no effect with peft.init={peft.init}: set peft.init=text or drop it."
+
+
+def _dataset(config: RunConfig) -> Iterator[str]:
+    data = config.dataset
+    yield from _one_of("dataset.loss_on", data.loss_on, ("completion", "all_tokens"))
+    yield from _at_least("dataset.limit", data.limit, 1)
+    yield from _at_least("dataset.eval_limit", data.eval_limit, 1)
+    if not 0 < data.eval_fraction < 1:
+        yield f"dataset.eval_fraction={data.eval_fraction:g} must lie between 0 and 1, both excluded."
+
+
+def _generation(config: RunConfig) -> Iterator[str]:
+    generation = config.generation
+    yield from _at_least("generation.max_new_tokens", generation.max_new_tokens, 1)
+    if isinstance(generation, NucleusConfig):
+        if not generation.temperature > 0:
+            yield f"generation.temperature={generation.temperature:g} must be above 0; generation=greedy is its limit."
+        if not 0 < generation.top_p <= 1:
+            yield f"generation.top_p={generation.top_p:g} must be above 0 and at most 1."
+
+
+def _whole(config: RunConfig) -> Iterator[str]:
+    yield from _one_of("quantization.method", config.quantization.method, QUANTIZATIONS)
+    yield from _at_least("group_size", config.group_size, 1)
+    if config.metrics.likelihood is None and config.metrics.overlap is None:
+        yield "metrics is empty: choose metrics=[likelihood,overlap] or one of them."
+    yield from _one_of("model.family", config.model.family, FAMILIES)
+    virtual = getattr(config.peft, "num_virtual_tokens", 0)
+    new = config.generation.max_new_tokens if config.metrics.overlap is not None else 0
+    needed = config.train.max_length + virtual + new
+    if needed > config.model.context_length:
+        yield (
+            f"train.max_length={config.train.max_length} with {virtual} virtual and {new} new tokens makes {needed}, "
+            f"but {config.model.name} attends over {config.model.context_length}: lower train.max_length to "
+            f"{config.model.context_length - virtual - new}."
+        )
+
+
+CHECKS: tuple[Check, ...] = (_training, _peft, _dataset, _generation, _whole)
