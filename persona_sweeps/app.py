@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from persona_sweeps.config import register_schemas
 from persona_sweeps.errors import UserError
@@ -23,7 +24,19 @@ def conf_folder() -> Path:
 
 
 def run(config: DictConfig) -> str:
-    """Carry out one composed config. This is Hydra's task function. Raises UserError when the run failed."""
+    """Carry out one composed config and return its run id. This is Hydra's task function.
+
+    A mistake ends the process from here, since Hydra would print words of its own before the sentence.
+    """
+    try:
+        return _run(config)
+    except (UserError, OmegaConfBaseException) as error:
+        from persona_sweeps.mistakes import explain
+
+        sys.exit(f"error: {explain(error, conf_folder())}")
+
+
+def _run(config: DictConfig) -> str:
     from hydra.core.hydra_config import HydraConfig
 
     from persona_sweeps.execute import execute, failures
@@ -36,7 +49,7 @@ def run(config: DictConfig) -> str:
     plan = execute([cell], sweep=None)
     failed = failures(plan)
     if failed and cell.config.show_examples is None:
-        raise UserError(f"The run failed; the reason is in {failed[0].folder.record}.")
+        raise UserError(f"the run failed; {failed[0].folder.record} has the reason.")
     return cell.run_id
 
 

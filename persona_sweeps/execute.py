@@ -62,6 +62,7 @@ def _prepare(plan: Plan, console: Console) -> dict[str, GroupData]:
     users: dict[int, list[Cell]] = {}
     by_run: dict[str, GroupData] = {}
     for cell in plan.to_do:
+        _check_targets(cell)
         prepared = _prepared(cell)
         own = shared.setdefault(id(prepared), GroupData(prepared))
         users.setdefault(id(prepared), []).append(cell)
@@ -70,6 +71,18 @@ def _prepare(plan: Plan, console: Console) -> dict[str, GroupData]:
         total = len(own.prepared.train) + len(own.prepared.eval) + sum(own.prepared.dropped.values())
         console.dropped(users[key], own.prepared.dropped, str(total))
     return by_run
+
+
+def _check_targets(cell: Cell) -> None:
+    """Raise ConfigError when LoRA is to adapt layers that the model doesn't have."""
+    from persona_sweeps.config import LoraConfig
+
+    peft = cell.config.peft
+    if isinstance(peft, LoraConfig) and peft.target_modules != "all-linear":
+        from persona_sweeps.adapters.lora import target_paths
+        from persona_sweeps.models.skeleton import skeleton
+
+        target_paths(skeleton(cell.config.model), peft.target_modules)
 
 
 def _prepared(cell: Cell):  # type: ignore[no-untyped-def]  # PreparedData; imported where it is needed

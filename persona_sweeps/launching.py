@@ -49,7 +49,11 @@ def _cell(job: DictConfig, overrides: Sequence[str]) -> Cell:
     task = copy.deepcopy(job)
     with read_write(task), open_dict(task):
         del task["hydra"]
-    return make_cell(task, filter_overrides(list(overrides)), hydra)  # type: ignore[arg-type]
+    own = filter_overrides(list(overrides))
+    try:
+        return make_cell(task, own, hydra)  # type: ignore[arg-type]
+    except UserError as error:
+        raise type(error)(f"In the cell {' '.join(own)}: {error}") from error
 
 
 def _job_return(cell: Cell, job: DictConfig) -> JobReturn:

@@ -28,11 +28,12 @@ def explain(error: BaseException, conf: Path) -> str | None:
         for message in messages:
             if sentence := explainer(message, conf):
                 return sentence
-    return messages[0] if messages else None
+    lines = [message.strip().splitlines()[0] for message in messages if message.strip()]
+    return ": ".join(dict.fromkeys(lines)) or None
 
 
 def _unknown_option(message: str, conf: Path) -> str | None:
-    found = re.search(r"Could not find '(?:.*/)?([\w/]+)/([^/']+)'", message)
+    found = re.search(r"Could not find '([\w/]+)/([^/']+)'", message)
     if not found:
         return None
     group, option = found.groups()
@@ -55,8 +56,11 @@ def _unknown_key(message: str, conf: Path) -> str | None:
     if not found or not re.search(r"not in struct|not in '|Could not override", message):
         return None
     key = found[1]
+    if owners := _owners(key, conf):
+        return f"{key} is a key of {' and '.join(owners)} only. --cfg job lists what this command has."
     last = {known.rsplit(".", 1)[-1]: known for known in keys(conf)}
-    suggestion = did_you_mean(key, keys(conf)) or did_you_mean(key.rsplit(".", 1)[-1], last)
+    names = keys(conf) if "." in key else [*groups(conf), "seed", "device", "group_size", "output_dir", "sweep"]
+    suggestion = did_you_mean(key, names) or did_you_mean(key.rsplit(".", 1)[-1], last)
     return f"{key} is not a key of this config.{suggestion} --cfg job lists what this command has."
 
 
@@ -86,6 +90,15 @@ def _unreadable(message: str, conf: Path) -> str | None:
         return None
     first = message.strip().splitlines()[0]
     return f"{first.rstrip('.')}: write key=value, and quote values with spaces or commas ('key=\"a, b\"')."
+
+
+def _owners(key: str, conf: Path) -> list[str]:
+    """Return the options of the key's group that have it, such as peft=lora for peft.r."""
+    group = key.split(".", 1)[0]
+    if group not in groups(conf):
+        return []
+    paths = sorted((conf / group).glob("*.yaml"))
+    return [f"{group}={path.stem}" for path in paths if key in _dotted(path, f"{group}.")]
 
 
 def groups(conf: Path) -> list[str]:

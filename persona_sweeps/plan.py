@@ -5,7 +5,7 @@ Nothing here imports torch: asking again for a sweep that is done takes no longe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 from persona_sweeps.config import RunConfig, Scale, typed
 from persona_sweeps.data import load_corpus
 from persona_sweeps.device import resolve_device, resolve_precision
-from persona_sweeps.errors import ConfigError, UserError
 from persona_sweeps.identity import digest, run_id, run_name
 from persona_sweeps.record import RunFolder, is_completed, redacted
 from persona_sweeps.validate import validate
@@ -61,11 +60,8 @@ def make_cell(config: DictConfig, overrides: Sequence[str], hydra: dict[str, Any
     OmegaConf.set_readonly(config, False)
     config.train.precision = resolve_precision(config.train.precision, device)
     typed_config = typed(config)
-    try:
-        validate(typed_config)
-        corpus = load_corpus(typed_config.dataset)
-    except UserError as error:
-        raise type(error)(f"{_cell_in_words(overrides)}{error}") from error
+    validate(typed_config)
+    corpus = load_corpus(typed_config.dataset)
     container = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
     assert isinstance(container, dict)
     resolved: dict[str, Any] = redacted(container)
@@ -109,7 +105,3 @@ def _weights(config: RunConfig) -> str:
     gguf = find_gguf(card)
     return file_sha256(gguf) if gguf is not None else f"{card.hub_id}@{card.revision}"
 
-
-def _cell_in_words(overrides: Iterable[str]) -> str:
-    words = " ".join(override for override in overrides if not override.startswith(("hydra.", "sweep.")))
-    return f"In {words}: " if words else ""

@@ -1,0 +1,32 @@
+"""A base model's modules without its weights, to check a config against before anything is loaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from persona_sweeps.config import Scale
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from persona_sweeps.config import ModelConfig
+
+
+def skeleton(card: ModelConfig) -> PreTrainedModel:
+    """Return the card's model on the meta device: all its modules, none of its numbers.
+
+    Raises `UserError` when the model's config can't be had.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from persona_sweeps.models.source import find_source
+    from persona_sweeps.models.tiny import tiny_config
+
+    if card.scale is Scale.tiny:
+        config = tiny_config(card)
+    else:
+        source = find_source(card)
+        config = AutoConfig.from_pretrained(source.location, revision=source.revision or "main")
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config)
