@@ -43,7 +43,7 @@ def _run(config: DictConfig) -> str:
     from persona_sweeps.plan import make_cell
 
     settings = HydraConfig.get()
-    hydra_config = OmegaConf.to_container(settings, resolve=False, enum_to_str=True)  # type: ignore[arg-type]
+    hydra_config = OmegaConf.to_container(settings, resolve=False, enum_to_str=True)
     assert isinstance(hydra_config, dict)
     cell = make_cell(config, list(settings.overrides.task), hydra_config)  # type: ignore[arg-type]
     plan = execute([cell], sweep=None)

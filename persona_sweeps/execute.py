@@ -12,6 +12,10 @@ from persona_sweeps.plan import Cell, Plan, make_plan
 from persona_sweeps.record import SCHEMA_VERSION, read_record, write_json
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from persona_sweeps.config import ModelConfig
+    from persona_sweeps.data.store import PreparedData
     from persona_sweeps.member import GroupData
 
 
@@ -54,16 +58,38 @@ def _run(plan: Plan, console: Console) -> None:
         run_group(group, data, bases, console)
 
 
+class Tokenizers:
+    """The tokenizers of a plan, each loaded once, and the data that they prepare."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, tuple[PreTrainedTokenizerBase, str]] = {}
+
+    def get(self, card: ModelConfig) -> tuple[PreTrainedTokenizerBase, str]:
+        """Return a card's tokenizer and its fingerprint."""
+        from persona_sweeps.models.loading import load_tokenizer, tokenizer_fingerprint
+
+        if str(card) not in self._loaded:
+            tokenizer = load_tokenizer(card)
+            self._loaded[str(card)] = tokenizer, tokenizer_fingerprint(card, tokenizer)
+        return self._loaded[str(card)]
+
+    def prepared(self, cell: Cell) -> PreparedData:
+        from persona_sweeps.data.prepare import prepare
+
+        return prepare(cell.config, *self.get(cell.config.model))
+
+
 def _prepare(plan: Plan, console: Console) -> dict[str, GroupData]:
     """Tokenize all data and check all targets before the first run trains; return each run's data by run id."""
     from persona_sweeps.member import GroupData
 
+    tokenizers = Tokenizers()
     shared: dict[int, GroupData] = {}
     users: dict[int, list[Cell]] = {}
     by_run: dict[str, GroupData] = {}
     for cell in plan.to_do:
         _check_targets(cell)
-        prepared = _prepared(cell)
+        prepared = tokenizers.prepared(cell)
         own = shared.setdefault(id(prepared), GroupData(prepared))
         users.setdefault(id(prepared), []).append(cell)
         by_run[cell.run_id] = own
@@ -85,29 +111,20 @@ def _check_targets(cell: Cell) -> None:
         target_paths(skeleton(cell.config.model), peft.target_modules)
 
 
-def _prepared(cell: Cell):  # type: ignore[no-untyped-def]  # PreparedData; imported where it is needed
-    from persona_sweeps.data.prepare import prepare
-    from persona_sweeps.models.loading import load_tokenizer, tokenizer_fingerprint
-
-    card = cell.config.model
-    tokenizer = load_tokenizer(card)
-    return prepare(cell.config, tokenizer, tokenizer_fingerprint(card, tokenizer))
-
-
 def _show(plan: Plan) -> None:
     """Print rendered training examples of every distinct data set and model; train nothing."""
     quiet_libraries()
     from persona_sweeps.data.show import show_examples
-    from persona_sweeps.models.loading import load_tokenizer
 
-    console = Console()
+    console, tokenizers = Console(), Tokenizers()
     shown: set[int] = set()
     for cell in plan.runs:
-        prepared = _prepared(cell)
+        prepared = tokenizers.prepared(cell)
         if id(prepared) not in shown:
             shown.add(id(prepared))
             console.note(f"{cell.config.model.name}, {cell.config.dataset.source}:")
-            show_examples(prepared, load_tokenizer(cell.config.model), cell.config.show_examples, console.terminal)
+            tokenizer, _ = tokenizers.get(cell.config.model)
+            show_examples(prepared, tokenizer, cell.config.show_examples or 0, console.terminal)
 
 
 def _write_sweep(path: Path, sweep: str, cells: Sequence[Cell]) -> None:
@@ -143,5 +160,3 @@ def quiet_libraries() -> None:
 def failures(plan: Plan) -> list[Cell]:
     """Return the runs of a plan whose record says failed."""
     return [cell for cell in plan.runs if (read_record(cell.folder) or {}).get("status") == "failed"]
-
-

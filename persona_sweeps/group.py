@@ -24,8 +24,6 @@ from persona_sweeps.provenance import peak_rss_bytes
 from persona_sweeps.run_writer import RunWriter
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from persona_sweeps.models.loading import BaseModel
     from persona_sweeps.training.engine import Engine
     from persona_sweeps.training.trial import Trial
@@ -106,9 +104,7 @@ def _run_together(cells: Sequence[Cell], data: Mapping[str, GroupData], bases: B
             _finish(member, found[member.index], base, clock, console)
 
 
-def _members(
-    cells: Sequence[Cell], data: Mapping[str, GroupData], base: BaseModel, console: Console
-) -> list[Member]:
+def _members(cells: Sequence[Cell], data: Mapping[str, GroupData], base: BaseModel, console: Console) -> list[Member]:
     """Open each run's folder and make its trial; a run whose adapter can't be made fails here, alone."""
     from persona_sweeps.adapters import create_adapter
     from persona_sweeps.training.trial import Trial
@@ -158,7 +154,7 @@ def _generate(engine: Engine, members: Sequence[Member], base: BaseModel, found:
         first = group[0]
         stop = first.data.prepared.stop_token_ids
         texts = [
-            base.tokenizer.decode(tokens, skip_special_tokens=True).strip()
+            str(base.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
             for tokens in generate(engine, asked, first.cell.config.generation, stop)
         ]
         for member in group:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
+from omegaconf import OmegaConf
 
 from persona_sweeps.errors import UserError, did_you_mean
 
@@ -126,7 +126,8 @@ def keys(conf: Path) -> list[str]:
 
 
 def _dotted(path: Path, prefix: str) -> list[str]:
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    assert isinstance(content, dict)
     content.pop("defaults", None)
     return list(_flatten(content, prefix))
 

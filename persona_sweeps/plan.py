@@ -104,4 +104,3 @@ def _weights(config: RunConfig) -> str:
         return find_source(card).fingerprint
     gguf = find_gguf(card)
     return file_sha256(gguf) if gguf is not None else f"{card.hub_id}@{card.revision}"
-

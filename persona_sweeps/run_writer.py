@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-import yaml
+from omegaconf import OmegaConf
 
 from persona_sweeps import tracking
 from persona_sweeps.plan import Cell
@@ -96,14 +96,13 @@ class RunWriter:
         self._tracker.finish(status, self.outcome.metrics, self.samples)
 
     def _write_hydra(self) -> None:
-        texts = {
+        contents = {
             "config.yaml": self.cell.resolved,
             "overrides.yaml": list(self.cell.overrides),
             "hydra.yaml": {"hydra": self.cell.hydra},
         }
-        for name, content in texts.items():
-            text = yaml.safe_dump(redacted(content), sort_keys=False, allow_unicode=True)
-            write_text(self.folder.hydra / name, text)
+        for name, content in contents.items():
+            write_text(self.folder.hydra / name, OmegaConf.to_yaml(OmegaConf.create(redacted(content))))
 
     def _write_record(self) -> None:
         outcome, cell = self.outcome, self.cell
