@@ -26,12 +26,19 @@ def conf_folder() -> Path:
 def run(config: DictConfig) -> str:
     """Carry out one composed config and return its run id. This is Hydra's task function.
 
-    A mistake ends the process from here, since Hydra would print words of its own before the sentence.
+    A mistake ends the process from here, since Hydra would print words of its own before the sentence. As one job of
+    a sweep (hydra/launcher=basic) it is raised, so that the other jobs go on.
     """
     try:
         return _run(config)
     except (UserError, OmegaConfBaseException) as error:
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
         from persona_sweeps.mistakes import explain
+
+        if HydraConfig.get().mode is RunMode.MULTIRUN:
+            raise
 
         sys.exit(f"error: {explain(error, conf_folder())}")
 

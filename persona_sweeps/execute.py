@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from persona_sweeps.console import Console
 from persona_sweeps.plan import Cell, Plan, make_plan
-from persona_sweeps.record import SCHEMA_VERSION, read_record, write_json
+from persona_sweeps.record import SCHEMA_VERSION, read_record, redacted, write_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -140,7 +140,7 @@ def _write_sweep(path: Path, sweep: str, cells: Sequence[Cell]) -> None:
         for cell in cells
     ]
     command = " ".join(["launch.py", *sys.argv[1:]])
-    write_json(path, {"schema_version": SCHEMA_VERSION, "name": sweep, "command": command, "cells": rows})
+    write_json(path, redacted({"schema_version": SCHEMA_VERSION, "name": sweep, "command": command, "cells": rows}))
 
 
 def quiet_libraries() -> None:

@@ -14,9 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from persona_sweeps.config import Precision
 from persona_sweeps.console import Console
 from persona_sweeps.device import resolve_device
+from persona_sweeps.errors import TrialError
 from persona_sweeps.identity import needs_generation
 from persona_sweeps.member import Evaluated, GroupData, comparability, metrics, samples
 from persona_sweeps.plan import Cell
@@ -182,6 +185,8 @@ def _finish(member: Member, found: Evaluated, base: BaseModel, clock: _Clock, co
 
     cell, data, writer, trial = member.cell, member.data, member.writer, member.trial
     try:
+        if not np.isfinite(found.nll).all():
+            raise TrialError("the likelihood of held-out examples was not a finite number; lower train.learning_rate")
         overlap = cell.config.metrics.overlap
         if overlap is not None and found.predictions is not None:
             found.overlap = score_overlap(found.predictions, list(data.prepared.eval["completion"]), overlap)

@@ -24,7 +24,7 @@ def explain(error: BaseException, conf: Path) -> str | None:
         if type(seen).__module__.startswith(("hydra.", "omegaconf.", "antlr4.")):
             messages.append(str(seen))
         seen = seen.__cause__ or seen.__context__
-    for explainer in (_unknown_option, _unknown_group, _unknown_key, _wrong_type, _missing_value, _unreadable):
+    for explainer in EXPLAINERS:
         for message in messages:
             if sentence := explainer(message, conf):
                 return sentence
@@ -33,7 +33,7 @@ def explain(error: BaseException, conf: Path) -> str | None:
 
 
 def _unknown_option(message: str, conf: Path) -> str | None:
-    found = re.search(r"Could not find '([\w/]+)/([^/']+)'", message)
+    found = re.search(r"Could not (?:find|load) '([\w/]+)/([^/']+)'", message)
     if not found:
         return None
     group, option = found.groups()
@@ -69,6 +69,9 @@ def _wrong_type(message: str, conf: Path) -> str | None:
     wrong = re.search(r"Invalid value '(.*?)', expected one of \[(.*?)\]", message)
     key = re.search(r"full_key: ([\w.]+)", message)
     name = key[1] if key else "a value"
+    empty = re.search(r"field '([\w.]+)' is not Optional", message)
+    if empty:
+        return f"{empty[1]}=null: this key needs a value."
     if found:
         kind = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}.get(found[2], found[2])
         return f"{name}={found[1]} must be {kind}."
@@ -85,11 +88,30 @@ def _missing_value(message: str, conf: Path) -> str | None:
     return f"{found[1]} has no default: set it, for example {found[1]}=…"
 
 
+def _several_values(message: str, conf: Path) -> str | None:
+    found = re.search(r"Ambiguous value for argument '(.*)'", message)
+    if not found:
+        return None
+    key = found[1].partition("=")[0]
+    return f"{found[1]} has several values: sweep over them with -m, or quote a text with commas ('{key}=\"a, b\"')."
+
+
 def _unreadable(message: str, conf: Path) -> str | None:
-    if "parsing override" not in message:
+    if not re.search(r"parsing override|override_grammar|no viable alternative", message):
         return None
     first = message.strip().splitlines()[0]
-    return f"{first.rstrip('.')}: write key=value, and quote values with spaces or commas ('key=\"a, b\"')."
+    return f"{first.rstrip('.')}: write key=value, close every bracket and quote, and quote texts ('key=\"a, b\"')."
+
+
+EXPLAINERS: tuple[Explainer, ...] = (
+    _unknown_option,
+    _unknown_group,
+    _unknown_key,
+    _wrong_type,
+    _missing_value,
+    _several_values,
+    _unreadable,
+)
 
 
 def _owners(key: str, conf: Path) -> list[str]:

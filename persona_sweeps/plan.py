@@ -17,7 +17,7 @@ from persona_sweeps.data import load_corpus
 from persona_sweeps.device import resolve_device, resolve_precision
 from persona_sweeps.identity import digest, run_id, run_name
 from persona_sweeps.record import RunFolder, is_completed, redacted
-from persona_sweeps.validate import validate
+from persona_sweeps.validate import refuse_strangers, validate
 
 
 @dataclass(slots=True)
@@ -60,10 +60,11 @@ def make_cell(config: DictConfig, overrides: Sequence[str], hydra: dict[str, Any
     OmegaConf.set_readonly(config, False)
     config.train.precision = resolve_precision(config.train.precision, device)
     typed_config = typed(config)
-    validate(typed_config)
-    corpus = load_corpus(typed_config.dataset)
     container = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
     assert isinstance(container, dict)
+    refuse_strangers(container, typed_config)  # type: ignore[arg-type]
+    validate(typed_config)
+    corpus = load_corpus(typed_config.dataset)
     resolved: dict[str, Any] = redacted(container)
     identity = run_id(resolved, corpus.fingerprint, _weights(typed_config))
     runs = Path(typed_config.output_dir) / "runs"

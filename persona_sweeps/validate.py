@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
 
 from persona_sweeps import adapters, tracking
 from persona_sweeps.config import LoraConfig, NucleusConfig, PromptTuningConfig, RunConfig
@@ -24,6 +27,21 @@ def validate(config: RunConfig) -> None:
     if mistakes:
         raise ConfigError(" ".join(mistakes))
     tracking.check(config.tracker)
+
+
+def refuse_strangers(container: Mapping[str, Any], config: RunConfig) -> None:
+    """Raise ConfigError for keys that the schemas lack: Hydra lets `+key=value` add them, and nothing reads them."""
+    known = asdict(config)
+    for name in _strangers(container, known, ""):
+        raise ConfigError(f"{name} is not a key of this config, and + can't make it one: drop it.")
+
+
+def _strangers(container: Mapping[str, Any], known: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for key, value in container.items():
+        if key not in known:
+            yield f"{prefix}{key}"
+        elif isinstance(value, Mapping) and isinstance(known[key], Mapping):
+            yield from _strangers(value, known[key], f"{prefix}{key}.")
 
 
 def _one_of(key: str, value: str, known: tuple[str, ...]) -> Iterator[str]:
@@ -102,6 +120,8 @@ def _generation(config: RunConfig) -> Iterator[str]:
 def _whole(config: RunConfig) -> Iterator[str]:
     yield from _one_of("quantization.method", config.quantization.method, QUANTIZATIONS)
     yield from _at_least("group_size", config.group_size, 1)
+    if not re.fullmatch(r"\w[\w.+-]*", config.sweep.name):
+        yield f"sweep.name={config.sweep.name} can't name a folder: use letters, digits, '_', '-', '+' and '.'."
     if config.metrics.likelihood is None and config.metrics.overlap is None:
         yield "metrics is empty: choose metrics=[likelihood,overlap] or one of them."
     yield from _one_of("model.family", config.model.family, FAMILIES)

@@ -46,10 +46,10 @@ def export_adapter(adapter: Adapter, model: PreTrainedModel, base_name: str, fol
 
 def _lora(lora: LoraWeights, model: PreTrainedModel) -> tuple[SavedConfig, dict[str, Tensor]]:
     layers = linear_layers(model)
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for path, (a, b) in lora.pairs.items():
         tensors[f"base_model.model.{path}.lora_A.weight"] = a
-        tensors[f"base_model.model.{path}.lora_B.weight"] = b
+        tensors[f"base_model.model.{path}.lora_B.weight"] = b.T
     config = LoraConfig(
         task_type=TaskType.CAUSAL_LM,
         r=lora.r,

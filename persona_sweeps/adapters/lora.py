@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
@@ -33,8 +32,10 @@ def linear_layers(model: PreTrainedModel) -> dict[str, nn.Module]:
 
 def features(module: nn.Module) -> tuple[int, int]:
     """Return (in, out) of a linear layer; GPT-2's Conv1D stores its weight as [in, out]."""
-    first, second = module.weight.shape  # type: ignore[union-attr,misc]
-    return (first, second) if isinstance(module, Conv1D) else (second, first)  # type: ignore[return-value]
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    first, second = weight.shape
+    return (first, second) if isinstance(module, Conv1D) else (second, first)
 
 
 def target_paths(model: PreTrainedModel, target_modules: str | Sequence[str]) -> list[str]:
@@ -80,57 +81,72 @@ def create_lora(model: PreTrainedModel, config: LoraConfig, seed: int) -> LoraWe
         inputs, outputs = features(layers[path])
         a = torch.empty(config.r, inputs)
         nn.init.kaiming_uniform_(a, a=math.sqrt(5), generator=generator)
-        pairs[path] = (nn.Parameter(a.to(device)), nn.Parameter(torch.zeros(outputs, config.r, device=device)))
+        pairs[path] = (nn.Parameter(a.to(device)), nn.Parameter(torch.zeros(config.r, outputs, device=device)))
     return LoraWeights(r=config.r, alpha=config.alpha, dropout=config.dropout, pairs=pairs)
 
 
 class LoraSite:
-    """One linear layer and the stacked LoRA pairs of the trials in the batch: y += dropout(x) Aᵀ Bᵀ · scale.
+    """One linear layer and the stacked LoRA pairs of the trials in the batch: y += dropout(x) Aᵀ · scale · B.
 
-    Ranks are zero-padded to the largest: a zero pair gets a zero gradient, so it stays zero.
+    The pairs live in two leaf tensors, A [K, r, in] and B [K, r, out], ranks zero-padded to the largest (a zero pair
+    gets a zero gradient, so it stays zero). Each trial's own parameters are views of them: one cast a pass serves all
+    trials, gradients gather in fp32, and the optimizers update the stack itself.
     """
 
     def __init__(self, path: str, module: nn.Module) -> None:
         self.path = path
         self.inputs, self.outputs = features(module)
-        self.dtype = module.weight.dtype  # type: ignore[union-attr]
-        self.device = module.weight.device  # type: ignore[union-attr]
+        self._pairs: list[tuple[nn.Parameter, nn.Parameter] | None] = []
         self._a: Tensor | None = None
         self._b: Tensor | None = None
+        self._scale: Tensor | None = None
         self._slots: Tensor | None = None
         self._dropout: tuple[Tensor, Tensor, Tensor] | None = None
         self.handle = module.register_forward_hook(self._apply)
 
     def stack(self, adapters: Sequence[Adapter]) -> None:
-        """Stack the pairs of these trials; one that leaves this layer alone takes part with zeros."""
-        pairs = [adapter.lora.pairs.get(self.path) if adapter.lora else None for adapter in adapters]
-        if not any(pairs):
-            self._a = self._b = None
+        """Move the pairs of these trials into one stack; a trial that leaves this layer alone has zeros there."""
+        self._pairs = [adapter.lora.pairs.get(self.path) if adapter.lora else None for adapter in adapters]
+        self._a = self._b = None
+        present = [pair for pair in self._pairs if pair is not None]
+        if not present:
             return
-        rank = max(pair[0].shape[0] for pair in pairs if pair)
-        a, b = [], []
-        for adapter, pair in zip(adapters, pairs, strict=True):
-            if pair is None or adapter.lora is None:
-                a.append(torch.zeros(rank, self.inputs, dtype=self.dtype, device=self.device))
-                b.append(torch.zeros(self.outputs, rank, dtype=self.dtype, device=self.device))
-                continue
-            missing = rank - pair[0].shape[0]
-            scaled = pair[1] * adapter.lora.scale
-            a.append(F.pad(pair[0], (0, 0, 0, missing)).to(self.dtype))
-            b.append(F.pad(scaled, (0, missing)).to(self.dtype))
-        self._a, self._b = torch.stack(a), torch.stack(b)
+        shape = (len(adapters), max(len(a) for a, _ in present))
+        device = present[0][0].device
+        stacked_a = torch.zeros(*shape, self.inputs, device=device)
+        stacked_b = torch.zeros(*shape, self.outputs, device=device)
+        for slot, pair in enumerate(self._pairs):
+            if pair is not None:
+                for parameter, leaf in zip(pair, (stacked_a, stacked_b), strict=True):
+                    place = leaf[slot, : len(parameter)]
+                    place.copy_(parameter.data)
+                    parameter.data = place
+        self._a, self._b = stacked_a.requires_grad_(), stacked_b.requires_grad_()
+        scales = [adapter.lora.scale if adapter.lora else 0.0 for adapter in adapters]
+        self._scale = torch.tensor(scales, device=device)
+
+    def bind_gradients(self) -> None:
+        """Give each trial's parameters their part of the gathered gradients, and start gathering anew."""
+        if self._a is None or self._b is None:
+            return
+        for slot, pair in enumerate(self._pairs):
+            if pair is not None:
+                for parameter, leaf in zip(pair, (self._a, self._b), strict=True):
+                    parameter.grad = leaf.grad[slot, : len(parameter)] if leaf.grad is not None else None
+        self._a.grad = self._b.grad = None
 
     def route(self, slots: Tensor | None, dropout: tuple[Tensor, Tensor, Tensor] | None) -> None:
         """Say which stacked pair each row takes (None: row k takes pair k), and the keys, salts and p of dropout."""
         self._slots, self._dropout = slots, dropout
 
     def _apply(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        if self._a is None or self._b is None:
+        if self._a is None or self._b is None or self._scale is None:
             return output
         x = inputs[0]
-        a, b = self._a, self._b
+        a, b, scale = self._a, self._b, self._scale
         if self._slots is not None:
-            a, b = a.index_select(0, self._slots), b.index_select(0, self._slots)
+            a, b, scale = (tensor.index_select(0, self._slots) for tensor in (a, b, scale))
+        a, b, scale = a.to(x.dtype), b.to(x.dtype), scale.to(x.dtype)
         if self._dropout is not None:
             x = keyed_dropout(x, *self._dropout)
-        return torch.baddbmm(output, torch.bmm(x, a.transpose(1, 2)), b.transpose(1, 2))
+        return torch.baddbmm(output, torch.bmm(x, a.transpose(1, 2)) * scale[:, None, None], b)

@@ -41,7 +41,7 @@ def _random(
 ) -> Tensor:
     """Gaussian with the spread of the model's own input embeddings."""
     spread = _embed(model, torch.arange(min(len(tokenizer), 4096))).std()
-    hidden = model.get_input_embeddings().weight.shape[1]
+    hidden = model.config.get_text_config().hidden_size
     return torch.randn(config.num_virtual_tokens, hidden, generator=generator) * spread
 
 

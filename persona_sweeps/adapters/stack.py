@@ -28,12 +28,18 @@ class AdapterStack:
         self._stacked: tuple[int, ...] | None = None
 
     def stack(self, trials: Sequence[int]) -> None:
-        """Stack the weights of these trials; they stay stacked, as they are now, until the next call."""
+        """Stack the weights of these trials; they stay stacked until others are."""
         chosen = [self.adapters[trial] for trial in trials]
-        for site in self._sites:
-            site.stack(chosen)
+        if tuple(trials) != self._stacked:
+            for site in self._sites:
+                site.stack(chosen)
+            self._stacked = tuple(trials)
         self._prompts = stack_prompts(chosen)
-        self._stacked = tuple(trials)
+
+    def bind_gradients(self) -> None:
+        """Give each stacked trial's parameters the gradients gathered since the last call."""
+        for site in self._sites:
+            site.bind_gradients()
 
     def route(self, slots: Tensor, keys: Tensor | None = None) -> None:
         """Send each row to its trial's weights; `keys` [R, L] name the tokens for dropout (None: no dropout)."""

@@ -1,4 +1,4 @@
-"""What one trial trains: the weights of its adapter, stored in fp32 in PEFT's own layout."""
+"""What one trial trains: the weights of its adapter, in fp32."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from torch import nn
 
 @dataclass(slots=True)
 class LoraWeights:
-    """Low-rank pairs by module path: A is [r, in], B is [out, r]; ΔW = alpha / r · B A (Hu et al. 2021)."""
+    """Low-rank pairs by module path: A [r, in] and B [r, out]; ΔW = alpha / r · Bᵀ A (Hu et al. 2021).
+
+    B is PEFT's transposed, so that both weights of a trial are contiguous in a stack padded along r.
+    """
 
     r: int
     alpha: float

@@ -52,7 +52,7 @@ def collate(
     `trials` are the trials whose adapters are stacked, where there are more of them than the rows name.
     """
     length = max(len(row) for _, row in rows)
-    trials = tuple(sorted({trial for trial, _ in rows}) if trials is None else trials)
+    stacked = tuple(sorted({trial for trial, _ in rows}) if trials is None else trials)
     shape = (len(rows), length)
     tokens = np.zeros(shape, dtype=np.int64)
     positions = np.zeros(shape, dtype=np.int64)
@@ -65,7 +65,7 @@ def collate(
     virtual_rows, virtual_columns = np.nonzero(tokens < 0)
     virtual_index = -1 - tokens[virtual_rows, virtual_columns]
     tokens[virtual_rows, virtual_columns] = 0
-    slots = np.asarray([trials.index(trial) for trial, _ in rows], dtype=np.int64)
+    slots = np.asarray([stacked.index(trial) for trial, _ in rows], dtype=np.int64)
     counts = [len(row.label_nodes) for _, row in rows]
     label_rows = np.repeat(np.arange(len(rows), dtype=np.int64), counts)
 
@@ -82,7 +82,7 @@ def collate(
         keys=put(keys.view(np.int64)),
         layout=tree_layout([row for _, row in rows], length, device),
         slots=put(slots),
-        trials=trials,
+        trials=stacked,
         label_rows=put(label_rows),
         label_nodes=join("label_nodes"),
         label_tokens=join("label_tokens"),
@@ -103,4 +103,4 @@ def split_passes(rows: Sequence[tuple[int, PackedRow]], max_nodes: int) -> list[
             passes.append([])
             longest = len(pair[1])
         passes[-1].append(pair)
-    return passes
+    return [sorted(rows, key=lambda pair: pair[0]) for rows in passes]

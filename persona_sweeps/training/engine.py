@@ -19,6 +19,7 @@ from persona_sweeps.data.packing import PackedRow, TokenSequence, pack
 from persona_sweeps.errors import TrialError
 from persona_sweeps.training.batch import collate, split_passes
 from persona_sweeps.training.forward import GroupForward
+from persona_sweeps.training.memory import keep_freed_memory
 from persona_sweeps.training.trial import ROW_NODES, Trial, with_virtual_tokens
 
 PASS_NODES = 8192
@@ -43,6 +44,8 @@ class Engine:
         self.trials = list(trials)
         self.pass_nodes = pass_nodes
         self.device = model.device
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self._packed: dict[tuple[int, int], list[PackedRow]] = {}
 
     def train(self, log_step: LogStep) -> None:
@@ -80,12 +83,13 @@ class Engine:
         for micro in itertools.zip_longest(*(micro for micro, _ in steps.values()), fillvalue=()):
             rows = [(index, row) for index, packed in zip(steps, micro, strict=True) for row in packed]
             for chunk in split_passes(rows, self.pass_nodes):
-                batch = collate(chunk, self.device)
+                batch = collate(chunk, self.device, trials=active)
                 shares = torch.tensor([1.0 / labels[index] for index in batch.trials], device=self.device)
                 loss, nll = self.forward.loss(batch, shares[batch.label_slots])
                 loss.backward()
                 for index, value in _sum_by_slot(nll, batch.label_slots, batch.trials).items():
                     sums[index] += value
+        self.stack.bind_gradients()
         return {index: sums[index] / labels[index] for index in active}
 
     def _evaluate_due(self, logged: dict[int, dict[str, float]]) -> None:

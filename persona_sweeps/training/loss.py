@@ -2,64 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-Head = Callable[[Tensor], Tensor]
+CHUNK_LOGITS = 8 << 20
+"""logits held at once: 32 MiB in fp32, which stays in reach of a CPU's cache"""
 
-CHUNK = 512
-"""labels whose logits are held at once: 512 × a vocabulary of 256,000 in fp32 is half a gigabyte"""
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The frozen map from hidden states to logits: h Wᵀ + b, soft-capped as c·tanh(z / c) where the model does."""
+
+    weight: Tensor
+    bias: Tensor | None
+    cap: float | None
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """Return the logits [N, vocabulary] of hidden states [N, hidden]."""
+        logits = F.linear(hidden, self.weight, self.bias)
+        return torch.tanh(logits / self.cap) * self.cap if self.cap is not None else logits
+
+    @property
+    def chunk(self) -> int:
+        """How many labels' logits are held at once."""
+        return max(16, CHUNK_LOGITS // self.weight.shape[0])
 
 
 def output_head(model: PreTrainedModel) -> Head:
-    """Return the map from hidden states [N, hidden] to logits [N, vocabulary], the final soft-cap included."""
+    """Return the output head of a causal language model."""
     projection = model.get_output_embeddings()
     cap = getattr(model.config, "final_logit_softcapping", None)
-
-    def head(hidden: Tensor) -> Tensor:
-        logits = projection(hidden)
-        return torch.tanh(logits / cap) * cap if cap is not None else logits
-
-    return head
+    return Head(projection.weight, getattr(projection, "bias", None), cap)
 
 
 def label_nll(head: Head, hidden: Tensor, targets: Tensor) -> Tensor:
     """Return the NLL [N] in nats of each target given its hidden state [N, hidden]; no gradient."""
     with torch.no_grad():
-        pieces = zip(hidden.split(CHUNK), targets.split(CHUNK), strict=True)
-        return torch.cat([_cross_entropy(head, h, t) for h, t in pieces] or [hidden.new_zeros(0, dtype=torch.float32)])
+        pieces = zip(hidden.split(head.chunk), targets.split(head.chunk), strict=True)
+        return torch.cat([F.cross_entropy(head(h).float(), t, reduction="none") for h, t in pieces])
 
 
 def weighted_nll(head: Head, hidden: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Return (Σ wᵢ·NLLᵢ, the NLLs [N] detached).
 
-    The output head is frozen, so each chunk's gradient with respect to its hidden states is taken at once, and its
-    logits are gone before the next chunk's are made; nothing is computed twice.
+    The head is frozen, so each chunk's gradient with respect to its hidden states is taken at once, in place, and its
+    logits are gone before the next chunk's are made.
     """
-    total, nll = _WeightedNll.apply(hidden, head, targets, weights)  # type: ignore[no-untyped-call]
+    total, nll = _WeightedNll.apply(hidden, head, targets, weights)
     return total, nll.detach()
-
-
-def _cross_entropy(head: Head, hidden: Tensor, targets: Tensor) -> Tensor:
-    return F.cross_entropy(head(hidden).float(), targets, reduction="none")
 
 
 class _WeightedNll(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden: Tensor, head: Head, targets: Tensor, weights: Tensor):  # type: ignore[no-untyped-def]
         gradients, losses = [], []
-        pieces = zip(hidden.split(CHUNK), targets.split(CHUNK), weights.split(CHUNK), strict=True)
+        pieces = zip(*(tensor.split(head.chunk) for tensor in (hidden, targets, weights)), strict=True)
         for chunk, target, weight in pieces:
-            with torch.enable_grad():
-                leaf = chunk.detach().requires_grad_()
-                nll = _cross_entropy(head, leaf, target)
-                (gradient,) = torch.autograd.grad((nll * weight).sum(), leaf)
+            nll, gradient = _chunk(head, chunk, target, weight)
             gradients.append(gradient)
-            losses.append(nll.detach())
+            losses.append(nll)
         ctx.save_for_backward(torch.cat(gradients))
         nll = torch.cat(losses)
         ctx.mark_non_differentiable(nll)
@@ -69,3 +74,17 @@ class _WeightedNll(torch.autograd.Function):
     def backward(ctx, total: Tensor, _: Tensor):  # type: ignore[no-untyped-def]
         (gradient,) = ctx.saved_tensors
         return gradient * total, None, None, None
+
+
+def _chunk(head: Head, hidden: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the NLL [n] and the gradient [n, hidden] of Σ w·NLL, which is w·(softmax − one-hot) W."""
+    logits = head(hidden).float()
+    slope = 1 - (logits / head.cap) ** 2 if head.cap is not None else None
+    normalizer = logits.logsumexp(-1, keepdim=True)
+    at_target = logits.gather(-1, targets[:, None])
+    probabilities = logits.sub_(normalizer).exp_()
+    probabilities.scatter_add_(-1, targets[:, None], torch.full_like(at_target, -1.0))
+    probabilities.mul_(weights[:, None])
+    if slope is not None:
+        probabilities.mul_(slope)
+    return (normalizer - at_target)[:, 0], probabilities.to(head.weight.dtype) @ head.weight

@@ -68,7 +68,7 @@ class Trial:
     def _make_optimizer(self) -> None:
         assert self.config.learning_rate is not None
         self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=self.config.learning_rate, weight_decay=self.config.weight_decay, foreach=True
+            self.parameters, lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True
         )
         self.schedule = get_scheduler(
             SCHEDULES[self.config.scheduler],
