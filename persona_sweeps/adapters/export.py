@@ -79,5 +79,3 @@ def _prompt(prompt: PromptWeights, model: PreTrainedModel) -> tuple[SavedConfig,
         num_layers=text.num_hidden_layers,
     )
     return config, {"prompt_embeddings": prompt.embeddings}
-
-

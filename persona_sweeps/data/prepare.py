@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from persona_sweeps.cache import cache_dir
 from persona_sweeps.config import DatasetConfig, RunConfig
 from persona_sweeps.data import load_corpus
-from persona_sweeps.cache import cache_dir
 from persona_sweeps.data.example import Corpus, Example
 from persona_sweeps.data.rendering import RenderedExample, Renderer
 from persona_sweeps.data.store import PreparedData, load_entry, save_entry, to_dataset

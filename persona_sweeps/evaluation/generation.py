@@ -128,12 +128,12 @@ class _Decoding:
         rows = [(trial, row) for trial in self.trials for row in self._packed_prompts(trial)]
         width = max(len(path) for _, row in rows for path in row.paths.values())
         for chunk in split_passes(rows, self.pass_nodes):
-            cache = DynamicCache()
+            filled = DynamicCache()
             batch = collate(chunk, self.device, trials=self.trials)
-            states = self.forward.hidden(batch, cache=cache)
+            states = self.forward.hidden(batch, cache=filled)
             places = [(r, index, path) for r, (_, row) in enumerate(chunk) for index, path in row.paths.items()]
             paths = [torch.from_numpy(path) for _, _, path in places]
-            parts.append(gather_paths(cache, [r for r, _, _ in places], paths, width))
+            parts.append(gather_paths(filled, [r for r, _, _ in places], paths, width))
             hidden += [states[r, path[-1]] for r, _, path in places]
             order += [index for _, index, _ in places]
         inverse = torch.tensor(order, device=self.device).argsort()

@@ -12,13 +12,18 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 class _SlotLayer(DynamicLayer):
     """Keys and values [E, heads, columns, head_dim] allocated once; an update writes the next columns in place."""
 
+    keys: Tensor
+    values: Tensor
+
     def __init__(self, keys: Tensor, values: Tensor, filled: int) -> None:
         super().__init__()
         self.keys, self.values, self.filled = keys, values, filled
         self.dtype, self.device = keys.dtype, keys.device
         self.is_initialized = True
 
-    def update(self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
         start, stop = self.filled, self.filled + key_states.shape[-2]
         self.keys[:, :, start:stop] = key_states
         self.values[:, :, start:stop] = value_states
@@ -33,15 +38,16 @@ class _SlotLayer(DynamicLayer):
 
 
 class SlotCache(Cache):
-    """The caches of E sequences, whose prompts have at most `width` tokens, with room for `steps` new tokens."""
+    """The caches of E sequences, with their prompts in the first columns and room for the new tokens after them."""
 
     def __init__(self, layers: list[_SlotLayer]) -> None:
-        super().__init__(layers=layers)
+        super().__init__(layers=[*layers])
+        self._slot_layers = layers
 
     def keep(self, rows: Tensor) -> None:
         """Drop all sequences but these."""
-        for layer in self.layers:
-            layer.keep(rows)  # type: ignore[attr-defined]
+        for layer in self._slot_layers:
+            layer.keep(rows)
 
 
 def gather_paths(filled: DynamicCache, rows: Sequence[int], paths: Sequence[Tensor], width: int) -> list[tuple]:
@@ -53,13 +59,19 @@ def gather_paths(filled: DynamicCache, rows: Sequence[int], paths: Sequence[Tens
     index = torch.zeros(len(paths), width, dtype=torch.int64)
     for place, path in enumerate(paths):
         index[place, : len(path)] = path
-    device = filled.layers[0].keys.device  # type: ignore[union-attr]
+    states = [_states(layer) for layer in filled.layers]
+    device = states[0][0].device
     index, row = index.to(device), torch.tensor(rows, device=device)[:, None]
 
-    def take(states: Tensor) -> Tensor:
-        return states.transpose(1, 2)[row, index].transpose(1, 2)
+    def take(packed: Tensor) -> Tensor:
+        return packed.transpose(1, 2)[row, index].transpose(1, 2)
 
-    return [(take(layer.keys), take(layer.values)) for layer in filled.layers]  # type: ignore[arg-type]
+    return [(take(keys), take(values)) for keys, values in states]
+
+
+def _states(layer: object) -> tuple[Tensor, Tensor]:
+    assert isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None
+    return layer.keys, layer.values
 
 
 def slot_cache(parts: Sequence[list[tuple[Tensor, Tensor]]], steps: int) -> SlotCache:

@@ -37,7 +37,7 @@ class Layout(Protocol):
     """Who attends to whom in one forward pass."""
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, options: Options) -> Tensor:
-        """Return [R, Q, heads, head_dim] for query [R, heads, Q, head_dim], key and value [R, kv heads, K, head_dim]."""
+        """Return [R, Q, heads, head_dim] for query [R, heads, Q, head_dim], keys and values [R, kv heads, K, …]."""
         ...
 
 
@@ -128,8 +128,8 @@ def tree_layout(rows: Sequence[PackedRow], length: int, device: torch.device | s
             depths[index] = branch.shared + np.arange(q)
             places[own] = offset + index * q + np.arange(len(own))
         offset += len(group) * q
-        on_device = (torch.from_numpy(array).to(device) for array in (queries, keys, depths))
-        buckets.append(_Bucket(*on_device, masks={}))
+        on_queries, on_keys, on_depths = (torch.from_numpy(array).to(device) for array in (queries, keys, depths))
+        buckets.append(_Bucket(on_queries, on_keys, on_depths))
     return TreeLayout(tuple(buckets), torch.from_numpy(places).to(device))
 
 
