@@ -10,6 +10,9 @@ from omegaconf import OmegaConf
 
 from persona_sweeps.errors import UserError, did_you_mean
 
+KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
+"""what OmegaConf calls a type → what to say"""
+
 Explainer = Callable[[str, Path], str | None]
 """(the message of Hydra or OmegaConf, the conf folder) → a sentence, or None when it is about something else"""
 
@@ -65,7 +68,7 @@ def _unknown_key(message: str, conf: Path) -> str | None:
 
 
 def _wrong_type(message: str, conf: Path) -> str | None:
-    found = re.search(r"Value '(.*?)' of type '\w+' could not be converted to (\w+)", message)
+    found = re.search(r"Value '(.*?)' (?:of type '\w+' could not be converted to|is not a valid) (\w+)", message)
     wrong = re.search(r"Invalid value '(.*?)', expected one of \[(.*?)\]", message)
     key = re.search(r"full_key: ([\w.]+)", message)
     name = key[1] if key else "a value"
@@ -73,7 +76,7 @@ def _wrong_type(message: str, conf: Path) -> str | None:
     if empty:
         return f"{empty[1]}=null: this key needs a value."
     if found:
-        kind = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}.get(found[2], found[2])
+        kind = KINDS.get(found[2], found[2])
         return f"{name}={found[1]} must be {kind}."
     if wrong:
         known = wrong[2].split(", ")

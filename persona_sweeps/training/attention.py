@@ -46,7 +46,7 @@ class _Bucket:
     """B branches of similar length, with at most q nodes of their own and paths of at most k nodes."""
 
     queries: Tensor
-    """[B, q] places of the nodes in the flattened batch; padding points at place 0 and is never read"""
+    """[B, q] places of the nodes in the flattened batch"""
     keys: Tensor
     """[B, k] places of the paths"""
     query_depths: Tensor
@@ -106,7 +106,11 @@ class CacheLayout:
 
 
 def tree_layout(rows: Sequence[PackedRow], length: int, device: torch.device | str) -> TreeLayout:
-    """Return the layout of rows that are padded to `length` nodes each."""
+    """Return the layout of rows that are padded to `length` nodes each.
+
+    Padding points at the root of its own row: it counts for nothing, but nothing times another trial's infinity would
+    not be nothing.
+    """
     branches = [(row * length, branch) for row, packed in enumerate(rows) for branch in packed.branches]
     branches.sort(key=lambda pair: -len(pair[1]))
     groups: list[list[tuple[int, Branch]]] = []
@@ -119,7 +123,8 @@ def tree_layout(rows: Sequence[PackedRow], length: int, device: torch.device | s
     buckets = []
     for group in groups:
         q, k = _padded(len(group[0][1]), 16), _padded(max(len(branch.path) for _, branch in group), 32)
-        queries, keys = np.zeros((len(group), q), dtype=np.int64), np.zeros((len(group), k), dtype=np.int64)
+        roots = np.asarray([[start] for start, _ in group], dtype=np.int64)
+        queries, keys = np.repeat(roots, q, axis=1), np.repeat(roots, k, axis=1)
         depths = np.zeros((len(group), q), dtype=np.int64)
         for index, (start, branch) in enumerate(group):
             own = start + branch.own
@@ -130,6 +135,8 @@ def tree_layout(rows: Sequence[PackedRow], length: int, device: torch.device | s
         offset += len(group) * q
         on_queries, on_keys, on_depths = (torch.from_numpy(array).to(device) for array in (queries, keys, depths))
         buckets.append(_Bucket(on_queries, on_keys, on_depths))
+    for row, packed in enumerate(rows):
+        places[row * length + len(packed) : (row + 1) * length] = places[row * length]
     return TreeLayout(tuple(buckets), torch.from_numpy(places).to(device))
 
 

@@ -1,0 +1,48 @@
+"""Adapters, trials and comparisons for the equalities that the engine promises."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from persona_sweeps.adapters import create_adapter
+from persona_sweeps.adapters.weights import Adapter
+from persona_sweeps.config import LoraConfig, PeftConfig, PromptTuningConfig, TrainConfig
+from persona_sweeps.models.loading import BaseModel
+
+CARDS = ("smollm2_135m_instruct", "mistral_7b", "qwen25_14b", "qwen3_32b", "gemma2_27b", "gemma3_270m", "gpt2")
+LORA = LoraConfig(
+    method="lora", r=4, alpha=8.0, dropout=0.0, target_modules="all-linear", init="default", learning_rate=None
+)
+PROMPT = PromptTuningConfig(method="prompt_tuning", num_virtual_tokens=5, init="sample_vocab", learning_rate=None)
+NONE = PeftConfig(method="none", learning_rate=None)
+TRAIN = TrainConfig(
+    learning_rate=1e-2,
+    epochs=1,
+    batch_size=4,
+    warmup_ratio=0.2,
+    scheduler="cosine",
+    weight_decay=0.01,
+    max_grad_norm=1.0,
+    max_length=512,
+)
+TINY_VOCABULARY = 1000
+
+
+def adapter_of(base: BaseModel, config: PeftConfig, seed: int = 0, spread: float | None = 0.05) -> Adapter:
+    """A fresh adapter, with weights drawn at random so that both factors of LoRA have a gradient."""
+    adapter = create_adapter(base.model, base.tokenizer, config, seed)
+    generator = torch.Generator().manual_seed(seed)
+    if spread is not None:
+        for parameter in adapter.parameters():
+            parameter.data += torch.randn(parameter.shape, generator=generator) * spread
+    return adapter
+
+
+def relative_error(ours: torch.Tensor, reference: torch.Tensor) -> float:
+    return float((ours - reference).norm() / reference.norm().clamp(min=1e-12))
+
+
+def trained_with(**changes: object) -> TrainConfig:
+    return replace(TRAIN, **changes)  # type: ignore[arg-type]
