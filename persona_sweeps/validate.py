@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from persona_sweeps import adapters, tracking
-from persona_sweeps.config import LoraConfig, NucleusConfig, PromptTuningConfig, RunConfig
+from persona_sweeps import tracking
+from persona_sweeps.config import SCHEMAS, LoraConfig, NucleusConfig, PromptTuningConfig, RunConfig
 from persona_sweeps.errors import ConfigError, did_you_mean
 from persona_sweeps.models.families import FAMILIES
 
@@ -79,7 +79,7 @@ def _training(config: RunConfig) -> Iterator[str]:
 
 def _peft(config: RunConfig) -> Iterator[str]:
     peft = config.peft
-    yield from _one_of("peft.method", peft.method, tuple(adapters.METHODS))
+    yield from _one_of("peft.method", peft.method, tuple(SCHEMAS["peft"]))
     if isinstance(peft, LoraConfig):
         yield from _one_of("peft.init", peft.init, LORA_INITS)
         yield from _at_least("peft.r", peft.r, 1)

@@ -1,20 +1,33 @@
-"""What every test shares: no network, no fork warnings, and model cards composed as a run composes them."""
+"""What every test shares: no network, no fork warnings, configs composed as a run composes them, and the command."""
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import io
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 # Before any test imports a Hugging Face library, which reads them once.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# A tiny twin is quickest on one thread.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from persona_sweeps.config import ModelConfig, register_schemas
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
+REPOSITORY = Path(__file__).resolve().parents[1]
+CONF = REPOSITORY / "conf"
 
 
 @pytest.fixture
@@ -41,3 +54,136 @@ def compose_card() -> Callable[..., ModelConfig]:
         return card
 
     return composed
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+    folder: Path
+    """where it ran"""
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "multirun_outputs"
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the record of every run, by name."""
+        found = [json.loads(path.read_text()) for path in self.output.glob("runs/*/run.json")]
+        return sorted(found, key=lambda record: record["name"])
+
+    def by(self, *keys: str) -> dict[Any, dict[str, Any]]:
+        """Return the records by a value of their config, such as `by("peft", "method")`."""
+        return {reduce(getitem, keys, record["config"]): record for record in self.records()}
+
+    def folder_of(self, record: dict[str, Any]) -> Path:
+        return next(self.output.glob(f"runs/*-{record['run_id']}"))
+
+    def sweep(self, name: str) -> list[dict[str, Any]]:
+        """Return the cells of a sweep."""
+        return json.loads((self.output / "sweeps" / name / "sweep.json").read_text())["cells"]
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache for all commands of this test session, so that none writes into the user's."""
+    return tmp_path_factory.mktemp("shared-cache")
+
+
+@pytest.fixture(scope="session")
+def command(shared_cache: Path) -> Callable[..., Ended]:
+    """A function that runs `python launch.py …`, or another command, in a process of its own."""
+
+    def run(
+        *arguments: str, folder: Path, python: tuple[str, ...] = (str(REPOSITORY / "launch.py"),), **environment: str
+    ) -> Ended:
+        inherited = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "HYDRA_FULL_ERROR")}
+        own = {"PERSONA_SWEEPS_CACHE": str(shared_cache), "COLUMNS": "200"}
+        done = subprocess.run(
+            [sys.executable, *python, *arguments],
+            cwd=folder,
+            env={**inherited, **own, **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr, folder)
+
+    return run
+
+
+@pytest.fixture
+def launch(tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+    """A function that runs the command line in this process, in a folder of its own; quicker than a new process."""
+    from persona_sweeps.app import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PERSONA_SWEEPS_CACHE", str(shared_cache))
+
+    def run(*arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["launch.py", *arguments])
+        out, err = io.StringIO(), io.StringIO()
+        code = 0
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main()
+            except SystemExit as ended:
+                if isinstance(ended.code, str):
+                    err.write(ended.code + "\n")
+                code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        return Ended(code, out.getvalue(), err.getvalue(), tmp_path)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def compose_run() -> Callable[..., Any]:
+    """A function of overrides that gives the config of one run, as Hydra composes it."""
+    from hydra import compose, initialize_config_dir
+
+    register_schemas()
+    known: dict[tuple[str, ...], Any] = {}
+
+    def composed(*overrides: str) -> Any:
+        if overrides not in known:
+            with initialize_config_dir(str(CONF), version_base="1.3"):
+                known[overrides] = compose("config", overrides=list(overrides))
+        return copy.deepcopy(known[overrides])
+
+    return composed
+
+
+@pytest.fixture(scope="session")
+def make_cell(compose_run: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of overrides that gives the cell of a sweep, resolved and validated."""
+    from persona_sweeps import plan
+
+    return lambda *overrides: plan.make_cell(compose_run(*overrides), overrides, {})
+
+
+def write_dialogue(path: Path, lines: int = 12, words: str = "Who's there?") -> Path:
+    """Write a small data set: short prompts, short answers, three lines a scene."""
+    rows = [
+        {"prompt": f"{words} ({n})", "completion": f"Nay, answer me: {n} times.", "scene": f"1.{n // 3}"}
+        for n in range(lines)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def dialogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small JSON Lines file."""
+    return write_dialogue(tmp_path_factory.mktemp("data") / "dialogue.jsonl")
+
+
+@pytest.fixture(scope="session")
+def tiny(dialogue: Path) -> tuple[str, ...]:
+    """Overrides that make a run of a tiny twin on the small file take a moment, in exact arithmetic."""
+    return (
+        "model.scale=tiny", "device=cpu", "train.precision=fp32", "train.max_length=256", "train.max_steps=3",
+        "train.batch_size=4", "generation.max_new_tokens=6", "dataset=jsonl", f"dataset.path={dialogue}",
+    )  # fmt: skip

@@ -1,0 +1,46 @@
+"""This project's engine: trials one after another, or stacked in one pass of the base model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from benchmarks.measurement import Measurement
+from benchmarks.workload import Workload
+from persona_sweeps.adapters import create_adapter
+from persona_sweeps.adapters.stack import AdapterStack
+from persona_sweeps.models.loading import BaseModel
+from persona_sweeps.training.engine import Engine
+from persona_sweeps.training.trial import Trial
+
+
+def one_by_one(workload: Workload, base: BaseModel) -> Measurement:
+    """Train each trial alone, all on the same base model."""
+    measurement = Measurement(threads=torch.get_num_threads())
+    for seed in workload.seeds:
+        _train(workload, base, [seed], measurement)
+    return measurement
+
+
+def stacked(workload: Workload, base: BaseModel) -> Measurement:
+    """Train all trials together."""
+    measurement = Measurement(threads=torch.get_num_threads())
+    _train(workload, base, workload.seeds, measurement)
+    return measurement
+
+
+def _train(workload: Workload, base: BaseModel, seeds: Sequence[int], measurement: Measurement) -> None:
+    """Train one group of trials; packing the rows and making the optimizers count as training."""
+    adapters = [create_adapter(base.model, base.tokenizer, workload.config.peft, seed) for seed in seeds]
+    losses: list[list[float]] = [[] for _ in seeds]
+    with measurement.timed(), AdapterStack(base.model, adapters) as stack:
+        pairs = zip(adapters, seeds, strict=True)
+        trials = [Trial(adapter, workload.train, seed, workload.examples) for adapter, seed in pairs]
+        Engine(base.model, stack, trials).train(lambda index, values: losses[index].append(values["train_nll"]))
+    for trial in trials:
+        if trial.failure is not None:
+            raise trial.failure
+        measurement.steps += trial.progress.step
+        measurement.places += trial.progress.unique_tokens
+    measurement.losses += losses

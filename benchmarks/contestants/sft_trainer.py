@@ -1,0 +1,144 @@
+"""TRL's SFTTrainer on the same examples, adapter, schedule and precision, padded or packed.
+
+Its settings are its own defaults, but where another is the same work (schedule, rate, clipping) or less of it: no
+gradient checkpointing, no logging, no saving, and packed rows one at a time (on a CPU several would be joined into one
+long row, whose attention is quadratic). Its bf16 is autocast over a base model in bf16, with the adapter in fp32.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections import defaultdict
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig as PeftLoraConfig
+from torch import Tensor
+from trl import SFTConfig, SFTTrainer
+
+from benchmarks.measurement import Measurement
+from benchmarks.workload import Workload
+from persona_sweeps.adapters import create_adapter
+from persona_sweeps.adapters.weights import LoraWeights
+from persona_sweeps.config import LoraConfig, Precision
+from persona_sweeps.models.loading import BaseModel
+from persona_sweeps.training.trial import SCHEDULES
+
+
+def padded(workload: Workload, base: BaseModel) -> Measurement:
+    """Train on the very batches of the engine's trial, in their order."""
+    settings = {"max_steps": workload.steps, "per_device_train_batch_size": workload.train.batch_size}
+    return _train(workload, base, settings)
+
+
+def packed(workload: Workload, base: BaseModel) -> Measurement:
+    """Train on rows packed with as many whole examples as `train.max_length` holds, in steps of about a batch."""
+    mean_length = sum(len(sequence.tokens) for sequence in workload.examples) / len(workload.examples)
+    rows_a_step = max(1, round(workload.train.batch_size * mean_length / workload.train.max_length))
+    settings = {
+        "max_steps": workload.train.max_steps or -1,
+        "num_train_epochs": workload.train.epochs,
+        "packing": True,
+        "per_device_train_batch_size": 1,
+        "gradient_accumulation_steps": rows_a_step,
+    }
+    return _train(workload, base, settings)
+
+
+class RecordingTrainer(SFTTrainer):
+    """Remembers the loss of each step and how many places its batches had."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.step_losses: defaultdict[int, float] = defaultdict(float)
+        self.places = 0
+
+    def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
+        self.places += inputs["input_ids"].numel()
+        loss = super().training_step(model, inputs, *args, **kwargs)
+        self.step_losses[self.state.global_step] += loss.item()
+        return loss
+
+
+def _train(workload: Workload, base: BaseModel, settings: dict[str, Any]) -> Measurement:
+    (seed,) = workload.seeds
+    adapter = create_adapter(base.model, base.tokenizer, workload.config.peft, seed)
+    assert adapter.lora is not None
+    measurement = Measurement(threads=torch.get_num_threads())
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = RecordingTrainer(
+            model=base.model,
+            args=_arguments(workload, folder, settings),
+            train_dataset=_rows(workload, seed),
+            processing_class=base.tokenizer,
+            peft_config=_peft_config(workload),
+        )
+        _copy_weights(adapter.lora, trainer.model)
+        with measurement.timed():
+            trainer.train()
+    measurement.steps = trainer.state.global_step
+    measurement.places = trainer.places
+    measurement.losses = [list(trainer.step_losses.values())]
+    return measurement
+
+
+def _arguments(workload: Workload, folder: str, settings: dict[str, Any]) -> SFTConfig:
+    train = workload.train
+    assert train.learning_rate is not None
+    return SFTConfig(
+        output_dir=folder,
+        learning_rate=train.learning_rate,
+        lr_scheduler_type=SCHEDULES[train.scheduler],
+        warmup_steps=math.ceil(train.warmup_ratio * workload.steps),
+        weight_decay=train.weight_decay,
+        max_grad_norm=train.max_grad_norm or 0.0,
+        max_length=train.max_length,
+        train_sampling_strategy="sequential",
+        completion_only_loss=True,
+        bf16=train.precision is Precision.bf16,
+        use_cpu=True,
+        gradient_checkpointing=False,
+        report_to=[],
+        logging_strategy="no",
+        save_strategy="no",
+        disable_tqdm=True,
+        **settings,
+    )
+
+
+def _rows(workload: Workload, seed: int) -> Dataset:
+    return Dataset.from_list(
+        [
+            {
+                "input_ids": list(sequence.tokens),
+                "completion_mask": [int(place >= sequence.loss_from) for place in range(len(sequence.tokens))],
+            }
+            for sequence in workload.in_order(seed)
+        ]
+    )
+
+
+def _peft_config(workload: Workload) -> PeftLoraConfig:
+    lora = workload.config.peft
+    assert isinstance(lora, LoraConfig)
+    return PeftLoraConfig(
+        r=lora.r,
+        lora_alpha=int(lora.alpha),
+        lora_dropout=lora.dropout,
+        target_modules=lora.target_modules,
+        task_type="CAUSAL_LM",
+    )
+
+
+@torch.no_grad()
+def _copy_weights(weights: LoraWeights, model: Any) -> None:
+    """Begin where the engine's adapter begins. Raises ValueError when PEFT adapts other layers than the engine."""
+    prefix = "base_model.model."
+    adapted = {name.removeprefix(prefix): module for name, module in model.named_modules() if hasattr(module, "lora_A")}
+    if adapted.keys() != weights.pairs.keys():
+        raise ValueError(f"PEFT and the engine adapt different layers: {adapted.keys() ^ weights.pairs.keys()}")
+    for path, (a, b) in weights.pairs.items():
+        adapted[path].lora_A["default"].weight.copy_(a)
+        adapted[path].lora_B["default"].weight.copy_(b.T)

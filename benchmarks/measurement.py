@@ -1,0 +1,37 @@
+"""What one training took, and the stopwatch that tells it."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Measurement:
+    """CPU seconds of all threads of the process while it trained, and what it trained on."""
+
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    steps: int = 0
+    """optimizer steps, of all trials together"""
+    places: int = 0
+    """places in the token batches that the model computed, padding included"""
+    threads: int = 0
+    losses: list[list[float]] = field(default_factory=list)
+    """mean NLL in nats of each trial's steps"""
+
+    @property
+    def first_losses(self) -> list[float]:
+        return [losses[0] for losses in self.losses]
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Add the time that the block takes."""
+        gc.collect()
+        cpu, wall = time.process_time(), time.perf_counter()
+        yield
+        self.cpu_seconds += time.process_time() - cpu
+        self.wall_seconds += time.perf_counter() - wall

@@ -1,0 +1,78 @@
+"""The table of docs/performance.md, made from the results between two markers; the prose around it is by hand."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.results import Result
+from benchmarks.scenarios import TITLES
+from persona_sweeps.errors import UserError
+from persona_sweeps.record import write_text
+
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+
+HEADINGS = ("Workload", "Precision", "Trained by", "CPU s", "Ratio", "Range", "Places", "First-step loss")
+RIGHT = {"CPU s", "Ratio", "Places"}
+SHOWN = ("torch", "transformers", "peft", "trl", "python")
+
+
+def rewrite(page: Path, results: Sequence[Result]) -> None:
+    """Replace what stands between the markers. Raises UserError when the page or its markers are missing."""
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise UserError(f"{page} has no {BEGIN} … {END} to put the table in; add the two lines.")
+    write_text(page, f"{before}{BEGIN}\n{render(results)}\n{END}{after}")
+
+
+def render(results: Sequence[Result]) -> str:
+    """Return the table and, below it, where its numbers come from, as Markdown."""
+    if not results:
+        return "\nNothing has been measured yet.\n"
+    ruler = ["---:" if heading in RIGHT else ":---" for heading in HEADINGS]
+    rows = [HEADINGS, ruler, *(row for result in results for row in _rows(result))]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return f"\n{table}\n\n{chr(10).join(_sources(results))}\n"
+
+
+def _rows(result: Result) -> list[tuple[str, ...]]:
+    return [
+        (
+            result.scenario.title if place == 0 else "",
+            result.precision.value if place == 0 else "",
+            TITLES[contestant],
+            f"{result.cpu_seconds(contestant):.1f}",
+            f"{statistics.median(result.ratios(contestant)):.2f}",
+            _range(result.ratios(contestant)) if place else "",
+            str(result.rounds[0][contestant].places),
+            _loss(result, contestant),
+        )
+        for place, contestant in enumerate(result.scenario.contestants)
+    ]
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{min(values):.2f}–{max(values):.2f}"
+
+
+def _loss(result: Result, contestant: str) -> str:
+    """Return the loss of the first step, the mean over trials; other batches have another."""
+    losses = result.rounds[0][contestant].first_losses
+    text = f"{sum(losses) / len(losses):.4f}"
+    return text if contestant in result.scenario.same_batches else f"{text} (other batches)"
+
+
+def _sources(results: Sequence[Result]) -> list[str]:
+    """Return one bullet for each set of results that were measured in the same way."""
+    groups: dict[str, list[str]] = {}
+    for result in results:
+        packages = ", ".join(f"{name} {result.packages[name]}" for name in SHOWN if result.packages.get(name))
+        threads = f"{result.threads} thread{'s' * (result.threads != 1)}"
+        how = (
+            f"{len(result.rounds)} round{'s' * (len(result.rounds) != 1)} on {result.created[:10]}, {result.host_cpu}, "
+        )
+        groups.setdefault(f"{how}{threads}; {packages}", []).append(f"{result.scenario.name} {result.precision.value}")
+    return [f"- {', '.join(names)}: {source}." for source, names in groups.items()]
