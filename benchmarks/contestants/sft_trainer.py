@@ -1,8 +1,8 @@
 """TRL's SFTTrainer on the same examples, adapter, schedule and precision, padded or packed.
 
 Its settings are its own defaults, but where another is the same work (schedule, rate, clipping) or less of it: no
-gradient checkpointing, no logging, no saving, and packed rows one at a time (on a CPU several would be joined into one
-long row, whose attention is quadratic). Its bf16 is autocast over a base model in bf16, with the adapter in fp32.
+activation checkpointing, no logging, no saving, and packed rows one at a time (on a CPU several would be joined into
+one long row, whose attention is quadratic). Its bf16 is autocast over a base model in bf16, with the adapter in fp32.
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ from __future__ import annotations
 import math
 import tempfile
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
 from peft import LoraConfig as PeftLoraConfig
+from peft import get_peft_model_state_dict, set_peft_model_state_dict
+from peft.utils import load_peft_weights
 from torch import Tensor
 from trl import SFTConfig, SFTTrainer
 
 from benchmarks.measurement import Measurement
 from benchmarks.workload import Workload
 from persona_sweeps.adapters import create_adapter
-from persona_sweeps.adapters.weights import LoraWeights
+from persona_sweeps.adapters.export import export_adapter
 from persona_sweeps.config import LoraConfig, Precision
 from persona_sweeps.models.loading import BaseModel
 from persona_sweeps.training.trial import SCHEDULES
@@ -65,9 +68,10 @@ class RecordingTrainer(SFTTrainer):
 def _train(workload: Workload, base: BaseModel, settings: dict[str, Any]) -> Measurement:
     (seed,) = workload.seeds
     adapter = create_adapter(base.model, base.tokenizer, workload.config.peft, seed)
-    assert adapter.lora is not None
     measurement = Measurement(threads=torch.get_num_threads())
     with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder) / "initial"
+        export_adapter(adapter, base.model, workload.config.model.hub_id, saved)
         trainer = RecordingTrainer(
             model=base.model,
             args=_arguments(workload, folder, settings),
@@ -75,7 +79,7 @@ def _train(workload: Workload, base: BaseModel, settings: dict[str, Any]) -> Mea
             processing_class=base.tokenizer,
             peft_config=_peft_config(workload),
         )
-        _copy_weights(adapter.lora, trainer.model)
+        _begin_as(saved, trainer.model)
         with measurement.timed():
             trainer.train()
     measurement.steps = trainer.state.global_step
@@ -99,7 +103,7 @@ def _arguments(workload: Workload, folder: str, settings: dict[str, Any]) -> SFT
         completion_only_loss=True,
         bf16=train.precision is Precision.bf16,
         use_cpu=True,
-        gradient_checkpointing=False,
+        activation_checkpointing=False,
         report_to=[],
         logging_strategy="no",
         save_strategy="no",
@@ -132,13 +136,10 @@ def _peft_config(workload: Workload) -> PeftLoraConfig:
     )
 
 
-@torch.no_grad()
-def _copy_weights(weights: LoraWeights, model: Any) -> None:
+def _begin_as(saved: Path, model: Any) -> None:
     """Begin where the engine's adapter begins. Raises ValueError when PEFT adapts other layers than the engine."""
-    prefix = "base_model.model."
-    adapted = {name.removeprefix(prefix): module for name, module in model.named_modules() if hasattr(module, "lora_A")}
-    if adapted.keys() != weights.pairs.keys():
-        raise ValueError(f"PEFT and the engine adapt different layers: {adapted.keys() ^ weights.pairs.keys()}")
-    for path, (a, b) in weights.pairs.items():
-        adapted[path].lora_A["default"].weight.copy_(a)
-        adapted[path].lora_B["default"].weight.copy_(b.T)
+    weights = load_peft_weights(str(saved), device="cpu")
+    adapted = get_peft_model_state_dict(model).keys()
+    if adapted != weights.keys():
+        raise ValueError(f"PEFT and the engine adapt different layers: {sorted(adapted ^ weights.keys())}")
+    set_peft_model_state_dict(model, weights)
