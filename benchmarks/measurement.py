@@ -18,7 +18,7 @@ class Measurement:
     steps: int = 0
     """optimizer steps, of all trials together"""
     places: int = 0
-    """places in the token batches that the model computed, padding included"""
+    """token places that the model computed: with padding for TRL, the nodes of packed rows for the engine"""
     threads: int = 0
     losses: list[list[float]] = field(default_factory=list)
     """mean NLL in nats of each trial's steps"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,17 @@ from persona_sweeps.errors import UserError
 pytest.importorskip("trl", reason="make bench installs TRL")
 
 TINY = Settings(Precision.fp32, rounds=2, examples=4, scale=Scale.tiny, threads=1)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny products are fastest on one thread, above all where tests run beside each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def measured(cpu_seconds: float, *first_losses: float) -> Measurement:
