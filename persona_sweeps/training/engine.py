@@ -22,7 +22,7 @@ from persona_sweeps.training.forward import GroupForward
 from persona_sweeps.training.memory import keep_freed_memory
 from persona_sweeps.training.trial import ROW_NODES, Trial, with_virtual_tokens
 
-PASS_NODES = 8192
+PASS_NODES = 2048
 """places in one forward pass; more rows than fit take further passes, whose gradients add up"""
 
 LogStep = Callable[[int, dict[str, float]], None]
@@ -46,7 +46,7 @@ class Engine:
         self.device = model.device
         if self.device.type == "cpu":
             keep_freed_memory()
-        self._packed: dict[tuple[int, int], list[PackedRow]] = {}
+        self._packed: dict[tuple[int, int], tuple[Sequence[TokenSequence], list[PackedRow]]] = {}
 
     def train(self, log_step: LogStep) -> None:
         """Train every trial to its last step; one that fails is marked with its failure and leaves alone."""
@@ -127,8 +127,10 @@ class Engine:
         virtual = self.trials[index].adapter.virtual_tokens
         key = (id(sequences), virtual)
         if key not in self._packed:
-            self._packed[key] = pack([with_virtual_tokens(s, virtual) for s in sequences], ROW_NODES)
-        return self._packed[key]
+            rows = pack([with_virtual_tokens(s, virtual) for s in sequences], ROW_NODES)
+            # The sequences are kept too: an id is theirs for as long as they live.
+            self._packed[key] = sequences, rows
+        return self._packed[key][1]
 
 
 def _sum_by_slot(values: torch.Tensor, slots: torch.Tensor, trials: Sequence[int]) -> dict[int, float]:

@@ -1,0 +1,113 @@
+"""How adapters begin: at the base model, from the trial's own seed, on the layers that were named."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from persona_sweeps.adapters import create_adapter
+from persona_sweeps.adapters.lora import features, linear_layers, target_paths
+from persona_sweeps.adapters.stack import AdapterStack
+from persona_sweeps.adapters.weights import Adapter
+from persona_sweeps.config import PeftConfig
+from persona_sweeps.data.packing import TokenSequence
+from persona_sweeps.errors import ConfigError
+from persona_sweeps.models.loading import BaseModel
+from persona_sweeps.training.engine import Engine
+from persona_sweeps.training.trial import Trial
+from tests.toolbox import LORA, NONE, PROMPT, TRAIN, adapter_of
+
+
+def fresh(base: BaseModel, config: PeftConfig, seed: int = 0) -> Adapter:
+    return create_adapter(base.model, base.tokenizer, config, seed)
+
+
+def same(one: Adapter, other: Adapter) -> bool:
+    return all(map(torch.equal, one.parameters(), other.parameters()))
+
+
+def test_lora_begins_at_the_base_model(base: BaseModel, sequences: list[TokenSequence]) -> None:
+    adapters = [fresh(base, NONE), fresh(base, LORA), fresh(base, replace(LORA, r=9, alpha=100.0), 1)]
+    with AdapterStack(base.model, adapters) as stack:
+        engine = Engine(base.model, stack, [Trial(adapter, TRAIN, 0, []) for adapter in adapters])
+        nll = engine.sequence_nll(dict.fromkeys(range(3), sequences))
+    assert nll[0].tolist() == pytest.approx(nll[1].tolist(), rel=1e-6) == nll[2].tolist()
+
+
+def test_lora_has_a_pair_of_the_right_shape_for_every_layer_but_the_head(base: BaseModel) -> None:
+    adapter = fresh(base, replace(LORA, r=3))
+    layers = linear_layers(base.model)
+    assert adapter.lora is not None and set(adapter.lora.pairs) == set(layers)
+    assert not any(path.endswith("lm_head") for path in layers)
+    shapes = [features(layer) for layer in layers.values()]
+    assert adapter.trainable_parameters() == sum(3 * (inputs + outputs) for inputs, outputs in shapes)
+    for path, (a, b) in adapter.lora.pairs.items():
+        inputs = features(layers[path])[0]
+        bound = math.sqrt(1 / inputs)  # Kaiming uniform with a = √5
+        assert a.abs().max() <= bound and float(a.detach().std()) == pytest.approx(bound / math.sqrt(3), rel=0.25)
+        assert not b.any() and a.dtype == b.dtype == torch.float32
+
+
+@pytest.mark.parametrize("config", [LORA, PROMPT, replace(PROMPT, init="random")], ids=["lora", "vocabulary", "random"])
+def test_a_seed_means_the_same_weights_whatever_else_is_drawn(llama: BaseModel, config: PeftConfig) -> None:
+    first = fresh(llama, config, 4)
+    torch.rand(5)
+    before = torch.get_rng_state()
+    assert same(first, fresh(llama, config, 4)) and not same(first, fresh(llama, config, 5))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_prompts_begin_as_told(llama: BaseModel) -> None:
+    embed = llama.model.get_input_embeddings().weight
+    text = fresh(llama, replace(PROMPT, init="text", init_text="To be, or not", num_virtual_tokens=30)).prompt
+    ids = llama.tokenizer("To be, or not", add_special_tokens=False)["input_ids"]
+    assert text is not None and torch.equal(text.embeddings, embed[(ids * 30)[:30]])
+    drawn = fresh(llama, replace(PROMPT, num_virtual_tokens=200)).prompt
+    assert drawn is not None
+    tokens = [torch.nonzero((embed == row).all(-1)).flatten().tolist() for row in drawn.embeddings]
+    assert all(tokens) and not {token for found in tokens for token in found} & set(llama.tokenizer.all_special_ids)
+    random = fresh(llama, replace(PROMPT, init="random", num_virtual_tokens=200)).prompt
+    assert random is not None and float(random.embeddings.detach().std()) == pytest.approx(float(embed.std()), rel=0.1)
+
+
+def test_a_closed_stack_leaves_the_model_as_it_was(base: BaseModel, sequences: list[TokenSequence]) -> None:
+    def score(adapter: Adapter) -> list[float]:
+        with AdapterStack(base.model, [adapter]) as stack:
+            return Engine(base.model, stack, [Trial(adapter, TRAIN, 0, [])]).sequence_nll({0: sequences})[0].tolist()
+
+    plain = score(fresh(base, NONE))
+    with pytest.raises(RuntimeError), AdapterStack(base.model, [adapter_of(base, LORA)]):
+        raise RuntimeError
+    assert score(adapter_of(base, LORA)) != pytest.approx(plain, rel=1e-3)
+    assert score(fresh(base, NONE)) == plain
+    assert not any(module._forward_hooks for module in base.model.modules())
+
+
+@pytest.mark.parametrize(
+    ("targets", "told"), [(["q_prj"], "q_prj"), (["q_proj", "c_attn"], "c_attn"), ("up_proj", "up_proj"), ([], "empty")]
+)
+def test_targets_that_match_nothing_are_told_with_the_layers_there_are(
+    llama: BaseModel, targets: list[str] | str, told: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        fresh(llama, replace(LORA, target_modules=targets))
+    for word in ("peft.target_modules", told, "q_proj", "down_proj"):
+        assert word in str(raised.value)
+    assert ("Did you mean q_proj" in str(raised.value)) == (targets == ["q_prj"])
+
+
+def test_targets_of_convolutions_by_name_path_and_pattern(base: BaseModel) -> None:
+    every = list(linear_layers(base.model))
+    name = every[0].rsplit(".", 1)[-1]
+    assert target_paths(base.model, [name]) == [path for path in every if path.endswith("." + name)]
+    assert target_paths(base.model, [every[1]]) == [every[1]]
+    assert target_paths(base.model, rf".*\.1\..*\.{name}") == [p for p in every if p.endswith(name) and ".1." in p]
+    assert target_paths(base.model, "all-linear") == every
+
+
+def test_an_unknown_method_is_told_with_the_nearest(llama: BaseModel) -> None:
+    with pytest.raises(ConfigError, match="peft.method=lorra.*Did you mean lora"):
+        fresh(llama, PeftConfig(method="lorra", learning_rate=None))
