@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.commands import COMMANDS, run_commands
 from benchmarks.measurement import Measurement
 from benchmarks.scenarios import COMMON, TITLES, Scenario
 from persona_sweeps.config import Precision, Scale
@@ -94,6 +95,9 @@ def _in_own_process(scenario: Scenario, contestant: str, settings: Settings) -> 
     environment = os.environ | {
         "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false",
     }  # fmt: skip
+    if contestant in COMMANDS:
+        chosen = overrides(scenario, settings)
+        return run_commands(contestant, settings.examples, scenario.trials, chosen, environment)
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "measurement.json"
         numbers = [str(settings.examples), str(scenario.trials)]

@@ -57,7 +57,26 @@ _ALL = [
         overrides=("dataset.card=long", "train.batch_size=2", "train.max_steps=8"),
         trials=8,
     ),
-]
+    Scenario(
+        name="stacked-lines",
+        title="Eight LoRA trials, single lines of at most 64 tokens, batch of 2, 8 steps",
+        contestants=("stacked", "one-by-one"),
+        same_batches=frozenset({"stacked", "one-by-one"}),
+        overrides=(
+            "dataset.card=none", "dataset.context_lines=0", "train.max_length=64", "train.batch_size=2",
+            "train.max_steps=8",
+        ),
+        trials=8,
+    ),
+    Scenario(
+        name="commands",
+        title="Eight such trials as commands, from start to end",
+        contestants=("sweep", "single-runs"),
+        same_batches=frozenset({"sweep", "single-runs"}),
+        overrides=("dataset.card=long", "train.batch_size=2", "train.max_steps=8"),
+        trials=8,
+    ),
+]  # fmt: skip
 
 SCENARIOS = {scenario.name: scenario for scenario in _ALL}
 """by name, in the order of the page"""
@@ -68,5 +87,7 @@ TITLES = {
     "trl-packed": "TRL SFTTrainer, `packing=True`",
     "stacked": "persona-sweeps, stacked",
     "one-by-one": "persona-sweeps, one trial after another",
+    "sweep": "`launch.py -m`, eight trials fused",
+    "single-runs": "`launch.py`, eight times",
 }
 """what the page calls each contestant"""
