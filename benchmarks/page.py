@@ -19,13 +19,18 @@ SHOWN = ("torch", "transformers", "peft", "trl", "python")
 
 
 def rewrite(page: Path, results: Sequence[Result]) -> None:
-    """Replace what stands between the markers. Raises UserError when the page or its markers are missing."""
+    """Put the table of these results in its place. Raises UserError when the page or its markers are missing."""
+    rewrite_between(page, BEGIN, END, render(results))
+
+
+def rewrite_between(page: Path, first: str, last: str, content: str) -> None:
+    """Replace what stands between two markers. Raises UserError when the page or the markers are missing."""
     text = page.read_text(encoding="utf-8") if page.is_file() else ""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(first)
+    _, end, after = rest.partition(last)
     if not (begin and end):
-        raise UserError(f"{page} has no {BEGIN} … {END} to put the table in; add the two lines.")
-    write_text(page, f"{before}{BEGIN}\n{render(results)}\n{END}{after}")
+        raise UserError(f"{page} has no {first} … {last} to put the table in; add the two lines.")
+    write_text(page, f"{before}{first}\n{content}\n{last}{after}")
 
 
 def render(results: Sequence[Result]) -> str:

@@ -70,6 +70,9 @@ def config_groups() -> str:
 
 def main() -> None:
     """Run the command line; ends with exit code 1 and one sentence when something that was asked for is wrong."""
+    # Read when torch is loaded: threads that wait for one another sleep. By default they spin, which on shared cores
+    # costs half as much CPU time again, and takes longer.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     register_schemas()
     OmegaConf.register_new_resolver("config_groups", config_groups, replace=True)
     application = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(run)
