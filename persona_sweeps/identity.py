@@ -15,10 +15,11 @@ RUN_ID_LENGTH = 10
 
 CANNOT_MATTER = (
     "sweep", "tracker", "device", "output_dir", "show_examples", "group_size",
-    "model.licence", "model.gated", "model.instruct", "peft.learning_rate", "train.micro_batch_size",
+    "model.licence", "model.gated", "model.instruct", "model.counterpart", "model.linear_layers", "model.architecture",
+    "model.embedded", "peft.learning_rate", "train.micro_batch_size",
     "dataset.path", "dataset.eval_path",
 )  # fmt: skip
-"""Keys that can't change a run's result; the files behind the paths count through the data fingerprint."""
+"""Keys that can't change a run's result; the files behind paths and packages count through their fingerprints."""
 
 ONLY_TRAINING = (
     "train.learning_rate", "train.epochs", "train.max_steps", "train.batch_size", "train.warmup_ratio",

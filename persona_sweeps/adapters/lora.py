@@ -21,12 +21,12 @@ ALL_LINEAR = "all-linear"
 
 
 def linear_layers(model: PreTrainedModel) -> dict[str, nn.Module]:
-    """Return the linear layers by module path, the output embedding left out."""
-    head = model.get_output_embeddings()
+    """Return the language model's linear layers by module path: neither the output embedding nor a vision tower."""
+    inside = set(model.get_decoder().modules())
     return {
         path: module
         for path, module in model.named_modules()
-        if isinstance(module, nn.Linear | Conv1D) and module is not head
+        if isinstance(module, nn.Linear | Conv1D) and module in inside
     }
 
 

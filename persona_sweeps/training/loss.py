@@ -35,7 +35,7 @@ class Head:
 def output_head(model: PreTrainedModel) -> Head:
     """Return the output head of a causal language model."""
     projection = model.get_output_embeddings()
-    cap = getattr(model.config, "final_logit_softcapping", None)
+    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
     return Head(projection.weight, getattr(projection, "bias", None), cap)
 
 

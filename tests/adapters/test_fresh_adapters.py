@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional as F
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from persona_sweeps.adapters import create_adapter
-from persona_sweeps.adapters.lora import features, linear_layers, target_paths
+from persona_sweeps.adapters.lora import create_lora, features, linear_layers, target_paths
 from persona_sweeps.adapters.stack import AdapterStack
 from persona_sweeps.adapters.weights import Adapter
 from persona_sweeps.config import PeftConfig
@@ -106,6 +108,24 @@ def test_targets_of_convolutions_by_name_path_and_pattern(base: BaseModel) -> No
     assert target_paths(base.model, [every[1]]) == [every[1]]
     assert target_paths(base.model, rf".*\.1\..*\.{name}") == [p for p in every if p.endswith(name) and ".1." in p]
     assert target_paths(base.model, "all-linear") == every
+
+
+def test_of_a_multimodal_model_only_the_language_model_is_adapted(sequences: list[TokenSequence]) -> None:
+    text = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    text |= {"num_key_value_heads": 2, "head_dim": 32, "vocab_size": 1000, "sliding_window": 16}
+    vision = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = AutoConfig.for_model(
+        "gemma3", text_config=text, vision_config=vision | {"image_size": 28, "patch_size": 14}, mm_tokens_per_image=4
+    )
+    model = AutoModelForCausalLM.from_config(config).eval().requires_grad_(False)
+    with torch.no_grad():
+        ids = torch.tensor([sequences[0].tokens])
+        expected = F.cross_entropy(model(input_ids=ids).logits[0, :-1], ids[0, 1:], reduction="none")
+    assert linear_layers(model) and all(".language_model.layers." in path for path in linear_layers(model))
+    adapter = Adapter(lora=create_lora(model, LORA, 0))
+    with AdapterStack(model, [adapter]) as stack:
+        found = Engine(model, stack, [Trial(adapter, TRAIN, 0, [])]).sequence_nll({0: sequences[:1]})[0]
+    assert float(found[0]) == pytest.approx(float(expected[sequences[0].loss_from - 1 :].sum()), rel=1e-4)
 
 
 def test_an_unknown_method_is_told_with_the_nearest(llama: BaseModel) -> None:

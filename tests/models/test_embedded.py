@@ -112,6 +112,45 @@ def test_an_absent_package_means_no_gguf_and_an_absent_file_is_told(compose_card
     assert find_gguf(card) is None
 
 
+def test_a_file_in_parts_is_joined_once(
+    small_gguf: Path, own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compose_card: Composer
+) -> None:
+    content = small_gguf.read_bytes()
+    cuts = [0, len(content) // 3, len(content) // 2, len(content)]
+    for number, (start, end) in enumerate(zip(cuts, cuts[1:], strict=False)):
+        package = tmp_path / "site" / f"piece{number}"
+        package.mkdir(parents=True)
+        (package / "__init__.py").touch()
+        (package / "gguf.part").write_bytes(content[start:end])
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    card = compose_card("gemma3_270m")
+    card.embedded = EmbeddedConfig("piece0", "whole.gguf", [f"piece{number}/gguf.part" for number in range(3)])
+    joined = find_gguf(card)
+    assert joined is not None and joined.read_bytes() == content and joined.is_relative_to(own_cache)
+    written = joined.stat().st_ino
+    again = find_gguf(card)
+    assert again == joined and joined.stat().st_ino == written
+    card.embedded.parts.append("piece9/gguf.part")
+    with pytest.raises(UserError, match="package piece9 is not installed"):
+        find_gguf(card)
+
+
+@pytest.mark.slow
+def test_the_optional_embedded_model_reads_english(compose_card: Composer) -> None:
+    """Gemma-3-270M, whose package comes in four parts."""
+    card = compose_card("gemma3_270m")
+    if find_gguf(card) is None:
+        pytest.skip("needs the packages of gemma3-270m: make gemma")
+    base = load_base(card, torch.float32, "cpu")
+    text = "The capital of France is Paris. The capital of Italy is Rome. The capital of Spain is"
+    ids = base.tokenizer(text, return_tensors="pt").input_ids
+    assert ids[0, 0] == base.tokenizer.bos_token_id and base.tokenizer.chat_template is None
+    with torch.no_grad():
+        assert float(base.model(input_ids=ids, labels=ids).loss) < 2.5
+        answer = base.model.generate(ids, max_new_tokens=3, do_sample=False)[0, ids.shape[1] :]
+    assert "Madrid" in base.tokenizer.decode(answer)
+
+
 @pytest.mark.slow
 def test_the_embedded_default_equals_its_gguf_file_and_answers(compose_card: Composer) -> None:
     """In the shared cache, where the first load may be the one that converts."""

@@ -1,0 +1,55 @@
+"""From the facts on a model card to transformers' config of the full model: no download, and no weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from persona_sweeps.config import Scale
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+    from persona_sweeps.config import ModelConfig
+
+
+def card_config(card: ModelConfig) -> PreTrainedConfig | None:
+    """Return the full model's config made of the card's facts, or None when the card has none for its hub_id.
+
+    Of a multimodal model it is the language model alone. Only what decides the shapes of the weights is filled in.
+    """
+    from transformers import AutoConfig
+
+    from persona_sweeps.models.tiny import FAMILIES
+
+    if not has_facts(card):
+        return None
+    assert card.architecture is not None
+    facts = card.architecture
+    settings: dict[str, Any] = {
+        "hidden_size": facts.hidden_size,
+        "num_hidden_layers": facts.layers,
+        "num_attention_heads": facts.heads,
+        "vocab_size": facts.vocab_size,
+        "tie_word_embeddings": facts.tied_embeddings,
+        "max_position_embeddings": card.context_length,
+    }
+    if card.family == "gpt2":
+        settings |= {"n_inner": facts.intermediate_size}
+    else:
+        settings |= {
+            "intermediate_size": facts.intermediate_size,
+            "num_key_value_heads": facts.kv_heads,
+            "head_dim": facts.head_dim,
+        }
+    return AutoConfig.for_model(FAMILIES[card.family].model_type, **settings)
+
+
+def has_facts(card: ModelConfig) -> bool:
+    """Whether the card's facts are those of the model that it names: not of a tiny twin, nor of another hub_id."""
+    return (
+        card.scale is Scale.full
+        and card.architecture is not None
+        and card.architecture.hub_id == card.hub_id
+        and not Path(card.hub_id).expanduser().is_dir()
+    )
