@@ -10,7 +10,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from persona_sweeps.config import register_schemas
+from persona_sweeps.config import PlanMode, register_schemas
 from persona_sweeps.errors import UserError
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -55,7 +55,7 @@ def _run(config: DictConfig) -> str:
     cell = make_cell(config, list(settings.overrides.task), hydra_config)  # type: ignore[arg-type]
     plan = execute([cell], sweep=None)
     failed = failures(plan)
-    if failed and cell.config.show_examples is None:
+    if failed and cell.config.show_examples is None and cell.config.plan is not PlanMode.only:
         raise UserError(f"the run failed; {failed[0].folder.record} has the reason.")
     return cell.run_id
 

@@ -35,6 +35,13 @@ class DeviceKind(StrEnum):
     cuda = "cuda"
 
 
+class PlanMode(StrEnum):
+    """Whether a command ends with its plan."""
+
+    run = "run"
+    only = "only"
+
+
 class ChatStyle(StrEnum):
     """How the tiny twin's chat template looks; the full model brings its own."""
 
@@ -217,6 +224,7 @@ class RunConfig:
     device: DeviceKind = DeviceKind.auto
     output_dir: str = MISSING
     show_examples: int | None = None
+    plan: PlanMode = PlanMode.run
     group_size: int = MISSING
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import os
 from functools import cache
 from pathlib import Path
 
@@ -36,6 +38,30 @@ def cpu_has_bf16() -> bool:
         return False
     flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
     return bool(BF16_CPU_FLAGS & set(flags.split()))
+
+
+@cache
+def memory_bytes(device: str) -> int | None:
+    """Return the memory of the first GPU, or what this machine (or its cgroup) gives a process; None if unknown."""
+    return _cuda_memory() if device == "cuda" else _host_memory()
+
+
+def _cuda_memory() -> int | None:
+    if cuda_capability() is None:
+        return None
+    cuda = ctypes.CDLL("libcuda.so.1")
+    device, total = ctypes.c_int(), ctypes.c_size_t()
+    ok = cuda.cuDeviceGet(ctypes.byref(device), 0) == 0
+    return total.value if ok and cuda.cuDeviceTotalMem_v2(ctypes.byref(total), device) == 0 else None
+
+
+def _host_memory() -> int | None:
+    found = []
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    with contextlib.suppress(OSError, ValueError):
+        found.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(found, default=None)
 
 
 def resolve_device(asked: DeviceKind) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from persona_sweeps.config import PlanMode
 from persona_sweeps.console import Console
+from persona_sweeps.errors import UserError
 from persona_sweeps.plan import Cell, Plan, make_plan
 from persona_sweeps.record import SCHEMA_VERSION, read_record, redacted, write_json
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from persona_sweeps.config import ModelConfig
     from persona_sweeps.data.store import PreparedData
     from persona_sweeps.member import GroupData
+    from persona_sweeps.preflight import Prediction
 
 
 def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = ()) -> Plan:
@@ -32,6 +35,14 @@ def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = 
         _show(plan)
         return plan
     console.plan(plan, sweep)
+    if plan.groups:
+        predictions = _predict(plan)
+        if cells[0].config.plan is PlanMode.only:
+            from persona_sweeps.review import review
+
+            review(plan, predictions, console)
+    if cells[0].config.plan is PlanMode.only:
+        return plan
     written: list[Path] = []
     if sweep is not None:
         written.append(folder / "sweeps" / sweep / "sweep.json")
@@ -44,6 +55,19 @@ def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = 
                 _write_sweep(written[0], sweep, [*earlier, *cells])
     console.summary(plan, written)
     return plan
+
+
+def _predict(plan: Plan) -> dict[str, Prediction]:
+    """Say what each run will take. Raises UserError when a base model can't fit."""
+    from persona_sweeps.obstacles import too_large
+    from persona_sweeps.preflight import predict
+
+    quiet_libraries()
+    predictions = predict(plan)
+    reasons = [too_large(cell.config, predictions[cell.run_id].weights_bytes) for cell in plan.to_do]
+    if found := [reason for reason in dict.fromkeys(reasons) if reason]:
+        raise UserError(" ".join(found))
+    return predictions
 
 
 def _run(plan: Plan, console: Console) -> None:

@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globals
+from hydra.errors import HydraException
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
 
+from persona_sweeps.config import PlanMode
 from persona_sweeps.errors import UserError
 from persona_sweeps.execute import execute
-from persona_sweeps.plan import Cell, make_cell
+from persona_sweeps.plan import Cell, Refused, make_cell
 from persona_sweeps.record import read_record
+from persona_sweeps.review import refusal
 
 
 def launch(
@@ -25,14 +29,34 @@ def launch(
 ) -> tuple[list[JobReturn], list[Cell]]:
     """Carry out a batch of jobs of a sweep; return Hydra's results in order, and the cells.
 
-    A result's value is the run's metrics. Raises UserError before any run starts when a job is wrong.
+    A result's value is the run's metrics. Raises UserError before any run starts when jobs can't work; with plan=only
+    it comes after the plan of the others.
     """
     setup_globals()
-    composed = [_compose(context, config, overrides, initial_job + n) for n, overrides in enumerate(job_overrides)]
-    cells = [_cell(job, overrides) for job, overrides in zip(composed, job_overrides, strict=True)]
+    composed: list[DictConfig] = []
+    cells: list[Cell] = []
+    refused: list[Refused] = []
+    for number, overrides in enumerate(job_overrides, start=initial_job):
+        try:
+            job = _compose(context, config, overrides, number)
+            cells.append(_cell(job, overrides))
+            composed.append(job)
+        except (UserError, HydraException, OmegaConfBaseException) as error:
+            refused.append(Refused(tuple(filter_overrides(list(overrides))), _reason(error)))
+    if refused and (config.plan != PlanMode.only or not cells):
+        raise refusal(refused, len(job_overrides))
     execute(cells, sweep=cells[0].config.sweep.name, earlier=earlier)
+    if refused:
+        raise refusal(refused, len(job_overrides))
     pairs = zip(cells, composed, strict=True)
     return [_job_return(cell, job) for cell, job in pairs], cells
+
+
+def _reason(error: Exception) -> str:
+    from persona_sweeps.app import conf_folder
+    from persona_sweeps.mistakes import explain
+
+    return explain(error, conf_folder()) or str(error)
 
 
 def _compose(context: HydraContext, config: DictConfig, overrides: Sequence[str], job: int) -> DictConfig:
@@ -49,11 +73,7 @@ def _cell(job: DictConfig, overrides: Sequence[str]) -> Cell:
     task = copy.deepcopy(job)
     with read_write(task), open_dict(task):
         del task["hydra"]
-    own = filter_overrides(list(overrides))
-    try:
-        return make_cell(task, own, hydra)  # type: ignore[arg-type]
-    except UserError as error:
-        raise type(error)(f"In the cell {' '.join(own)}: {error}") from error
+    return make_cell(task, filter_overrides(list(overrides)), hydra)  # type: ignore[arg-type]
 
 
 def _job_return(cell: Cell, job: DictConfig) -> JobReturn:
@@ -64,7 +84,11 @@ def _job_return(cell: Cell, job: DictConfig) -> JobReturn:
     result.working_dir = str(cell.folder.path)
     result.task_name = cell.name
     record: dict[str, Any] = read_record(cell.folder) or {}
-    if cell.config.show_examples is not None or record.get("status") == "completed":
+    if (
+        cell.config.show_examples is not None
+        or cell.config.plan is PlanMode.only
+        or record.get("status") == "completed"
+    ):
         result.status, result.return_value = JobStatus.COMPLETED, record.get("metrics")
     else:
         reason = (record.get("failure") or {}).get("message", "it left no record")

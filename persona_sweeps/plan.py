@@ -15,7 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from persona_sweeps.config import RunConfig, Scale, typed
 from persona_sweeps.data import load_corpus
 from persona_sweeps.device import resolve_device, resolve_precision
+from persona_sweeps.errors import ConfigError
 from persona_sweeps.identity import digest, run_id, run_name
+from persona_sweeps.obstacles import obstacles
 from persona_sweeps.record import RunFolder, is_completed, redacted
 from persona_sweeps.validate import refuse_strangers, validate
 
@@ -35,6 +37,14 @@ class Cell:
     folder: RunFolder
     done: bool
     """completed before this command"""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A cell that can't work, and why."""
+
+    overrides: tuple[str, ...]
+    reason: str
 
 
 @dataclass(slots=True)
@@ -70,7 +80,10 @@ def make_cell(config: DictConfig, overrides: Sequence[str], hydra: dict[str, Any
     runs = Path(typed_config.output_dir) / "runs"
     name = run_name(resolved)
     folder = RunFolder(next(iter(sorted(runs.glob(f"*-{identity}"))), runs / f"{name}-{identity}"))
-    return Cell(tuple(overrides), typed_config, resolved, hydra, identity, name, folder, is_completed(folder))
+    done = is_completed(folder)
+    if not done and (in_the_way := obstacles(typed_config)):
+        raise ConfigError(" ".join(in_the_way))
+    return Cell(tuple(overrides), typed_config, resolved, hydra, identity, name, folder, done)
 
 
 def make_plan(cells: list[Cell]) -> Plan:

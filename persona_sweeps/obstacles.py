@@ -1,0 +1,71 @@
+"""What keeps a valid cell from working on this machine, told before any run starts and without asking the network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from persona_sweeps.config import Precision, RunConfig, Scale
+from persona_sweeps.device import BF16_COMPUTE_CAPABILITY, cuda_capability, memory_bytes, resolve_device
+
+Obstacle = Callable[[RunConfig], str | None]
+"""returns a sentence, or None when there is nothing in the way"""
+
+
+def obstacles(config: RunConfig) -> list[str]:
+    """Return a sentence for each thing in the way of a run."""
+    return [sentence for look in OBSTACLES if (sentence := look(config))]
+
+
+def too_large(config: RunConfig, weights_bytes: int) -> str | None:
+    """Say so when the base model's weights alone exceed the memory of the device."""
+    device = resolve_device(config.device)
+    memory = memory_bytes(device)
+    if memory is None or weights_bytes <= memory:
+        return None
+    where = "the GPU" if device == "cuda" else "this machine"
+    return (
+        f"{config.model.name} in {config.train.precision.value} takes {weights_bytes / 1e9:.1f} GB of weights alone, "
+        f"and {where} has {memory / 1e9:.1f} GB: choose a smaller model, or rehearse with model.scale=tiny."
+    )
+
+
+def _no_gpu(config: RunConfig) -> str | None:
+    if resolve_device(config.device) == "cuda" and cuda_capability() is None:
+        return "device=cuda, but there is no CUDA device here: drop it, or set device=cpu."
+    return None
+
+
+def _no_bf16_units(config: RunConfig) -> str | None:
+    capability = cuda_capability()
+    if config.train.precision is not Precision.bf16 or resolve_device(config.device) != "cuda" or capability is None:
+        return None
+    if capability >= BF16_COMPUTE_CAPABILITY:
+        return None
+    return (
+        f"train.precision=bf16 needs a GPU of compute capability {BF16_COMPUTE_CAPABILITY}.0 or newer, and this one "
+        f"has {capability}: set train.precision=fp32."
+    )
+
+
+def _no_weights(config: RunConfig) -> str | None:
+    """A gated model without a token, or one that isn't here where the Hub must not be asked."""
+    from huggingface_hub import get_token, try_to_load_from_cache
+
+    from persona_sweeps.models.embedded import find_gguf
+
+    card = config.model
+    if card.scale is Scale.tiny or Path(card.hub_id).expanduser().is_dir() or find_gguf(card) is not None:
+        return None
+    if isinstance(try_to_load_from_cache(card.hub_id, "config.json", revision=card.revision), str):
+        return None
+    ways = "set model.hub_id to a local folder that has it, or rehearse with model.scale=tiny"
+    if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
+        return f"{card.hub_id} is not on this machine and HF_HUB_OFFLINE is set: unset it, {ways}."
+    if card.gated and not get_token():
+        return f"{card.hub_id} is gated and there is no token: accept its licence on the Hub and set HF_TOKEN, {ways}."
+    return None
+
+
+OBSTACLES: tuple[Obstacle, ...] = (_no_gpu, _no_bf16_units, _no_weights)

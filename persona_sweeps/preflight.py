@@ -1,0 +1,282 @@
+"""What a cell will need, predicted from its card's facts and its data before anything is loaded or trained.
+
+Shapes come from the model's skeleton on the meta device; nothing is downloaded. Tokens are counted with the model's
+tokenizer where it is on this machine, and guessed from the text's length where it isn't.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from persona_sweeps.config import LoraConfig, Precision, PromptTuningConfig, RunConfig
+from persona_sweeps.plan import Cell, Plan
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from persona_sweeps.data.packing import TokenSequence
+
+BYTES_A_TOKEN = 4.0
+"""UTF-8 bytes of English text to a token, where no tokenizer is at hand"""
+
+PROGRAM_BYTES = 650_000_000
+"""resident memory of Python with torch, transformers and datasets before a model is loaded"""
+
+SLACK = 1.2
+"""of activations: what the backward pass holds for a moment, and what the allocator can't reuse; measured"""
+
+STATE_BYTES = 16
+"""of a trained parameter: itself, its gradient, and AdamW's two moments, all in fp32"""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one cell trains and needs; bytes, tokens and floating-point operations."""
+
+    trainable_parameters: int
+    weights_bytes: int
+    """the frozen base model, shared by a group"""
+    file_bytes: int
+    """the files that it is loaded from"""
+    state_bytes: int
+    """the adapter with its gradients and optimizer"""
+    activation_bytes: int
+    """what one pass keeps for its backward, shared by a group"""
+    disk_bytes: int
+    """the exported adapter"""
+    tokens: int
+    """of the examples seen in training"""
+    computed: int
+    """places computed for them, shared prefixes counted once a row"""
+    flops: float
+    """of training"""
+    guessed: bool
+    """whether tokens were guessed, for want of the tokenizer"""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the skeleton tells: parameters, and the widths that activations have."""
+
+    parameters: int
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+
+
+def predict(plan: Plan) -> dict[str, Prediction]:
+    """Return a prediction for each run that is to do, by run id."""
+    return {cell.run_id: prediction for group in plan.groups for cell, prediction in _predict_group(group)}
+
+
+def group_bytes(predictions: Sequence[Prediction], on_cpu: bool) -> int:
+    """Return the peak memory of a process that trains these together: on a CPU its resident memory, else the GPU's.
+
+    Loading counts too: on a CPU the file is mapped while the weights are made of it.
+    """
+    weights = max(p.weights_bytes for p in predictions)
+    training = weights + max(p.activation_bytes for p in predictions) + sum(p.state_bytes for p in predictions)
+    if not on_cpu:
+        return training
+    return PROGRAM_BYTES + max(training, weights + max(p.file_bytes for p in predictions))
+
+
+def _predict_group(group: Sequence[Cell]) -> list[tuple[Cell, Prediction]]:
+    from persona_sweeps.models.skeleton import skeleton
+
+    model = skeleton(group[0].config.model)
+    shape = shape_of(model)
+    return [(cell, _predict(cell, model, shape, len(group))) for cell in group]
+
+
+def _predict(cell: Cell, model: PreTrainedModel, shape: Shape, group_size: int) -> Prediction:
+    config = cell.config
+    width = 2 if config.train.precision is Precision.bf16 else 4
+    trainable = trainable_parameters(config, model, shape)
+    work = _measured(config, group_size) if _has_tokenizer(config) else _guessed(config, group_size)
+    return Prediction(
+        trainable_parameters=trainable,
+        weights_bytes=shape.parameters * width,
+        file_bytes=shape.parameters * _file_width(config),
+        state_bytes=trainable * STATE_BYTES,
+        activation_bytes=activation_bytes(shape, work.largest, width) if trainable else 0,
+        disk_bytes=trainable * 4,
+        tokens=work.tokens if trainable else 0,
+        computed=work.nodes if trainable else 0,
+        # Forward and the backward to the inputs; the frozen weights themselves have no gradient.
+        flops=(4.0 * shape.parameters + 6.0 * trainable) * work.nodes if trainable else 0.0,
+        guessed=work.guessed,
+    )
+
+
+def shape_of(model: PreTrainedModel) -> Shape:
+    """Read the shape off a model's config; tied weights count once."""
+    config = model.config.get_text_config()
+    parameters = {id(parameter): parameter.numel() for parameter in model.parameters()}
+    heads = config.num_attention_heads
+    return Shape(
+        parameters=sum(parameters.values()),
+        hidden=config.hidden_size,
+        intermediate=getattr(config, "intermediate_size", None)
+        or getattr(config, "n_inner", None)
+        or 4 * config.hidden_size,
+        layers=config.num_hidden_layers,
+        heads=heads,
+        kv_heads=getattr(config, "num_key_value_heads", None) or heads,
+        head_dim=getattr(config, "head_dim", None) or config.hidden_size // heads,
+    )
+
+
+def trainable_parameters(config: RunConfig, model: PreTrainedModel, shape: Shape) -> int:
+    """Return how many parameters the cell's adapter has. Raises ConfigError for targets that match nothing."""
+    from persona_sweeps.adapters.lora import features, linear_layers, target_paths
+
+    peft = config.peft
+    if isinstance(peft, LoraConfig):
+        layers = linear_layers(model)
+        return sum(peft.r * sum(features(layers[path])) for path in target_paths(model, peft.target_modules))
+    if isinstance(peft, PromptTuningConfig):
+        return peft.num_virtual_tokens * shape.hidden
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class PassSize:
+    """What decides the memory of a forward pass, padding included."""
+
+    places: int = 0
+    """in its rows"""
+    path_places: int = 0
+    """in the paths that its branches attend to, one after the other"""
+    scores: int = 0
+    """pairs of a query and a key"""
+
+
+def activation_bytes(shape: Shape, largest: PassSize, width: int) -> int:
+    """Return what a pass keeps for its backward, in numbers of `width` bytes.
+
+    In each block: two norms' inputs in fp32 and their results; the gate, its activation, the up projection and their
+    product in the MLP; queries and the attention's output; the keys and values of each path; and in each head a
+    probability for each pair of a query and a key.
+    """
+    norms = 2 * (4 + width) * shape.hidden
+    attention = 2 * width * shape.heads * shape.head_dim
+    mlp = 4 * width * shape.intermediate
+    paths = 2 * width * shape.kv_heads * shape.head_dim * largest.path_places
+    block = largest.places * (norms + attention + mlp) + paths + width * shape.heads * largest.scores
+    return round(SLACK * shape.layers * block)
+
+
+def _file_width(config: RunConfig) -> int:
+    """Bytes of a number in the model's files: converted GGUF files are in fp32, published weights in bf16."""
+    from persona_sweeps.config import Scale
+    from persona_sweeps.models.embedded import find_gguf
+
+    if config.model.scale is Scale.tiny:
+        return 0
+    return 4 if find_gguf(config.model) is not None else 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What a cell's data amount to: tokens seen, nodes computed, and the largest pass."""
+
+    tokens: int
+    nodes: int
+    largest: PassSize
+    guessed: bool
+
+
+def _has_tokenizer(config: RunConfig) -> bool:
+    """Whether the tokenizer can be had without the network."""
+    from pathlib import Path
+
+    from persona_sweeps.config import Scale
+    from persona_sweeps.models.embedded import find_gguf
+
+    card = config.model
+    if card.scale is Scale.tiny or Path(card.hub_id).expanduser().is_dir() or find_gguf(card) is not None:
+        return True
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(card.hub_id, "tokenizer_config.json", revision=card.revision), str)
+
+
+def _measured(config: RunConfig, group_size: int) -> _Work:
+    """Pack the first epoch's batches as the engine will."""
+    from persona_sweeps.data.packing import TokenSequence
+    from persona_sweeps.data.prepare import prepare
+    from persona_sweeps.models.loading import load_tokenizer, tokenizer_fingerprint
+    from persona_sweeps.training.order import batches, steps_per_epoch, total_steps
+
+    tokenizer = load_tokenizer(config.model)
+    data = prepare(config, tokenizer, tokenizer_fingerprint(config.model, tokenizer)).train
+    rows = zip(data["input_ids"], data["loss_from"], strict=True)
+    sequences = [TokenSequence(tuple(ids), loss_from, index) for index, (ids, loss_from) in enumerate(rows)]
+    train = config.train
+    per_epoch = steps_per_epoch(len(sequences), train.batch_size)
+    steps = total_steps(len(sequences), train.batch_size, train.epochs, train.max_steps)
+    order = batches(len(sequences), train.batch_size, config.seed)
+    tokens, nodes, largest = 0, 0, PassSize()
+    looked_at = min(steps, per_epoch)
+    for _ in range(looked_at):
+        chosen = [sequences[index] for index in next(order)]
+        computed, found = _pass_of(chosen, config, group_size)
+        tokens += sum(len(sequence.tokens) for sequence in chosen)
+        nodes += computed
+        largest = max(largest, found, key=lambda size: (size.places + size.path_places, size.scores))
+    scale = steps / looked_at
+    return _Work(round(tokens * scale), round(nodes * scale), largest, guessed=False)
+
+
+def _pass_of(chosen: Sequence[TokenSequence], config: RunConfig, group_size: int) -> tuple[int, PassSize]:
+    """Return a step's nodes, and the size of its largest pass if the whole group has such a step."""
+    from persona_sweeps.data.packing import pack
+    from persona_sweeps.training.attention import tree_layout
+    from persona_sweeps.training.batch import split_passes
+    from persona_sweeps.training.engine import PASS_NODES
+    from persona_sweeps.training.trial import ROW_NODES, with_virtual_tokens
+
+    virtual = getattr(config.peft, "num_virtual_tokens", 0)
+    size = config.train.micro_batch_size or len(chosen)
+    own = [with_virtual_tokens(sequence, virtual) for sequence in chosen]
+    micro = [pack(own[start : start + size], ROW_NODES) for start in range(0, len(own), size)]
+    largest = max(micro, key=lambda rows: sum(map(len, rows)))
+    passes = split_passes([(trial, row) for trial in range(group_size) for row in largest], PASS_NODES)
+    rows = [row for _, row in max(passes, key=lambda rows: len(rows) * max(len(row) for _, row in rows))]
+    length = max(map(len, rows))
+    shapes = [(*bucket.queries.shape, bucket.keys.shape[1]) for bucket in tree_layout(rows, length, "cpu").buckets]
+    size_of_pass = PassSize(
+        places=len(rows) * length,
+        path_places=sum(branches * k for branches, _, k in shapes),
+        scores=sum(branches * q * k for branches, q, k in shapes),
+    )
+    return sum(len(row) for rows in micro for row in rows), size_of_pass
+
+
+def _guessed(config: RunConfig, group_size: int) -> _Work:
+    """Guess from the lengths of the texts; nothing is known to be shared."""
+    from persona_sweeps.data import load_corpus
+    from persona_sweeps.training.engine import PASS_NODES
+    from persona_sweeps.training.order import total_steps
+
+    texts = [_length(example.prompt) + _length(example.completion) for example in load_corpus(config.dataset).train]
+    lengths = [min(config.train.max_length, round(size / BYTES_A_TOKEN)) for size in texts]
+    mean = sum(lengths) / len(lengths)
+    train = config.train
+    steps = total_steps(len(lengths), train.batch_size, train.epochs, train.max_steps)
+    tokens = round(mean * steps * min(train.batch_size, len(lengths)))
+    size = min(train.micro_batch_size or train.batch_size, len(lengths))
+    nodes = round(min(mean * size * group_size, max(PASS_NODES, mean * size)))
+    return _Work(tokens, tokens, PassSize(nodes, nodes, round(nodes * mean)), guessed=True)
+
+
+def _length(text: object) -> int:
+    """UTF-8 bytes of a text, or of all messages."""
+    parts = [text] if isinstance(text, str) else [message.content for message in text]  # type: ignore[attr-defined]
+    return sum(len(part.encode()) for part in parts)
