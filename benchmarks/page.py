@@ -47,7 +47,7 @@ def _rows(result: Result) -> list[tuple[str, ...]]:
     return [
         (
             result.scenario.title if place == 0 else "",
-            result.precision.value if place == 0 else "",
+            _arithmetic(result) if place == 0 else "",
             TITLES[contestant],
             f"{result.cpu_seconds(contestant):.1f}",
             f"{statistics.median(result.ratios(contestant)):.2f}",
@@ -57,6 +57,10 @@ def _rows(result: Result) -> list[tuple[str, ...]]:
         )
         for place, contestant in enumerate(result.scenario.contestants)
     ]
+
+
+def _arithmetic(result: Result) -> str:
+    return result.precision.value + (f", {result.threads} threads" if result.threads > 1 else "")
 
 
 def _range(values: Sequence[float]) -> str:
@@ -79,5 +83,5 @@ def _sources(results: Sequence[Result]) -> list[str]:
         how = (
             f"{len(result.rounds)} round{'s' * (len(result.rounds) != 1)} on {result.created[:10]}, {result.host_cpu}, "
         )
-        groups.setdefault(f"{how}{threads}; {packages}", []).append(f"{result.scenario.name} {result.precision.value}")
+        groups.setdefault(f"{how}{threads}; {packages}", []).append(f"{result.scenario.name} {_arithmetic(result)}")
     return [f"- {', '.join(names)}: {source}." for source, names in groups.items()]

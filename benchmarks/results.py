@@ -1,4 +1,4 @@
-"""Results as files, one a scenario and precision, and the numbers that are read off them."""
+"""Results as files, one a scenario, precision and number of threads, and the numbers that are read off them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def make_result(scenario: Scenario, settings: Settings, rounds: Sequence[Round])
 
 def save(result: Result, settings: Settings, folder: Path) -> Path:
     """Write a result, whole or not at all; return its path."""
-    path = folder / f"{result.scenario.name}-{result.precision.value}.json"
+    path = folder / f"{result.scenario.name}-{result.precision.value}-{result.threads}.json"
     facts = {
         "schema_version": SCHEMA_VERSION,
         "scenario": result.scenario.name,
@@ -79,8 +79,7 @@ def read_all(folder: Path) -> Iterator[Result]:
     """Yield the results of a folder in the order of the page. Raises UserError for a file that can't be read."""
     for scenario in SCENARIOS.values():
         for precision in (Precision.fp32, Precision.bf16):
-            path = folder / f"{scenario.name}-{precision.value}.json"
-            if path.is_file():
+            for path in sorted(folder.glob(f"{scenario.name}-{precision.value}-*.json")):
                 yield _read(path, scenario, precision)
 
 

@@ -94,6 +94,7 @@ def _in_own_process(scenario: Scenario, contestant: str, settings: Settings) -> 
     threads = str(settings.threads)
     environment = os.environ | {
         "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false",
+        "OMP_WAIT_POLICY": "PASSIVE",  # as launch.py sets it; spinning threads would count as work
     }  # fmt: skip
     if contestant in COMMANDS:
         chosen = overrides(scenario, settings)

@@ -92,8 +92,8 @@ def test_a_page_without_markers_and_a_damaged_result_are_told(tmp_path: Path) ->
     page.write_text("no markers", encoding="utf-8")
     with pytest.raises(UserError, match="bench:begin"):
         rewrite(page, [])
-    (tmp_path / "card-fp32.json").write_text(json.dumps({"schema_version": 1}), encoding="utf-8")
-    with pytest.raises(UserError, match="card-fp32.json"):
+    (tmp_path / "card-fp32-1.json").write_text(json.dumps({"schema_version": 1}), encoding="utf-8")
+    with pytest.raises(UserError, match="card-fp32-1.json"):
         list(read_all(tmp_path))
 
 
@@ -113,6 +113,6 @@ def test_the_command_measures_in_processes_of_their_own_and_writes(tmp_path: Pat
     places = ["--results", str(tmp_path / "results"), "--page", str(page)]
     tiny = ["--model-scale", "tiny", "--examples", "4", "--rounds", "1", "--precision", "fp32"]
     assert main(["--scenario", "short-card", *tiny, *places]) == 0
-    facts = json.loads((tmp_path / "results" / "short-card-fp32.json").read_text(encoding="utf-8"))
+    facts = json.loads((tmp_path / "results" / "short-card-fp32-1.json").read_text(encoding="utf-8"))
     assert list(facts["rounds"][0]) == ["engine", "trl", "trl-packed"]
     assert "TRL SFTTrainer" in page.read_text(encoding="utf-8")
