@@ -32,10 +32,10 @@ def linear_layers(model: PreTrainedModel) -> dict[str, nn.Module]:
 
 def features(module: nn.Module) -> tuple[int, int]:
     """Return (in, out) of a linear layer; GPT-2's Conv1D stores its weight as [in, out]."""
-    weight = module.weight
-    assert isinstance(weight, Tensor)
-    first, second = weight.shape
-    return (first, second) if isinstance(module, Conv1D) else (second, first)
+    if isinstance(module, Conv1D):
+        return module.nx, module.nf
+    assert isinstance(module, nn.Linear)
+    return module.in_features, module.out_features
 
 
 def target_paths(model: PreTrainedModel, target_modules: str | Sequence[str]) -> list[str]:
