@@ -47,7 +47,8 @@ class Workload:
         from persona_sweeps.training.order import batches, steps_per_epoch
 
         per_epoch = steps_per_epoch(len(self.examples), self.train.batch_size)
-        chosen = itertools.islice(batches(len(self.examples), self.train.batch_size, seed), per_epoch)
+        lengths = [len(example.tokens) for example in self.examples]
+        chosen = itertools.islice(batches(lengths, self.train.batch_size, seed, self.steps), per_epoch)
         return [self.examples[index] for batch in chosen for index in batch]
 
     def load_base(self) -> BaseModel:

@@ -41,17 +41,46 @@ def cpu_has_bf16() -> bool:
 
 
 @cache
+def device_count() -> int:
+    """Return how many GPUs this process may use (CUDA_VISIBLE_DEVICES counts)."""
+    if cuda_capability() is None:
+        return 0
+    count = ctypes.c_int()
+    return count.value if ctypes.CDLL("libcuda.so.1").cuDeviceGetCount(ctypes.byref(count)) == 0 else 0
+
+
+@cache
 def memory_bytes(device: str) -> int | None:
     """Return the memory of the first GPU, or what this machine (or its cgroup) gives a process; None if unknown."""
-    return _cuda_memory() if device == "cuda" else _host_memory()
+    return _cuda_memory(0) if device == "cuda" else _host_memory()
 
 
-def _cuda_memory() -> int | None:
+@cache
+def total_memory_bytes(device: str) -> int | None:
+    """Return the memory of all GPUs together, or what this machine gives a process; None if unknown."""
+    if device != "cuda":
+        return memory_bytes(device)
+    found = [_cuda_memory(index) for index in range(device_count())]
+    return sum(memory for memory in found if memory is not None) or None
+
+
+def devices_for(weights_bytes: int, device: str) -> int:
+    """Return over how many devices a base model is spread: one, or all GPUs where its weights exceed the first."""
+    memory = memory_bytes(device)
+    return max(1, device_count()) if device == "cuda" and memory is not None and weights_bytes > memory else 1
+
+
+def memory_for(weights_bytes: int, device: str) -> int | None:
+    """Return the memory of the devices that a base model is put on; None if unknown."""
+    return total_memory_bytes(device) if devices_for(weights_bytes, device) > 1 else memory_bytes(device)
+
+
+def _cuda_memory(index: int) -> int | None:
     if cuda_capability() is None:
         return None
     cuda = ctypes.CDLL("libcuda.so.1")
     device, total = ctypes.c_int(), ctypes.c_size_t()
-    ok = cuda.cuDeviceGet(ctypes.byref(device), 0) == 0
+    ok = cuda.cuDeviceGet(ctypes.byref(device), index) == 0
     return total.value if ok and cuda.cuDeviceTotalMem_v2(ctypes.byref(total), device) == 0 else None
 
 

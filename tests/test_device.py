@@ -65,3 +65,9 @@ def test_the_answer_agrees_with_torch_and_is_found_without_it() -> None:
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     capability = str(torch.cuda.get_device_capability()[0]) if torch.cuda.is_available() else "None"
     assert printed == [capability, "False"]
+
+
+def test_gpus_are_counted_as_torch_counts_them() -> None:
+    import torch
+
+    assert device.device_count() == torch.cuda.device_count()

@@ -21,10 +21,11 @@ from persona_sweeps.seeds import derive_seed
 from persona_sweeps.training.attention import CacheLayout
 from persona_sweeps.training.batch import collate, split_passes
 from persona_sweeps.training.engine import Engine
+from persona_sweeps.training.limits import Extent, in_one_pass
 from persona_sweeps.training.trial import ROW_NODES, with_virtual_tokens
 
 SEQUENCES = 128
-"""sequences that advance together; more are generated in turn"""
+"""sequences that advance together where the memory allows it; more are generated in turn"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,20 @@ def requests(trial: int, prompts: Sequence[tuple[int, ...]], ids: Sequence[str],
 def generate(
     engine: Engine, asked: Sequence[Request], config: GenerationConfig, stop_token_ids: Sequence[int]
 ) -> list[list[int]]:
-    """Return the new tokens of each request, without the stop token that ended it."""
-    choose = chooser(config)
+    """Return the new tokens of each request, without the stop token that ended it.
+
+    Those that run out of memory begin again, half as many at a time. Raises DoesNotFit when a single one is too much.
+    """
+    limit, choose, stop = engine.limits.generation, chooser(config), set(stop_token_ids)
     results: list[list[int]] = []
-    for start in range(0, len(asked), SEQUENCES):
-        some = asked[start : start + SEQUENCES]
-        results += _Decoding(engine, some, config.max_new_tokens, choose, set(stop_token_ids)).run()
+
+    def next_results() -> list[list[int]]:
+        some = asked[len(results) :][: min(SEQUENCES, limit.examples or SEQUENCES)]
+        decoding = _Decoding(engine, some, config.max_new_tokens, choose, stop)
+        return in_one_pass(decoding.run, decoding.extent())
+
+    while len(results) < len(asked):
+        results += limit.fit(next_results, engine.tell)
     return results
 
 
@@ -63,7 +72,7 @@ class _Decoding:
     ) -> None:
         self.forward = engine.forward
         self.stack = engine.stack
-        self.pass_nodes = engine.pass_nodes
+        self.pass_places = engine.limits.scoring.places
         self.device = engine.device
         self.asked = asked
         self.max_new_tokens = max_new_tokens
@@ -72,6 +81,11 @@ class _Decoding:
         self.trials = sorted({request.trial for request in asked})
         self.virtual = {trial: engine.trials[trial].adapter.virtual_tokens for trial in self.trials}
         self.texts: list[list[int]] = [[] for _ in asked]
+
+    def extent(self) -> Extent:
+        """Return what is held at the end: each prompt with its soft prompt and the new tokens."""
+        lengths = [len(request.prompt) + self.virtual[request.trial] for request in self.asked]
+        return Extent(rows=1, places=sum(lengths) + len(lengths) * self.max_new_tokens, examples=len(lengths))
 
     def run(self) -> list[list[int]]:
         self.stack.stack(self.trials)
@@ -127,7 +141,7 @@ class _Decoding:
         parts, hidden, order = [], [], []
         rows = [(trial, row) for trial in self.trials for row in self._packed_prompts(trial)]
         width = max(len(path) for _, row in rows for path in row.paths.values())
-        for chunk in split_passes(rows, self.pass_nodes):
+        for chunk in split_passes(rows, self.pass_places):
             filled = DynamicCache()
             batch = collate(chunk, self.device, trials=self.trials)
             states = self.forward.hidden(batch, cache=filled)

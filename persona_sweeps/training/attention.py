@@ -26,11 +26,12 @@ BUCKET_RATIO = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the model asks of its attention: scores are q·k·scaling, soft-capped, within a window of positions."""
+    """What a layer asks of its attention: scores are q·k·scaling, soft-capped, within a window of positions."""
 
     scaling: float
     window: int | None
     softcap: float | None
+    layer: int = 0
 
 
 class Layout(Protocol):
@@ -160,7 +161,9 @@ def _layout_attention(
 ) -> tuple[Tensor, None]:
     if layout is None:
         raise ValueError("this model attends by layout: call it through GroupForward")
-    options = Options(query.shape[-1] ** -0.5 if scaling is None else scaling, sliding_window, softcap)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    layer = getattr(module, "layer_idx", 0)
+    options = Options(scale, sliding_window, softcap, layer)
     return layout.attend(query, key, value, options), None
 
 

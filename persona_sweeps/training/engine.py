@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,11 +20,9 @@ from persona_sweeps.data.packing import PackedRow, TokenSequence, pack
 from persona_sweeps.errors import TrialError
 from persona_sweeps.training.batch import collate, split_passes
 from persona_sweeps.training.forward import GroupForward
+from persona_sweeps.training.limits import Extent, Limits, Rows, Tell, in_one_pass
 from persona_sweeps.training.memory import keep_freed_memory
 from persona_sweeps.training.trial import ROW_NODES, Trial, with_virtual_tokens
-
-PASS_NODES = 2048
-"""places in one forward pass; more rows than fit take further passes, whose gradients add up"""
 
 LogStep = Callable[[int, dict[str, float]], None]
 """called with a trial's index in the group and what its step gave"""
@@ -37,16 +36,19 @@ class Engine:
         model: PreTrainedModel,
         stack: AdapterStack,
         trials: Sequence[Trial],
-        pass_nodes: int = PASS_NODES,
+        limits: Limits | None = None,
+        tell: Tell = lambda sentence: None,
     ) -> None:
+        """`limits` may come from earlier trials of this base model; `tell` hears when memory lowers them."""
         self.forward = GroupForward(model, stack)
         self.stack = stack
         self.trials = list(trials)
-        self.pass_nodes = pass_nodes
+        self.limits = limits if limits is not None else Limits()
+        self.tell = tell
         self.device = model.device
         if self.device.type == "cpu":
             keep_freed_memory()
-        self._packed: dict[tuple[int, int], tuple[Sequence[TokenSequence], list[PackedRow]]] = {}
+        self._packed: dict[tuple[int, int, int | None], tuple[Sequence[TokenSequence], list[PackedRow]]] = {}
 
     def train(self, log_step: LogStep) -> None:
         """Train every trial to its last step; one that fails is marked with its failure and leaves alone."""
@@ -76,21 +78,47 @@ class Engine:
         return logged
 
     def _accumulate(self, active: Sequence[int]) -> dict[int, float]:
-        """Gather the gradients of one step of each trial; return each trial's mean NLL over its step's labels."""
-        steps = {index: self.trials[index].next_micro_batches() for index in active}
-        labels = {index: count for index, (_, count) in steps.items()}
-        sums = dict.fromkeys(active, 0.0)
-        for micro in itertools.zip_longest(*(micro for micro, _ in steps.values()), fillvalue=()):
-            rows = [(index, row) for index, packed in zip(steps, micro, strict=True) for row in packed]
-            for chunk in split_passes(rows, self.pass_nodes):
-                batch = collate(chunk, self.device, trials=active)
-                shares = torch.tensor([1.0 / labels[index] for index in batch.trials], device=self.device)
-                loss, nll = self.forward.loss(batch, shares[batch.label_slots])
-                loss.backward()
-                for index, value in _sum_by_slot(nll, batch.label_slots, batch.trials).items():
-                    sums[index] += value
+        """Gather the gradients of one step of each trial; return each trial's mean NLL over its step's labels.
+
+        Raises DoesNotFit when a single example is too much for the memory.
+        """
+        examples = {index: self.trials[index].next_examples() for index in active}
+        gather = partial(self._gather, examples)
+        return self.limits.training.fit(gather, self.tell, undo=self._drop_gradients)
+
+    def _gather(self, examples: Mapping[int, Sequence[TokenSequence]]) -> dict[int, float]:
+        """Do what `_accumulate` says within the limits as they are. Raises PassOutOfMemory."""
+        limit = self.limits.training
+        micro = {index: self.trials[index].micro_batches(chosen, limit.examples) for index, chosen in examples.items()}
+        labels = {index: sum(len(s.tokens) - s.loss_from for s in chosen) for index, chosen in examples.items()}
+        sums = dict.fromkeys(examples, 0.0)
+        # Not within a pass: what it takes has nothing to do with how the pass is divided.
+        self.stack.stack(list(examples))
+        for at_once in itertools.zip_longest(*micro.values(), fillvalue=()):
+            rows = [(index, row) for index, packed in zip(micro, at_once, strict=True) for row in packed]
+            for chunk in split_passes(rows, limit.places):
+                found = in_one_pass(partial(self._backward, chunk, labels), Extent.of(chunk))
+                for index, nll in found.items():
+                    sums[index] += nll
         self.stack.bind_gradients()
-        return {index: sums[index] / labels[index] for index in active}
+        for index, chosen in examples.items():
+            self.trials[index].count(chosen, micro[index], limit.examples)
+        return {index: sums[index] / labels[index] for index in examples}
+
+    def _backward(self, rows: Rows, labels: Mapping[int, int]) -> dict[int, float]:
+        """Add one pass's gradients to those gathered; return each trial's summed NLL. `labels` are of whole steps."""
+        batch = collate(rows, self.device, trials=list(labels))
+        shares = torch.tensor([1.0 / count for count in labels.values()], device=self.device)
+        loss, nll = self.forward.loss(batch, shares[batch.label_slots])
+        loss.backward()
+        return _sum_by_slot(nll, batch.label_slots, batch.trials)
+
+    def _drop_gradients(self) -> None:
+        """Forget what a step that ran out of memory had gathered: on the stacks, and on the trials' own parameters."""
+        self.stack.bind_gradients()
+        for trial in self.trials:
+            for parameter in trial.parameters:
+                parameter.grad = None
 
     def _evaluate_due(self, logged: dict[int, dict[str, float]]) -> None:
         due = [index for index in logged if self.trials[index].evaluation_due and self.trials[index].evaluation]
@@ -106,28 +134,40 @@ class Engine:
         return self.sequence_nll({index: self.trials[index].evaluation for index in indices})
 
     def sequence_nll(self, sequences: Mapping[int, Sequence[TokenSequence]]) -> dict[int, np.ndarray]:
-        """Return the summed NLL in nats of each sequence's labels, by trial and by the sequence's `index`."""
-        if not sequences:
-            return {}
+        """Return the summed NLL in nats of each sequence's labels, by trial and by the sequence's `index`.
+
+        Raises DoesNotFit when a single sequence is too much for the memory.
+        """
+        return self.limits.scoring.fit(partial(self._score, sequences), self.tell) if sequences else {}
+
+    def _score(self, sequences: Mapping[int, Sequence[TokenSequence]]) -> dict[int, np.ndarray]:
+        """Do what `sequence_nll` says within the limits as they are. Raises PassOutOfMemory."""
         indices = list(sequences)
         sums = {index: np.zeros(1 + max(s.index for s in chosen)) for index, chosen in sequences.items()}
         rows = [(index, row) for index, chosen in sequences.items() for row in self._rows(index, chosen)]
         self.stack.stack(indices)
-        for chunk in split_passes(rows, self.pass_nodes):
-            batch = collate(chunk, self.device, trials=indices)
-            nll = self.forward.nll(batch).double().cpu().numpy()
-            slots, examples = batch.label_slots.cpu().numpy(), batch.label_examples.cpu().numpy()
+        for chunk in split_passes(rows, self.limits.scoring.places):
+            slots, examples, nll = in_one_pass(partial(self._label_nll, chunk, indices), Extent.of(chunk))
             for slot, index in enumerate(indices):
                 of_trial = slots == slot
                 np.add.at(sums[index], examples[of_trial], nll[of_trial])
         return sums
 
+    def _label_nll(self, rows: Rows, stacked: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return for each label of a pass the place of its trial in `stacked`, its example, and its NLL."""
+        batch = collate(rows, self.device, trials=stacked)
+        nll = self.forward.nll(batch).double().cpu().numpy()
+        return batch.label_slots.cpu().numpy(), batch.label_examples.cpu().numpy(), nll
+
     def _rows(self, index: int, sequences: Sequence[TokenSequence]) -> list[PackedRow]:
         """Pack sequences for a trial; trials with the same sequences and as many virtual tokens share the rows."""
-        virtual = self.trials[index].adapter.virtual_tokens
-        key = (id(sequences), virtual)
+        virtual, most = self.trials[index].adapter.virtual_tokens, self.limits.scoring.examples
+        key = (id(sequences), virtual, most)
         if key not in self._packed:
-            rows = pack([with_virtual_tokens(s, virtual) for s in sequences], ROW_NODES)
+            own = sorted((with_virtual_tokens(s, virtual) for s in sequences), key=lambda s: s.tokens)
+            # Neighbours in this order share the most.
+            size = most or max(1, len(own))
+            rows = [row for start in range(0, len(own), size) for row in pack(own[start : start + size], ROW_NODES)]
             # The sequences are kept too: an id is theirs for as long as they live.
             self._packed[key] = sequences, rows
         return self._packed[key][1]

@@ -7,6 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 
+from persona_sweeps.adapters.prefix import PrefixedLayout
 from persona_sweeps.adapters.stack import AdapterStack
 from persona_sweeps.training.attention import Layout, attend_by_layout
 from persona_sweeps.training.batch import PackedBatch
@@ -29,7 +30,11 @@ class GroupForward:
         The batch's trials must be stacked already, in the batch's order.
         """
         self.stack.route(batch.slots, batch.keys if dropout else None)
-        return self.decode(self.stack.embed(batch), batch.positions, batch.layout, cache)
+        layout = self.stack.layout(batch)
+        hidden = self.decode(self.stack.embed(batch), batch.positions, layout, cache)
+        if cache is not None and isinstance(layout, PrefixedLayout):
+            layout.fill(cache)
+        return hidden
 
     def decode(self, embeddings: Tensor, positions: Tensor, layout: Layout, cache: Cache | None) -> Tensor:
         """Run embeddings [R, Q, hidden] at `positions` [R, Q], attending as the layout says."""

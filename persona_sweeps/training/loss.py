@@ -15,7 +15,7 @@ CHUNK_LOGITS = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The frozen map from hidden states to logits: h Wᵀ + b, soft-capped as c·tanh(z / c) where the model does."""
+    """The map from hidden states to logits: h Wᵀ + b, soft-capped as c·tanh(z / c) where the model does."""
 
     weight: Tensor
     bias: Tensor | None
@@ -49,35 +49,42 @@ def label_nll(head: Head, hidden: Tensor, targets: Tensor) -> Tensor:
 def weighted_nll(head: Head, hidden: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Return (Σ wᵢ·NLLᵢ, the NLLs [N] detached).
 
-    The head is frozen, so each chunk's gradient with respect to its hidden states is taken at once, in place, and its
-    logits are gone before the next chunk's are made.
+    Each chunk's gradient is taken at once, in place, and its logits are gone before the next chunk's are made; that
+    of the head's own weights too, where they are trained.
     """
-    total, nll = _WeightedNll.apply(hidden, head, targets, weights)
+    total, nll = _WeightedNll.apply(hidden, head.weight, head.bias, head, targets, weights)
     return total, nll.detach()
 
 
 class _WeightedNll(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden: Tensor, head: Head, targets: Tensor, weights: Tensor):  # type: ignore[no-untyped-def]
+    def forward(ctx, hidden: Tensor, weight: Tensor, bias: Tensor | None, head: Head, targets: Tensor, weights: Tensor):  # type: ignore[no-untyped-def]
+        of_weight = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
+        of_bias = bias.new_zeros(bias.shape, dtype=torch.float32) if bias is not None and bias.requires_grad else None
         gradients, losses = [], []
         pieces = zip(*(tensor.split(head.chunk) for tensor in (hidden, targets, weights)), strict=True)
-        for chunk, target, weight in pieces:
-            nll, gradient = _chunk(head, chunk, target, weight)
-            gradients.append(gradient)
+        for chunk, target, label_weight in pieces:
+            nll, of_logits = _chunk(head, chunk, target, label_weight)
+            rounded = of_logits.to(weight.dtype)
+            gradients.append(rounded @ weight)
             losses.append(nll)
-        ctx.save_for_backward(torch.cat(gradients))
+            if of_weight is not None:
+                of_weight += rounded.T @ chunk
+            if of_bias is not None:
+                of_bias += of_logits.sum(0)
+        ctx.save_for_backward(torch.cat(gradients), of_weight, of_bias)
         nll = torch.cat(losses)
         ctx.mark_non_differentiable(nll)
         return (nll * weights).sum(), nll
 
     @staticmethod
     def backward(ctx, total: Tensor, _: Tensor):  # type: ignore[no-untyped-def]
-        (gradient,) = ctx.saved_tensors
-        return gradient * total, None, None, None
+        gradients = [None if saved is None else saved * total for saved in ctx.saved_tensors]
+        return *gradients, None, None, None
 
 
 def _chunk(head: Head, hidden: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the NLL [n] and the gradient [n, hidden] of Σ w·NLL, which is w·(softmax − one-hot) W."""
+    """Return the NLL [n], and the gradient [n, vocabulary] of Σ w·NLL to the products, w·(softmax − one-hot)."""
     logits = head(hidden).float()
     slope = 1 - (logits / head.cap) ** 2 if head.cap is not None else None
     normalizer = logits.logsumexp(-1, keepdim=True)
@@ -87,4 +94,4 @@ def _chunk(head: Head, hidden: Tensor, targets: Tensor, weights: Tensor) -> tupl
     probabilities.mul_(weights[:, None])
     if slope is not None:
         probabilities.mul_(slope)
-    return (normalizer - at_target)[:, 0], probabilities.to(head.weight.dtype) @ head.weight
+    return normalizer[:, 0] - at_target[:, 0], probabilities

@@ -1,13 +1,26 @@
-"""Keep freed memory in the process, so that each step's big tensors cost no page faults."""
+"""The memory of the process and its device: keep what is freed, know when it runs out, and hand it back."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 from functools import cache
 
+from persona_sweeps.errors import TrialError
+
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # mallopt(3)
 _LARGEST_MMAP_THRESHOLD = 32 << 20
+
+_OUT_OF_MEMORY_TEXTS = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",
+    "std::bad_alloc",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+"""how a RuntimeError that has no type of its own says so: torch's CPU allocator, C++, and CUDA's libraries"""
 
 
 @cache
@@ -17,11 +30,56 @@ def keep_freed_memory() -> bool:
     By default a block of megabytes is mapped afresh at each allocation, and the kernel zeroes it page by page: a
     tenth of a training step's CPU time. Blocks above 32 MiB are mapped all the same.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
+    libc = _glibc()
+    if libc is None:
         return False
     settings = ((_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 64 << 20))
-    return all(mallopt(option, value) == 1 for option, value in settings)
+    return all(libc.mallopt(option, value) == 1 for option, value in settings)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: the GPU's, Python's, or that of torch's CPU allocator.
+
+    A kernel that promises more memory than it has (Linux's overcommit) kills the process instead: nothing is raised.
+    """
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY_TEXTS)
+
+
+def in_plain_words(error: Exception) -> Exception:
+    """Return an error that says what to do where memory ran out outside any pass; any other error as it is."""
+    if not is_out_of_memory(error):
+        return error
+    told = TrialError(
+        "the base model with this run's adapter and optimizer does not fit into memory, however small the batch: "
+        "choose quantization=nf4, a smaller adapter or a smaller model"
+    )
+    told.__cause__ = error
+    return told
+
+
+def release_memory() -> None:
+    """Collect what only reference cycles hold, and hand free memory back to the GPU and the system."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    libc = _glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    """Return the C library where it is glibc."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        return libc if libc.mallopt and libc.malloc_trim else None
+    except (OSError, AttributeError):
+        return None

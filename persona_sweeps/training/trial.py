@@ -32,6 +32,8 @@ class Progress:
     """tokens of the examples seen, as separate sequences hold them"""
     unique_tokens: int = 0
     """nodes computed, shared prefixes counted once a row"""
+    micro_batch_size: int | None = None
+    """examples computed at once in the last step, where memory held fewer than asked for"""
     train_nll: float = math.nan
     eval_nll: float | None = None
     best_eval_nll: float | None = None
@@ -61,15 +63,16 @@ class Trial:
         self.progress = Progress()
         self.started = time.perf_counter()
         self.failure: Exception | None = None
-        self._batches = batches(len(train), config.batch_size, seed)
+        lengths = [len(sequence.tokens) for sequence in train]
+        self._batches = batches(lengths, config.batch_size, seed, self.total_steps)
         if self.total_steps:
             self._make_optimizer()
 
     def _make_optimizer(self) -> None:
-        assert self.config.learning_rate is not None
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True
-        )
+        rate = self.config.learning_rate
+        assert rate is not None
+        groups = [{"params": part, "lr": rate * ratio} for part, ratio in self.adapter.parameter_groups()]
+        self.optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=self.config.weight_decay, fused=True)
         self.schedule = get_scheduler(
             SCHEDULES[self.config.scheduler],
             self.optimizer,
@@ -96,14 +99,24 @@ class Trial:
         every = self.config.eval_every or self.steps_per_epoch
         return self.progress.step % every == 0 or self.progress.step == self.total_steps
 
-    def next_micro_batches(self) -> tuple[list[list[PackedRow]], int]:
-        """Return the next step's rows, a list a micro-batch, and how many labels the whole step has."""
-        chosen = [self.train[index] for index in next(self._batches)]
-        size = self.config.micro_batch_size or len(chosen)
-        micro = [pack(chosen[start : start + size], ROW_NODES) for start in range(0, len(chosen), size)]
-        self.progress.tokens += sum(len(sequence.tokens) for sequence in chosen)
+    def next_examples(self) -> list[TokenSequence]:
+        """Draw the examples of the next step; they are drawn once, however often the step has to be tried."""
+        return [self.train[index] for index in next(self._batches)]
+
+    def micro_batches(self, examples: Sequence[TokenSequence], most: int | None) -> list[list[PackedRow]]:
+        """Return a step's rows, a list a micro-batch; `most` examples fit into one, where that is known."""
+        size = min(self._asked_at_once, most or self._asked_at_once)
+        return [pack(examples[start : start + size], ROW_NODES) for start in range(0, len(examples), size)]
+
+    def count(self, examples: Sequence[TokenSequence], micro: Sequence[Sequence[PackedRow]], most: int | None) -> None:
+        """Count a step that went through, as its micro-batches were."""
+        self.progress.tokens += sum(len(sequence.tokens) for sequence in examples)
         self.progress.unique_tokens += sum(len(row) for rows in micro for row in rows)
-        return micro, sum(len(sequence.tokens) - sequence.loss_from for sequence in chosen)
+        self.progress.micro_batch_size = most if most is not None and most < self._asked_at_once else None
+
+    @property
+    def _asked_at_once(self) -> int:
+        return self.config.micro_batch_size or self.config.batch_size
 
     def update(self, train_nll: float) -> dict[str, float]:
         """Take one optimizer step with the gathered gradients; return the values to log.

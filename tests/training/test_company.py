@@ -18,9 +18,10 @@ from persona_sweeps.config import ModelConfig, PeftConfig, TrainConfig
 from persona_sweeps.data.packing import TokenSequence
 from persona_sweeps.models.loading import BaseModel, load_base
 from persona_sweeps.training.engine import Engine
+from persona_sweeps.training.limits import Limits
 from persona_sweeps.training.order import batches
 from persona_sweeps.training.trial import Trial
-from tests.toolbox import LORA, NONE, PROMPT, adapter_of, relative_error, trained_with
+from tests.toolbox import LORA, METHODS, NONE, PROMPT, STACKED, adapter_of, relative_error, trained_with
 
 TOLERANCE = 1e-4
 
@@ -42,7 +43,9 @@ class Result:
     nll: list[float] | None = None
 
 
-def run(base: BaseModel, plans: Sequence[Plan], sequences: Sequence[TokenSequence], **settings: int) -> list[Result]:
+def run(
+    base: BaseModel, plans: Sequence[Plan], sequences: Sequence[TokenSequence], limits: Limits | None = None
+) -> list[Result]:
     """Train these together from scratch, then score the sound ones on the last sequences."""
     evaluation = [replace(s, index=i) for i, s in enumerate(sequences[7:])]
     results = []
@@ -52,12 +55,18 @@ def run(base: BaseModel, plans: Sequence[Plan], sequences: Sequence[TokenSequenc
         results.append(Result(Trial(adapter, plan.train, plan.seed, chosen, evaluation)))
     trials = [result.trial for result in results]
     with AdapterStack(base.model, [trial.adapter for trial in trials]) as stack:
-        engine = Engine(base.model, stack, trials, **settings)
+        engine = Engine(base.model, stack, trials, limits)
         engine.train(lambda index, values: results[index].logged.append(dict(values)))
         scores = engine.evaluation_nll([i for i, trial in enumerate(trials) if trial.failure is None])
     for index, values in scores.items():
         results[index].nll = values.tolist()
     return results
+
+
+def small_passes(places: int) -> Limits:
+    limits = Limits()
+    limits.training.places = limits.scoring.places = places
+    return limits
 
 
 def assert_same(ours: Result, reference: Result) -> None:
@@ -87,13 +96,24 @@ def test_everything_a_trial_logs_and_learns_is_the_same_alone(
 ) -> None:
     base = load_base(compose_card(card, "scale=tiny"), torch.float32, "cpu")
     targets = ["c_attn", "c_proj"] if card == "gpt2" else ["q_proj", "down_proj"]
-    plans = [*MIXED, Plan(replace(LORA, r=2, target_modules=targets), trained_with(max_steps=3), 5)]
+    plans = [*MIXED, Plan(replace(LORA, r=2, target_modules=targets, dropout=0.3), trained_with(max_steps=3), 5)]
     for ours, plan in zip(run(base, plans, sequences), plans, strict=True):
         (alone,) = run(base, [plan], sequences)
         assert_same(ours, alone)
-    backwards = run(base, plans[::-1], sequences, pass_nodes=200)[::-1]
+    backwards = run(base, plans[::-1], sequences, small_passes(200))[::-1]
     for ours, reference in zip(backwards, run(base, plans, sequences), strict=True):
         assert_same(ours, reference)
+
+
+@pytest.mark.parametrize("card", ["gpt2", "gemma3_270m"])
+def test_every_method_learns_the_same_beside_all_others(
+    card: str, compose_card: Callable[..., ModelConfig], sequences: list[TokenSequence]
+) -> None:
+    base = load_base(compose_card(card, "scale=tiny"), torch.float32, "cpu")
+    train = trained_with(max_steps=4, batch_size=3)
+    plans = [Plan(METHODS[name], train, seed) for seed, name in enumerate(STACKED)]
+    for ours, plan in zip(run(base, plans, sequences), plans, strict=True):
+        assert_same(ours, run(base, [plan], sequences)[0])
 
 
 @pytest.mark.parametrize("peft", [LORA, replace(LORA, dropout=0.4, r=9), PROMPT], ids=["lora", "dropout", "prompt"])
@@ -115,7 +135,7 @@ def test_a_trial_that_diverges_takes_no_other_with_it(
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-@pytest.mark.parametrize("changes", [{"micro_batch_size": 1}, {"micro_batch_size": 3}, {"pass_nodes": 64}], ids=str)
+@pytest.mark.parametrize("changes", [{"micro_batch_size": 1}, {"micro_batch_size": 3}, {"places": 64}], ids=str)
 def test_micro_batches_and_small_passes_change_nothing(
     llama: BaseModel, sequences: list[TokenSequence], dropout: float, changes: dict[str, int]
 ) -> None:
@@ -124,9 +144,9 @@ def test_micro_batches_and_small_passes_change_nothing(
         Plan(PROMPT, trained_with(max_steps=4), 1),
     ]
     whole = run(llama, plans, sequences)
-    engine = {key: value for key, value in changes.items() if key == "pass_nodes"}
-    micro = {key: value for key, value in changes.items() if key != "pass_nodes"}
-    divided = run(llama, [replace(p, train=replace(p.train, **micro)) for p in plans], sequences, **engine)  # type: ignore[arg-type]
+    limits = small_passes(changes["places"]) if "places" in changes else None
+    micro = {key: value for key, value in changes.items() if key != "places"}
+    divided = run(llama, [replace(p, train=replace(p.train, **micro)) for p in plans], sequences, limits)  # type: ignore[arg-type]
     for ours, reference in zip(divided, whole, strict=True):
         assert_same(ours, reference)
 
@@ -195,7 +215,7 @@ def test_a_trial_equals_a_plain_torch_loop(
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=1e-2, weight_decay=0.01)
     schedule = get_scheduler("cosine", optimizer, 1, 5)
-    order = batches(8, config.batch_size, 0)
+    order = batches([len(sequence.tokens) for sequence in sequences[:8]], config.batch_size, 0)
     for step in range(5):
         nll = []
         for index in next(order):

@@ -13,14 +13,13 @@ from torch.nn import functional as F
 
 from persona_sweeps.adapters.export import export_adapter
 from persona_sweeps.adapters.stack import AdapterStack
-from persona_sweeps.adapters.weights import Adapter
-from persona_sweeps.config import PeftConfig
+from persona_sweeps.adapters.weights import Adapter, PromptWeights
 from persona_sweeps.data.packing import TokenSequence, pack
 from persona_sweeps.models.loading import BaseModel, load_base
 from persona_sweeps.training.batch import collate
 from persona_sweeps.training.forward import GroupForward
 from persona_sweeps.training.trial import with_virtual_tokens
-from tests.toolbox import LORA, PROMPT, adapter_of, relative_error
+from tests.toolbox import METHODS, adapter_of, relative_error
 
 TOLERANCE = 1e-4
 
@@ -40,7 +39,7 @@ def packed_nll(base: BaseModel, adapter: Adapter, sequences: list[TokenSequence]
     return nll[order]
 
 
-def padded_nll(model: PeftModel, sequences: list[TokenSequence]) -> Tensor:
+def padded_nll(model: torch.nn.Module, sequences: list[TokenSequence]) -> Tensor:
     """The same with right padding, an attention mask, and the logits of every place."""
     length = max(len(s.tokens) for s in sequences)
     ids = torch.tensor([[*s.tokens, *[0] * (length - len(s.tokens))] for s in sequences])
@@ -57,27 +56,34 @@ def gradients_by_name(adapter: Adapter) -> dict[str, Tensor]:
     """Our gradients under the names, and in the shapes, of PEFT's parameters."""
     found: dict[str, Tensor | None] = {}
     if adapter.lora is not None:
-        for path, (a, b) in adapter.lora.pairs.items():
-            found[f"base_model.model.{path}.lora_A.default.weight"] = a.grad
-            found[f"base_model.model.{path}.lora_B.default.weight"] = b.grad.T if b.grad is not None else None
-    if adapter.prompt is not None:
+        for path, pair in adapter.lora.pairs.items():
+            found[f"base_model.model.{path}.lora_A.default.weight"] = pair.a.grad
+            found[f"base_model.model.{path}.lora_B.default.weight"] = None if pair.b.grad is None else pair.b.grad.T
+            if pair.magnitude is not None:
+                found[f"base_model.model.{path}.lora_magnitude_vector.default.weight"] = pair.magnitude.grad
+    if adapter.ia3 is not None:
+        for path, factors in {**adapter.ia3.outputs, **adapter.ia3.inputs}.items():
+            found[f"base_model.model.{path}.ia3_l.default"] = factors.grad
+    if isinstance(adapter.prompt, PromptWeights):
         found["prompt_encoder.default.embedding.weight"] = adapter.prompt.embeddings.grad
+    if adapter.prefix is not None:
+        found["prompt_encoder.default.embedding.weight"] = adapter.prefix.states.grad
     assert all(gradient is not None for gradient in found.values())
     return found  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("config", [LORA, PROMPT], ids=["lora", "prompt_tuning"])
+@pytest.mark.parametrize("method", ["lora", "rslora", "dora", "ia3", "prompt_tuning", "prefix_tuning"])
 def test_packed_loss_and_gradients_equal_those_of_transformers_and_peft(
     base: BaseModel,
     sequences: list[TokenSequence],
-    config: PeftConfig,
+    method: str,
     tmp_path: Path,
     compose_card: Callable,
     request: pytest.FixtureRequest,
 ) -> None:
     window = getattr(base.model.config, "sliding_window", None)
     assert window is None or min(s.loss_from for s in sequences) > window, "the prefix must outgrow the window"
-    adapter = adapter_of(base, config)
+    adapter = adapter_of(base, METHODS[method])
     export_adapter(adapter, base.model, "none", tmp_path / "adapter")
     count = sum(len(s.tokens) - s.loss_from for s in sequences)
     weights = torch.rand(count, generator=torch.Generator().manual_seed(1))
@@ -86,7 +92,7 @@ def test_packed_loss_and_gradients_equal_those_of_transformers_and_peft(
     untouched = load_base(compose_card(request.node.callspec.params["base"], "scale=tiny"), torch.float32, "cpu")
     model = PeftModel.from_pretrained(untouched.model, str(tmp_path / "adapter"))
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_("lora_" in name or "prompt_encoder" in name)
+        parameter.requires_grad_(any(part in name for part in ("lora_", "ia3_", "prompt_encoder")))
     theirs = padded_nll(model, sequences)
     (theirs * weights).sum().backward()
     assert relative_error(ours, theirs.detach()) < TOLERANCE
@@ -95,4 +101,31 @@ def test_packed_loss_and_gradients_equal_those_of_transformers_and_peft(
     assert found.keys() == expected.keys()
     for name, gradient in found.items():
         assert expected[name] is not None and float(expected[name].norm()) > 0
-        assert relative_error(gradient, expected[name]) < TOLERANCE, name
+        assert relative_error(gradient.reshape(expected[name].shape), expected[name]) < TOLERANCE, name
+
+
+def test_gradients_of_all_weights_equal_those_of_transformers(
+    base: BaseModel,
+    sequences: list[TokenSequence],
+    compose_card: Callable,
+    request: pytest.FixtureRequest,
+) -> None:
+    """Full fine-tuning: the embeddings and the output head, tied or not, have their gradient too."""
+    adapter = adapter_of(base, METHODS["full"], spread=None)
+    count = sum(len(s.tokens) - s.loss_from for s in sequences)
+    weights = torch.rand(count, generator=torch.Generator().manual_seed(1))
+    ours = packed_nll(base, adapter, sequences, weights)
+
+    untouched = load_base(compose_card(request.node.callspec.params["base"], "scale=tiny"), torch.float32, "cpu")
+    untouched.model.requires_grad_(True)
+    theirs = padded_nll(untouched.model, sequences)
+    (theirs * weights).sum().backward()
+    assert relative_error(ours, theirs.detach()) < TOLERANCE
+    assert adapter.full is not None
+    expected = dict(untouched.model.named_parameters())
+    assert adapter.full.tensors.keys() == expected.keys()
+    for name, tensor in adapter.full.tensors.items():
+        gradient = expected[name].grad
+        assert gradient is not None and tensor.grad is not None
+        assert float((tensor.grad - gradient).norm()) <= TOLERANCE * float(gradient.norm()) + 1e-6, name
+    assert not any(p.requires_grad or p.grad is not None for p in base.model.parameters())
