@@ -16,18 +16,32 @@ _OF_AN_UNTUNED_BASE = ("max_length", "precision")
 _FINGERPRINTS = ("data_fingerprint", "template_fingerprint", "model_fingerprint")
 
 
-def _lora(peft: Mapping[str, Any]) -> str:
-    return f"LoRA r={peft.get('r')} α={_plain(peft.get('alpha'))}"
+Label = Callable[[Mapping[str, Any]], str]
 
 
-def _prompt_tuning(peft: Mapping[str, Any]) -> str:
-    return f"prompt tuning {peft.get('num_virtual_tokens')} tokens"
+def _pairs(name: str) -> Label:
+    def label(peft: Mapping[str, Any]) -> str:
+        init = f" {peft['init']}" if peft.get("init", "default") != "default" else ""
+        return f"{name} r={peft.get('r')} α={_plain(peft.get('alpha'))}{init}"
+
+    return label
 
 
-METHOD_LABELS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+def _virtual(name: str) -> Label:
+    return lambda peft: f"{name} {peft.get('num_virtual_tokens')} tokens"
+
+
+METHOD_LABELS: dict[str, Label] = {
     "none": lambda peft: "untuned",
-    "lora": _lora,
-    "prompt_tuning": _prompt_tuning,
+    "lora": _pairs("LoRA"),
+    "rslora": _pairs("rsLoRA"),
+    "dora": _pairs("DoRA"),
+    "ia3": lambda peft: "(IA)³",
+    "prompt_tuning": _virtual("prompt tuning"),
+    "p_tuning": _virtual("P-tuning"),
+    "prefix_tuning": _virtual("prefix tuning"),
+    "lora_prompt": lambda peft: f"{_pairs('LoRA')(peft)} + {_virtual('prompt')(peft)}",
+    "full": lambda peft: "full fine-tuning",
 }
 """How each `peft.method` is told with its settings; any other is told as its name and all it says."""
 

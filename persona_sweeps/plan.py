@@ -21,6 +21,9 @@ from persona_sweeps.obstacles import obstacles
 from persona_sweeps.record import RunFolder, is_completed, redacted
 from persona_sweeps.validate import refuse_strangers, validate
 
+ALONE = frozenset({"full"})
+"""methods that train the base model's own weights, so that no other run can share them"""
+
 
 @dataclass(slots=True)
 class Cell:
@@ -101,7 +104,9 @@ def make_plan(cells: list[Cell]) -> Plan:
 
 def _group_key(cell: Cell) -> str:
     train, resolved = cell.config.train, cell.resolved
-    return digest([resolved["model"], resolved["quantization"], train.precision, train.max_length, resolved["device"]])
+    alone = cell.run_id if cell.config.peft.method in ALONE else None
+    base = [resolved["model"], resolved["quantization"], train.precision, resolved["device"]]
+    return digest([*base, train.max_length, alone])
 
 
 def _weights(config: RunConfig) -> str:

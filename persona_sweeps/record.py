@@ -50,6 +50,11 @@ class RunFolder:
         return self.path / "adapter"
 
     @property
+    def model(self) -> Path:
+        """The whole model, where all of it was trained."""
+        return self.path / "model"
+
+    @property
     def log(self) -> Path:
         return self.path / "run.log"
 

@@ -103,10 +103,14 @@ def test_the_torch_free_list_of_families_is_the_twins() -> None:
     assert tuple(TWINS) == FAMILIES
 
 
-def test_every_method_has_a_schema_and_can_be_made() -> None:
+def test_every_method_has_an_option_can_be_counted_and_made_and_is_named_in_tables() -> None:
+    from analysis.settings import METHOD_LABELS
     from persona_sweeps.adapters import METHODS
+    from persona_sweeps.adapters.sizes import SIZES
+    from persona_sweeps.validate import METHODS as VALID
 
-    assert set(METHODS) == set(SCHEMAS["peft"])
+    options = {path.stem for path in (CONF / "peft").glob("*.yaml")}
+    assert options == set(METHODS) == set(SIZES) == set(VALID) == set(METHOD_LABELS)
 
 
 def test_every_card_composes_into_a_valid_run(make_cell, tmp_path: Path, dialogue: Path) -> None:

@@ -24,7 +24,9 @@ PARTS = {
     "training": {
         "steps", "epochs", "trainable_parameters", "tokens", "unique_tokens", "final_train_nll", "best_eval_nll",
     },
-    "resources": {"wall_seconds", "cpu_seconds", "peak_rss_bytes", "peak_device_bytes", "group_size", "device"},
+    "resources": {
+        "wall_seconds", "cpu_seconds", "weights_bytes", "peak_rss_bytes", "peak_device_bytes", "group_size", "device",
+    },
     "provenance": {
         "created", "finished", "git_commit", "git_dirty", "packages", "data_fingerprint", "template_fingerprint",
         "model_fingerprint", "host_cpu", "seed",
@@ -237,3 +239,27 @@ def test_wandb_gets_a_run_a_trial_offline(command: Callable, tiny: tuple[str, ..
     for record in ended.records():
         assert len(list(ended.folder_of(record).glob("**/offline-run-*/*.wandb"))) == 1
     assert not (tmp_path / "wandb").exists()
+
+
+def test_a_fully_trained_model_is_left_whole_and_its_folder_is_a_model(launch: Callable, tiny: tuple[str, ...]) -> None:
+    trained = launch(*tiny, "peft=full", "train.learning_rate=1e-3")
+    assert trained.code == 0, trained.err
+    (record,) = trained.records()
+    folder = trained.folder_of(record)
+    assert not (folder / "adapter").exists() and (folder / "model" / "model.safetensors").exists()
+    again = launch(*tiny, "peft=none", "model.scale=full", f"model.hub_id={folder / 'model'}")
+    assert again.code == 0, again.err
+    untuned = again.by("peft", "method")["none"]
+    assert untuned["metrics"]["completion_nll"] == pytest.approx(record["metrics"]["completion_nll"], rel=1e-5)
+
+
+def test_a_run_that_trains_the_base_itself_is_alone_and_leaves_the_base_to_others(
+    launch: Callable, tiny: tuple[str, ...]
+) -> None:
+    ended = launch("-m", *tiny, "peft=full,none,lora_prompt", "train.learning_rate=1e-2")
+    assert ended.code == 0, ended.err
+    sizes = {method: record["resources"]["group_size"] for method, record in ended.by("peft", "method").items()}
+    assert sizes == {"full": 1, "none": 2, "lora_prompt": 2}
+    alone = launch(*tiny, "peft=none", "output_dir=alone")
+    (record,) = [json.loads(path.read_text()) for path in (alone.folder / "alone").glob("runs/*/run.json")]
+    assert record["metrics"] == ended.by("peft", "method")["none"]["metrics"]

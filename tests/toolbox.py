@@ -11,7 +11,20 @@ import torch
 
 from persona_sweeps.adapters import create_adapter
 from persona_sweeps.adapters.weights import Adapter
-from persona_sweeps.config import LoraConfig, ModelConfig, PeftConfig, PromptTuningConfig, TrainConfig
+from persona_sweeps.config import (
+    FourBitConfig,
+    Ia3Config,
+    Int8Config,
+    LoraConfig,
+    LoraPromptConfig,
+    ModelConfig,
+    PeftConfig,
+    PrefixTuningConfig,
+    PromptTuningConfig,
+    PTuningConfig,
+    QuantizationConfig,
+    TrainConfig,
+)
 from persona_sweeps.data.packing import TokenSequence
 from persona_sweeps.models.loading import BaseModel, load_base
 
@@ -21,6 +34,26 @@ LORA = LoraConfig(
 )
 PROMPT = PromptTuningConfig(method="prompt_tuning", num_virtual_tokens=5, init="sample_vocab", learning_rate=None)
 NONE = PeftConfig(method="none", learning_rate=None)
+PREFIX = PrefixTuningConfig(method="prefix_tuning", num_virtual_tokens=4, init="sample_vocab", learning_rate=None)
+METHODS: dict[str, PeftConfig] = {
+    "lora": LORA,
+    "rslora": replace(LORA, method="rslora"),
+    "dora": replace(LORA, method="dora"),
+    "pissa": replace(LORA, init="pissa"),
+    "olora": replace(LORA, init="olora", method="rslora"),
+    "dora from pissa": replace(LORA, method="dora", init="pissa"),
+    "ia3": Ia3Config(method="ia3", learning_rate=None),
+    "prompt_tuning": PROMPT,
+    "p_tuning": PTuningConfig(method="p_tuning", num_virtual_tokens=6, encoder_hidden_size=16, learning_rate=None),
+    "prefix_tuning": PREFIX,
+    "lora_prompt": LoraPromptConfig(
+        method="lora_prompt", r=3, alpha=6.0, dropout=0.0, target_modules="all-linear", init="default",
+        num_virtual_tokens=4, prompt_init="sample_vocab", prompt_rate_ratio=10.0, learning_rate=None,
+    ),
+    "full": PeftConfig(method="full", learning_rate=None),
+}  # fmt: skip
+"""a config of every method that trains, by a name for it"""
+STACKED = [name for name in METHODS if name != "full"]
 TRAIN = TrainConfig(
     learning_rate=1e-2,
     epochs=1,
@@ -31,6 +64,11 @@ TRAIN = TrainConfig(
     max_grad_norm=1.0,
     max_length=512,
 )
+QUANTIZATIONS: dict[str, QuantizationConfig] = {
+    "int8": Int8Config(method="int8", threshold=6.0),
+    "nf4": FourBitConfig(method="nf4", double_quant=True),
+    "fp4": FourBitConfig(method="fp4", double_quant=False),
+}
 TINY_VOCABULARY = 1000
 
 

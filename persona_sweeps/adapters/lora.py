@@ -1,152 +1,174 @@
-"""LoRA: which layers it adapts, how its weights begin, and the stacked products that apply many trials' at once."""
+"""LoRA, rsLoRA and DoRA: fresh weights, and the stacked products that apply many trials' at once."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.pytorch_utils import Conv1D
 
 from persona_sweeps.adapters.dropout import keyed_dropout
-from persona_sweeps.adapters.weights import Adapter, LoraWeights
+from persona_sweeps.adapters.layers import dense_weight, linear_layers, target_paths
+from persona_sweeps.adapters.lora_init import INITS
+from persona_sweeps.adapters.stacked import Stacked, stacked
+from persona_sweeps.adapters.weights import Adapter, LoraPair, LoraWeights
 from persona_sweeps.config import LoraConfig
-from persona_sweeps.errors import ConfigError, did_you_mean
 from persona_sweeps.seeds import derive_seed
-
-ALL_LINEAR = "all-linear"
-
-
-def linear_layers(model: PreTrainedModel) -> dict[str, nn.Module]:
-    """Return the language model's linear layers by module path: neither the output embedding nor a vision tower."""
-    inside = set(model.get_decoder().modules())
-    return {
-        path: module
-        for path, module in model.named_modules()
-        if isinstance(module, nn.Linear | Conv1D) and module in inside
-    }
-
-
-def features(module: nn.Module) -> tuple[int, int]:
-    """Return (in, out) of a linear layer; GPT-2's Conv1D stores its weight as [in, out]."""
-    if isinstance(module, Conv1D):
-        return module.nx, module.nf
-    assert isinstance(module, nn.Linear)
-    return module.in_features, module.out_features
-
-
-def target_paths(model: PreTrainedModel, target_modules: str | Sequence[str]) -> list[str]:
-    """Return the paths of the layers that `peft.target_modules` names, in the model's order.
-
-    `all-linear` means every linear layer but the output embedding; any other text is a regular expression that must
-    match a whole path; a list holds names that a path may end with, as in PEFT. Raises ConfigError for a name that
-    matches nothing.
-    """
-    layers = linear_layers(model)
-    if target_modules == ALL_LINEAR:
-        return list(layers)
-    if isinstance(target_modules, str):
-        matched = [path for path in layers if re.fullmatch(target_modules, path)]
-        wanted = [target_modules] if not matched else []
-    else:
-        matched = [path for path in layers if any(_names(path, name) for name in target_modules)]
-        wanted = [name for name in target_modules if not any(_names(path, name) for path in layers)]
-    if wanted or not matched:
-        known = sorted({path.rsplit(".", 1)[-1] for path in layers})
-        missing = ", ".join(wanted) or "an empty list"
-        raise ConfigError(
-            f"peft.target_modules: {missing} matches no linear layer of this model, which has {', '.join(known)}."
-            + (did_you_mean(wanted[0], known) if wanted else "")
-        )
-    return matched
-
-
-def _names(path: str, name: str) -> bool:
-    return path == name or path.endswith("." + name)
 
 
 def create_lora(model: PreTrainedModel, config: LoraConfig, seed: int) -> LoraWeights:
-    """Return fresh weights: A uniform as in PEFT (Kaiming with a = √5), B zero, so that training starts at the base.
+    """Return fresh weights, with which training starts at the base model.
 
     The generator is the trial's own and lives on the CPU, so a seed means the same weights on every device.
     """
     generator = torch.Generator().manual_seed(derive_seed(seed, "lora"))
     layers = linear_layers(model)
-    device = model.device
+    scale = config.alpha / (math.sqrt(config.r) if config.method == "rslora" else config.r)
     pairs = {}
     for path in target_paths(model, config.target_modules):
-        inputs, outputs = features(layers[path])
-        a = torch.empty(config.r, inputs)
-        nn.init.kaiming_uniform_(a, a=math.sqrt(5), generator=generator)
-        pairs[path] = (nn.Parameter(a.to(device)), nn.Parameter(torch.zeros(config.r, outputs, device=device)))
-    return LoraWeights(r=config.r, alpha=config.alpha, dropout=config.dropout, pairs=pairs)
+        layer = layers[path]
+        a, b = (tensor.to(model.device) for tensor in INITS[config.init](layer, config.r, scale, generator))
+        start = None if config.init == "default" else (a.clone(), b.clone())
+        magnitude = nn.Parameter(dense_weight(layer).norm(dim=1)) if config.method == "dora" else None
+        pairs[path] = LoraPair(nn.Parameter(a), nn.Parameter(b), start, magnitude)
+    return LoraWeights(config.r, config.alpha, config.dropout, pairs, scale)
 
 
 class LoraSite:
-    """One linear layer and the stacked LoRA pairs of the trials in the batch: y += dropout(x) Aᵀ · scale · B.
+    """One linear layer and the stacked pairs of the trials in the batch: y += dropout(x) Aᵀ · scale · B.
 
-    The pairs live in two leaf tensors, A [K, r, in] and B [K, r, out], ranks zero-padded to the largest (a zero pair
-    gets a zero gradient, so it stays zero). Each trial's own parameters are views of them: one cast a pass serves all
-    trials, gradients gather in fp32, and the optimizers update the stack itself.
+    Ranks are zero-padded to the largest: a zero pair gets a zero gradient, so it stays zero.
     """
 
     def __init__(self, path: str, module: nn.Module) -> None:
         self.path = path
-        self.inputs, self.outputs = features(module)
-        self._pairs: list[tuple[nn.Parameter, nn.Parameter] | None] = []
-        self._a: Tensor | None = None
-        self._b: Tensor | None = None
-        self._scale: Tensor | None = None
+        self.module = module
+        self._a: Stacked | None = None
+        self._b: Stacked | None = None
+        self._start: tuple[Tensor, Tensor] | None = None
+        self._magnitude: Magnitude | None = None
+        self._base_squares: Tensor | None = None
+        self._scale = torch.zeros(0)
         self._slots: Tensor | None = None
         self._dropout: tuple[Tensor, Tensor, Tensor] | None = None
-        self.handle = module.register_forward_hook(self._apply)
+        self._handle = module.register_forward_hook(self._apply)
 
     def stack(self, adapters: Sequence[Adapter]) -> None:
         """Move the pairs of these trials into one stack; a trial that leaves this layer alone has zeros there."""
-        self._pairs = [adapter.lora.pairs.get(self.path) if adapter.lora else None for adapter in adapters]
-        self._a = self._b = None
-        present = [pair for pair in self._pairs if pair is not None]
-        if not present:
+        pairs = [adapter.lora.pairs.get(self.path) if adapter.lora else None for adapter in adapters]
+        self._a = stacked([pair.a if pair else None for pair in pairs])
+        self._b = stacked([pair.b if pair else None for pair in pairs])
+        if self._a is None or self._b is None:
             return
-        shape = (len(adapters), max(len(a) for a, _ in present))
-        device = present[0][0].device
-        stacked_a = torch.zeros(*shape, self.inputs, device=device)
-        stacked_b = torch.zeros(*shape, self.outputs, device=device)
-        for slot, pair in enumerate(self._pairs):
-            if pair is not None:
-                for parameter, leaf in zip(pair, (stacked_a, stacked_b), strict=True):
-                    place = leaf[slot, : len(parameter)]
-                    place.copy_(parameter.data)
-                    parameter.data = place
-        self._a, self._b = stacked_a.requires_grad_(), stacked_b.requires_grad_()
-        scales = [adapter.lora.scale if adapter.lora else 0.0 for adapter in adapters]
-        self._scale = torch.tensor(scales, device=device)
+        device = self._a.leaf.device
+        self._scale = torch.tensor([a.lora.scale if a.lora else 0.0 for a in adapters], device=device)
+        self._start = None
+        if any(pair is not None and pair.start is not None for pair in pairs):
+            self._start = (_starts(pairs, 0, self._a.leaf), _starts(pairs, 1, self._b.leaf))
+        magnitude = stacked([pair.magnitude if pair else None for pair in pairs])
+        self._magnitude = None
+        if magnitude is not None:
+            of_dora = [pair is not None and pair.magnitude is not None for pair in pairs]
+            if self._base_squares is None:
+                self._base_squares = dense_weight(self.module).square().sum(1)
+            self._magnitude = Magnitude(
+                self.module, magnitude, torch.tensor(of_dora, device=device), self._base_squares
+            )
+
+    def refresh(self) -> None:
+        """Forget what was computed from the weights, which may have changed."""
+        if self._magnitude is not None:
+            self._magnitude.refresh()
 
     def bind_gradients(self) -> None:
         """Give each trial's parameters their part of the gathered gradients, and start gathering anew."""
-        if self._a is None or self._b is None:
-            return
-        for slot, pair in enumerate(self._pairs):
-            if pair is not None:
-                for parameter, leaf in zip(pair, (self._a, self._b), strict=True):
-                    parameter.grad = leaf.grad[slot, : len(parameter)] if leaf.grad is not None else None
-        self._a.grad = self._b.grad = None
+        magnitudes = self._magnitude.stack if self._magnitude is not None else None
+        for part in (self._a, self._b, magnitudes):
+            if part is not None:
+                part.bind_gradients()
 
     def route(self, slots: Tensor | None, dropout: tuple[Tensor, Tensor, Tensor] | None) -> None:
         """Say which stacked pair each row takes (None: row k takes pair k), and the keys, salts and p of dropout."""
         self._slots, self._dropout = slots, dropout
 
+    def close(self) -> None:
+        self._handle.remove()
+
+    def _factors(self) -> tuple[Tensor, Tensor]:
+        """Return A [K, r, in] and B [K, r, out] whose product is what the layer's weight gains.
+
+        Where a pair began at A₀, B₀ that is BA − B₀A₀ = (B − B₀)A + B₀(A − A₀): the differences are taken in fp32, so
+        that small ones aren't lost to rounding, and there are none at the start.
+        """
+        assert self._a is not None and self._b is not None
+        a, b = self._a.leaf, self._b.leaf
+        if self._start is None:
+            return a, b
+        a0, b0 = self._start
+        return torch.cat((a, a - a0), dim=1), torch.cat((b - b0, b0), dim=1)
+
     def _apply(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        if self._a is None or self._b is None or self._scale is None:
+        if self._a is None:
             return output
         x = inputs[0]
-        a, b, scale = self._a, self._b, self._scale
-        if self._slots is not None:
-            a, b, scale = (tensor.index_select(0, self._slots) for tensor in (a, b, scale))
-        a, b, scale = a.to(x.dtype), b.to(x.dtype), scale.to(x.dtype)
+        factors = self._factors()
+        a, b, scale = (self._routed(tensor).to(x.dtype) for tensor in (*factors, self._scale))
         if self._dropout is not None:
             x = keyed_dropout(x, *self._dropout)
-        return torch.baddbmm(output, torch.bmm(x, a.transpose(1, 2)) * scale[:, None, None], b)
+        adapted = torch.baddbmm(output, torch.bmm(x, a.transpose(1, 2)) * scale[:, None, None], b)
+        if self._magnitude is None:
+            return adapted
+        growth = self._routed(self._magnitude.growth(*factors, self._scale, x.dtype)).to(x.dtype)[:, None]
+        bias = getattr(module, "bias", None)
+        return adapted + growth * (adapted if bias is None else adapted - bias)
+
+    def _routed(self, tensor: Tensor) -> Tensor:
+        return tensor if self._slots is None else tensor.index_select(0, self._slots)
+
+
+class Magnitude:
+    """DoRA: the adapted weight's rows have the trained lengths m, whatever the pair does to them.
+
+    The lengths of the rows as the pair leaves them count as constants, so no gradient flows through them (Liu et al.
+    2024, section 4.3). ‖W + sBᵀA‖² = ‖W‖² + 2s (WAᵀ)·B + s² B·(AAᵀ)B, row by row: the layer itself gives WAᵀ, and no
+    matrix of the weight's size is made.
+    """
+
+    def __init__(self, module: nn.Module, stack: Stacked, of_dora: Tensor, base_squares: Tensor) -> None:
+        """`of_dora` [K] says which trials train magnitudes; `base_squares` [out] is ‖W‖² of each row."""
+        self.module = module
+        self.stack = stack
+        self._of_dora = of_dora
+        self._base_squares = base_squares
+        self._lengths: Tensor | None = None
+
+    def refresh(self) -> None:
+        """Forget the lengths, since the pairs may have changed."""
+        self._lengths = None
+
+    def growth(self, a: Tensor, b: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return m / ‖W + ΔW‖ − 1 [K, out]; zero for a trial without magnitudes. The layer computes in `dtype`."""
+        if self._lengths is None:
+            self._lengths = self._row_lengths(a, b, scale, dtype)
+        return torch.where(self._of_dora[:, None], self.stack.leaf / self._lengths - 1, 0.0)
+
+    @torch.no_grad()
+    def _row_lengths(self, a: Tensor, b: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
+        bias = getattr(self.module, "bias", None)
+        products = self.module.forward(a.to(dtype)).float() - (0.0 if bias is None else bias.float())
+        quadratic = torch.bmm(torch.bmm(a, a.transpose(1, 2)), b)
+        scale = scale[:, None]
+        squares = self._base_squares + 2 * scale * (products * b).sum(1) + scale**2 * (quadratic * b).sum(1)
+        return squares.clamp(min=torch.finfo(torch.float32).tiny).sqrt()
+
+
+def _starts(pairs: Sequence[LoraPair | None], factor: int, like: Tensor) -> Tensor:
+    """Return the A₀ (factor 0) or B₀ (factor 1) of all trials, zero-padded like the stack."""
+    tensor = torch.zeros_like(like, requires_grad=False)
+    for slot, pair in enumerate(pairs):
+        if pair is not None and pair.start is not None:
+            start = pair.start[factor]
+            tensor[slot, : len(start)] = start
+    return tensor

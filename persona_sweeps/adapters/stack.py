@@ -4,37 +4,71 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from persona_sweeps.adapters.lora import LoraSite, linear_layers
+from persona_sweeps.adapters.full import FullSite
+from persona_sweeps.adapters.ia3 import Ia3Site
+from persona_sweeps.adapters.layers import linear_layers
+from persona_sweeps.adapters.lora import LoraSite
+from persona_sweeps.adapters.prefix import PrefixedLayout, stack_prefixes
 from persona_sweeps.adapters.prompt import place_prompts, stack_prompts
 from persona_sweeps.adapters.weights import Adapter
 from persona_sweeps.seeds import derive_seed
+from persona_sweeps.training.attention import Layout
 from persona_sweeps.training.batch import PackedBatch
 
 
+class Site(Protocol):
+    """A place in the base model where adapters act."""
+
+    path: str
+
+    def stack(self, adapters: Sequence[Adapter]) -> None:
+        """Take the weights of these trials."""
+
+    def refresh(self) -> None:
+        """Take note that the weights may have changed."""
+
+    def bind_gradients(self) -> None:
+        """Give each trial's parameters the gradients gathered since the last call."""
+
+    def route(self, slots: Tensor | None, dropout: tuple[Tensor, Tensor, Tensor] | None) -> None:
+        """Say which stacked trial each row takes (None: row k takes trial k), and the keys, salts and p of dropout."""
+
+    def close(self) -> None:
+        """Leave the model as it was."""
+
+
 class AdapterStack:
-    """Hooks on the base model's layers, which are removed when the stack is closed (or leaves its `with` block)."""
+    """Hooks on the base model's layers, which are removed when the stack is closed (or leaves its `with` block).
+
+    A trial that trains the model's own weights must be alone: ValueError otherwise.
+    """
 
     def __init__(self, model: PreTrainedModel, adapters: Sequence[Adapter]) -> None:
         self.model = model
         self.adapters = list(adapters)
-        adapted = {path for adapter in adapters if adapter.lora for path in adapter.lora.pairs}
-        self._sites = [LoraSite(path, layer) for path, layer in linear_layers(model).items() if path in adapted]
+        self._sites = _sites(model, self.adapters)
         self._prompts: Tensor | None = None
+        self._prefixes: Tensor | None = None
         self._stacked: tuple[int, ...] | None = None
 
     def stack(self, trials: Sequence[int]) -> None:
-        """Stack the weights of these trials; they stay stacked until others are."""
+        """Stack the weights of these trials as they are now; they stay stacked until others are."""
         chosen = [self.adapters[trial] for trial in trials]
         if tuple(trials) != self._stacked:
+            self._stacked = None  # should memory run out halfway, nothing counts as stacked
             for site in self._sites:
                 site.stack(chosen)
             self._stacked = tuple(trials)
+        for site in self._sites:
+            site.refresh()
         self._prompts = stack_prompts(chosen)
+        self._prefixes = stack_prefixes(chosen)
 
     def bind_gradients(self) -> None:
         """Give each stacked trial's parameters the gradients gathered since the last call."""
@@ -46,17 +80,26 @@ class AdapterStack:
         assert self._stacked is not None, "stack the trials first"
         identity = torch.equal(slots, torch.arange(len(self._stacked), device=slots.device))
         dropout = self._dropout(slots) if keys is not None else None
-        for index, site in enumerate(self._sites):
-            salted = (keys, self._salts(index, slots), dropout) if dropout is not None else None
-            site.route(None if identity else slots, salted)  # type: ignore[arg-type]
+        for site in self._sites:
+            salted = None
+            if keys is not None and dropout is not None:
+                salted = keys, self._salts(site.path, slots), dropout
+            site.route(None if identity else slots, salted)
 
     def embed(self, batch: PackedBatch) -> Tensor:
         """Return the token embeddings [R, L, hidden] of a batch, soft prompts in place."""
-        return place_prompts(self.model.get_input_embeddings()(batch.tokens), self._prompts, batch)
+        embeddings = self.model.get_input_embeddings()(batch.tokens)
+        return place_prompts(embeddings, self._prompts, self._active(), batch)
+
+    def layout(self, batch: PackedBatch) -> Layout:
+        """Return the batch's layout, prefixes in place."""
+        if self._prefixes is None:
+            return batch.layout
+        return PrefixedLayout(self._prefixes, self._active(), batch)
 
     def close(self) -> None:
         for site in self._sites:
-            site.handle.remove()
+            site.close()
         self._sites = []
 
     def __enter__(self) -> AdapterStack:
@@ -76,6 +119,22 @@ class AdapterStack:
             return None
         return torch.tensor(probabilities, device=slots.device)[slots]
 
-    def _salts(self, site: int, slots: Tensor) -> Tensor:
-        salts = [derive_seed(adapter.seed, "dropout", adapter.step, site) for adapter in self._active()]
+    def _salts(self, path: str, slots: Tensor) -> Tensor:
+        salts = [derive_seed(adapter.seed, "dropout", adapter.step, path) for adapter in self._active()]
         return torch.tensor(salts, device=slots.device)[slots]
+
+
+def _sites(model: PreTrainedModel, adapters: Sequence[Adapter]) -> list[Site]:
+    """Hook the layers that any of these adapters acts on."""
+    full = [adapter.full for adapter in adapters if adapter.full is not None]
+    if full and len(adapters) > 1:
+        raise ValueError("a trial that trains the model's own weights can't share them: run it alone")
+    sites: list[Site] = [FullSite(model, weights) for weights in full]
+    pairs = {path for adapter in adapters if adapter.lora for path in adapter.lora.pairs}
+    outputs = {path for adapter in adapters if adapter.ia3 for path in adapter.ia3.outputs}
+    inputs = {path for adapter in adapters if adapter.ia3 for path in adapter.ia3.inputs}
+    for path, layer in linear_layers(model).items():
+        sites += [LoraSite(path, layer)] if path in pairs else []
+        sites += [Ia3Site(path, layer, of_inputs=False)] if path in outputs else []
+        sites += [Ia3Site(path, layer, of_inputs=True)] if path in inputs else []
+    return sites

@@ -25,7 +25,7 @@ from persona_sweeps.models.loading import BaseModel, load_base
 from persona_sweeps.training.batch import collate
 from persona_sweeps.training.forward import GroupForward
 from persona_sweeps.training.trial import with_virtual_tokens
-from tests.toolbox import LORA, NONE, PROMPT, adapter_of, relative_error
+from tests.toolbox import LORA, METHODS, NONE, PROMPT, adapter_of, relative_error
 
 
 def our_nll(base: BaseModel, adapter: Adapter, sequences: list[TokenSequence]) -> Tensor:
@@ -118,8 +118,12 @@ def test_an_adapter_in_a_stack_exports_its_own_rank(llama: BaseModel, tmp_path: 
 
 
 def test_nothing_to_save_is_an_error(llama: BaseModel, tmp_path: Path) -> None:
-    both = Adapter(lora=adapter_of(llama, LORA).lora, prompt=adapter_of(llama, PROMPT).prompt)
-    for adapter in (adapter_of(llama, NONE), both):
-        with pytest.raises(ValueError, match="one method"):
-            export_adapter(adapter, llama.model, "none", tmp_path / "adapter")
+    with pytest.raises(ValueError, match="nothing"):
+        export_adapter(adapter_of(llama, NONE), llama.model, "none", tmp_path / "adapter")
     assert not (tmp_path / "adapter").exists()
+
+
+def test_two_parts_take_a_folder_each(llama: BaseModel, tmp_path: Path) -> None:
+    """One folder with LoRA's part alone would load without a word, and speak differently."""
+    export_adapter(adapter_of(llama, METHODS["lora_prompt"]), llama.model, "none", tmp_path / "adapter")
+    assert sorted(path.name for path in (tmp_path / "adapter").iterdir()) == ["lora", "prompt"]

@@ -7,11 +7,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from peft import LoraConfig as PeftLora
+from peft import inject_adapter_in_model
 from torch.nn import functional as F
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from persona_sweeps.adapters import create_adapter
-from persona_sweeps.adapters.lora import create_lora, features, linear_layers, target_paths
+from persona_sweeps.adapters.layers import features, linear_layers, target_paths
+from persona_sweeps.adapters.lora import create_lora
 from persona_sweeps.adapters.stack import AdapterStack
 from persona_sweeps.adapters.weights import Adapter
 from persona_sweeps.config import PeftConfig
@@ -20,7 +23,7 @@ from persona_sweeps.errors import ConfigError
 from persona_sweeps.models.loading import BaseModel
 from persona_sweeps.training.engine import Engine
 from persona_sweeps.training.trial import Trial
-from tests.toolbox import LORA, NONE, PROMPT, TRAIN, adapter_of
+from tests.toolbox import LORA, METHODS, NONE, PREFIX, PROMPT, TRAIN, adapter_of
 
 
 def fresh(base: BaseModel, config: PeftConfig, seed: int = 0) -> Adapter:
@@ -46,7 +49,8 @@ def test_lora_has_a_pair_of_the_right_shape_for_every_layer_but_the_head(base: B
     assert not any(path.endswith("lm_head") for path in layers)
     shapes = [features(layer) for layer in layers.values()]
     assert adapter.trainable_parameters() == sum(3 * (inputs + outputs) for inputs, outputs in shapes)
-    for path, (a, b) in adapter.lora.pairs.items():
+    for path, pair in adapter.lora.pairs.items():
+        a, b = pair.a, pair.b
         inputs = features(layers[path])[0]
         bound = math.sqrt(1 / inputs)  # Kaiming uniform with a = √5
         assert a.abs().max() <= bound and float(a.detach().std()) == pytest.approx(bound / math.sqrt(3), rel=0.25)
@@ -66,13 +70,13 @@ def test_prompts_begin_as_told(llama: BaseModel) -> None:
     embed = llama.model.get_input_embeddings().weight
     text = fresh(llama, replace(PROMPT, init="text", init_text="To be, or not", num_virtual_tokens=30)).prompt
     ids = llama.tokenizer("To be, or not", add_special_tokens=False)["input_ids"]
-    assert text is not None and torch.equal(text.embeddings, embed[(ids * 30)[:30]])
+    assert text is not None and torch.equal(text.values(), embed[(ids * 30)[:30]])
     drawn = fresh(llama, replace(PROMPT, num_virtual_tokens=200)).prompt
     assert drawn is not None
-    tokens = [torch.nonzero((embed == row).all(-1)).flatten().tolist() for row in drawn.embeddings]
+    tokens = [torch.nonzero((embed == row).all(-1)).flatten().tolist() for row in drawn.values()]
     assert all(tokens) and not {token for found in tokens for token in found} & set(llama.tokenizer.all_special_ids)
     random = fresh(llama, replace(PROMPT, init="random", num_virtual_tokens=200)).prompt
-    assert random is not None and float(random.embeddings.detach().std()) == pytest.approx(float(embed.std()), rel=0.1)
+    assert random is not None and float(random.values().detach().std()) == pytest.approx(float(embed.std()), rel=0.1)
 
 
 def test_a_closed_stack_leaves_the_model_as_it_was(base: BaseModel, sequences: list[TokenSequence]) -> None:
@@ -131,3 +135,36 @@ def test_of_a_multimodal_model_only_the_language_model_is_adapted(sequences: lis
 def test_an_unknown_method_is_told_with_the_nearest(llama: BaseModel) -> None:
     with pytest.raises(ConfigError, match="peft.method=lorra.*Did you mean lora"):
         fresh(llama, PeftConfig(method="lorra", learning_rate=None))
+
+
+def test_a_prefix_begun_from_a_text_is_that_text(base: BaseModel, sequences: list[TokenSequence]) -> None:
+    """Prefix tuning and prompt tuning from the same words begin at the same probabilities."""
+    words = {"init": "text", "init_text": "To be, or not to be", "num_virtual_tokens": 7}
+    adapters = [fresh(base, replace(config, **words)) for config in (PREFIX, PROMPT)]
+    with AdapterStack(base.model, adapters) as stack:
+        engine = Engine(base.model, stack, [Trial(adapter, TRAIN, 0, []) for adapter in adapters])
+        nll = engine.sequence_nll(dict.fromkeys(range(2), sequences))
+    assert nll[0].tolist() == pytest.approx(nll[1].tolist(), rel=1e-5)
+
+
+@pytest.mark.parametrize("init", ["pissa", "olora"])
+def test_a_principal_init_is_that_of_peft(base: BaseModel, init: str) -> None:
+    """The products are compared: singular vectors and QR factors have signs that are nobody's choice."""
+    adapter = fresh(base, replace(LORA, init=init, r=3, alpha=6.0, target_modules="all-linear"))
+    path, layer = next(iter(linear_layers(base.model).items()))
+    assert adapter.lora is not None
+    pair = adapter.lora.pairs[path]
+    convolution = not isinstance(layer, torch.nn.Linear)
+    plain = torch.nn.Linear(*features(layer), bias=False)
+    plain.weight.data = layer.weight.data.T.clone() if convolution else layer.weight.data.clone()
+    before = plain.weight.data.clone()
+    model = torch.nn.Sequential(plain)
+    inject_adapter_in_model(PeftLora(r=3, lora_alpha=6, init_lora_weights=init, target_modules=["0"]), model)
+    taken_off = before - model[0].base_layer.weight.data
+    assert torch.allclose(2.0 * (pair.b.T @ pair.a).detach(), taken_off, atol=1e-5)
+
+
+def test_lora_and_a_soft_prompt_learn_at_rates_of_their_own(llama: BaseModel) -> None:
+    groups = fresh(llama, METHODS["lora_prompt"]).parameter_groups()
+    assert [ratio for _, ratio in groups] == [1.0, 10.0]
+    assert [sum(p.numel() for p in parameters) for parameters, _ in groups][1] == 4 * 64

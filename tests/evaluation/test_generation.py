@@ -15,7 +15,7 @@ from peft import PeftModel
 from persona_sweeps.adapters.export import export_adapter
 from persona_sweeps.adapters.stack import AdapterStack
 from persona_sweeps.adapters.weights import Adapter
-from persona_sweeps.config import GenerationConfig, ModelConfig, NucleusConfig, PeftConfig
+from persona_sweeps.config import GenerationConfig, ModelConfig, NucleusConfig
 from persona_sweeps.data.packing import TokenSequence
 from persona_sweeps.evaluation import generation
 from persona_sweeps.evaluation.generation import Request, generate, requests
@@ -23,7 +23,7 @@ from persona_sweeps.evaluation.sampling import chooser
 from persona_sweeps.models.loading import BaseModel, load_base
 from persona_sweeps.training.engine import Engine
 from persona_sweeps.training.trial import Trial
-from tests.toolbox import CARDS, LORA, NONE, PROMPT, TRAIN, adapter_of, trained_with
+from tests.toolbox import CARDS, LORA, METHODS, NONE, PREFIX, PROMPT, TRAIN, adapter_of, trained_with
 
 GREEDY = GenerationConfig(method="greedy", max_new_tokens=10)
 NUCLEUS = NucleusConfig(method="nucleus", max_new_tokens=10, temperature=0.8, top_p=0.9)
@@ -53,8 +53,8 @@ def prompts() -> Prompts:
     return [*found, found[-1]]
 
 
-def engine_of(base: BaseModel, stack: AdapterStack, **settings: int) -> Engine:
-    return Engine(base.model, stack, [Trial(adapter, TRAIN, 0, []) for adapter in stack.adapters], **settings)
+def engine_of(base: BaseModel, stack: AdapterStack) -> Engine:
+    return Engine(base.model, stack, [Trial(adapter, TRAIN, 0, []) for adapter in stack.adapters])
 
 
 def asked_of(trials: Sequence[int], prompts: Prompts, seed: int = 3) -> list[Request]:
@@ -62,13 +62,13 @@ def asked_of(trials: Sequence[int], prompts: Prompts, seed: int = 3) -> list[Req
     return [request for trial in trials for request in requests(trial, prompts, ids, seed)]
 
 
-@pytest.mark.parametrize("peft", [LORA, PROMPT], ids=["lora", "prompt_tuning"])
+@pytest.mark.parametrize("method", ["lora", "dora", "ia3", "prompt_tuning", "prefix_tuning"])
 @pytest.mark.parametrize("card", CARDS)
 def test_greedy_texts_are_those_of_transformers_and_peft(
-    card: str, peft: PeftConfig, load: Callable[[str], BaseModel], prompts: Prompts, tmp_path: Path
+    card: str, method: str, load: Callable[[str], BaseModel], prompts: Prompts, tmp_path: Path
 ) -> None:
     base = load(card)
-    adapter = adapter_of(base, peft, spread=0.1)
+    adapter = adapter_of(base, METHODS[method], spread=0.1)
     export_adapter(adapter, base.model, "none", tmp_path / "adapter")
     with AdapterStack(base.model, [adapter_of(base, LORA, 4), adapter]) as stack:
         ours = generate(engine_of(base, stack), asked_of([0, 1], prompts), GREEDY, [])[len(prompts) :]
@@ -88,8 +88,8 @@ def test_greedy_texts_are_those_of_transformers_and_peft(
 def test_batched_equals_one_at_a_time(
     base: BaseModel, sequences: list[TokenSequence], config: GenerationConfig
 ) -> None:
-    adapters = [adapter_of(base, peft, seed, spread=0.2) for seed, peft in enumerate((NONE, LORA, PROMPT))]
-    asked = asked_of([0, 1, 2], [sequence.tokens[: sequence.loss_from] for sequence in sequences[:5]])
+    adapters = [adapter_of(base, peft, seed, spread=0.2) for seed, peft in enumerate((NONE, LORA, PREFIX, PROMPT))]
+    asked = asked_of([0, 1, 2, 3], [sequence.tokens[: sequence.loss_from] for sequence in sequences[:5]])
     with AdapterStack(base.model, adapters) as stack:
         engine = engine_of(base, stack)
         together = generate(engine, asked, config, [])
@@ -114,7 +114,7 @@ def test_company_order_and_division_change_no_text(
     again = generate(engine, [asked[place] for place in shuffled], config, [])
     assert again == [texts[place] for place in shuffled]
     assert generate(engine, asked_of([2], prompts), config, []) == texts[2 * len(prompts) :]
-    engine.pass_nodes = 64
+    engine.limits.scoring.places = 64
     assert generate(engine, asked, config, []) == texts
     monkeypatch.setattr(generation, "SEQUENCES", 4)
     assert generate(engine, asked, config, []) == texts

@@ -1,0 +1,50 @@
+"""Parameters of one kind, of all trials in the batch, as one tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Stacked:
+    """K trials' parameters [n, …] in one leaf tensor [K, longest n, …], zero-padded; a trial without one has zeros.
+
+    Each trial's own parameter becomes a view of its place: one cast a pass serves all trials, gradients gather in
+    fp32, and the optimizers update the stack itself.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter | None]) -> None:
+        self._parameters = list(parameters)
+        present = [parameter for parameter in parameters if parameter is not None]
+        longest = max(map(len, present))
+        shape = (len(parameters), longest, *present[0].shape[1:])
+        self.leaf = torch.zeros(shape, device=present[0].device)
+        for place, parameter in self._places(self.leaf):
+            place.copy_(parameter.data)
+            parameter.data = place
+        self.leaf.requires_grad_()
+
+    def bind_gradients(self) -> None:
+        """Give each parameter its part of the gathered gradient, and start gathering anew."""
+        if self.leaf.grad is None:
+            for parameter in self._parameters:
+                if parameter is not None:
+                    parameter.grad = None
+            return
+        for place, parameter in self._places(self.leaf.grad):
+            parameter.grad = place
+        self.leaf.grad = None
+
+    def _places(self, tensor: Tensor) -> list[tuple[Tensor, nn.Parameter]]:
+        return [
+            (tensor[slot, : len(parameter)], parameter)
+            for slot, parameter in enumerate(self._parameters)
+            if parameter is not None
+        ]
+
+
+def stacked(parameters: Sequence[nn.Parameter | None]) -> Stacked | None:
+    """Return these parameters in one stack, or None when there is none."""
+    return Stacked(parameters) if any(parameter is not None for parameter in parameters) else None
