@@ -32,6 +32,8 @@ def launch(
     A result's value is the run's metrics. Raises UserError before any run starts when jobs can't work; with plan=only
     it comes after the plan of the others.
     """
+    if not job_overrides:
+        raise UserError("This sweep has no cells: one of its lists or ranges of values is empty.")
     setup_globals()
     composed: list[DictConfig] = []
     cells: list[Cell] = []

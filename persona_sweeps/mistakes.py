@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from persona_sweeps.errors import UserError, did_you_mean
 
 KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
 """what OmegaConf calls a type → what to say"""
+
+COMPOSERS = ("hydra.", "omegaconf.", "antlr4.")
 
 Explainer = Callable[[str, Path], str | None]
 """(the message of Hydra or OmegaConf, the conf folder) → a sentence, or None when it is about something else"""
@@ -24,7 +27,7 @@ def explain(error: BaseException, conf: Path) -> str | None:
     while seen is not None:
         if isinstance(seen, UserError):
             return str(seen)
-        if type(seen).__module__.startswith(("hydra.", "omegaconf.", "antlr4.")):
+        if _of_the_config(seen):
             messages.append(str(seen))
         seen = seen.__cause__ or seen.__context__
     for explainer in EXPLAINERS:
@@ -33,6 +36,12 @@ def explain(error: BaseException, conf: Path) -> str | None:
                 return sentence
     lines = [message.strip().splitlines()[0] for message in messages if message.strip()]
     return ": ".join(dict.fromkeys(lines)) or None
+
+
+def _of_the_config(error: BaseException) -> bool:
+    """Whether a library that composes configs raised this, by its type or by where it comes from."""
+    frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return f"{type(error).__module__} ".startswith(COMPOSERS) or (bool(frames) and frames[-1].startswith(COMPOSERS))
 
 
 def _unknown_option(message: str, conf: Path) -> str | None:
@@ -60,7 +69,8 @@ def _unknown_key(message: str, conf: Path) -> str | None:
         return None
     key = found[1]
     if owners := _owners(key, conf):
-        return f"{key} is a key of {' and '.join(owners)} only. --cfg job lists what this command has."
+        listed = " or ".join([", ".join(owners[:-1]), owners[-1]][len(owners) < 2 :])
+        return f"{key} is a key of {key.split('.', 1)[0]}={listed} only. --cfg job lists what this command has."
     last = {known.rsplit(".", 1)[-1]: known for known in keys(conf)}
     names = keys(conf) if "." in key else [*groups(conf), "seed", "device", "group_size", "output_dir", "sweep"]
     suggestion = did_you_mean(key, names) or did_you_mean(key.rsplit(".", 1)[-1], last)
@@ -88,6 +98,9 @@ def _missing_value(message: str, conf: Path) -> str | None:
     found = re.search(r"full_key: ([\w.]+)", message)
     if not found or "mandatory value" not in message.lower():
         return None
+    if found[1] in groups(conf):
+        known = options(conf, found[1])
+        return f"{found[1]} is empty: choose one of {', '.join(known)}, such as {found[1]}={known[0]}."
     return f"{found[1]} has no default: set it, for example {found[1]}=…"
 
 
@@ -106,6 +119,18 @@ def _unreadable(message: str, conf: Path) -> str | None:
     return f"{first.rstrip('.')}: write key=value, close every bracket and quote, and quote texts ('key=\"a, b\"')."
 
 
+def _null_option(message: str, conf: Path) -> str | None:
+    if "Config group override must be" not in message:
+        return None
+    return f"A config group can't be null: name one of its options. The groups are {', '.join(groups(conf))}."
+
+
+def _interval(message: str, conf: Path) -> str | None:
+    if "does not support sweep type" not in message:
+        return None
+    return "This sweeper can't go through an interval: list its values (key=1,2,4), or give a range (key=range(1,5))."
+
+
 EXPLAINERS: tuple[Explainer, ...] = (
     _unknown_option,
     _unknown_group,
@@ -113,17 +138,19 @@ EXPLAINERS: tuple[Explainer, ...] = (
     _wrong_type,
     _missing_value,
     _several_values,
+    _null_option,
+    _interval,
     _unreadable,
 )
 
 
 def _owners(key: str, conf: Path) -> list[str]:
-    """Return the options of the key's group that have it, such as peft=lora for peft.r."""
+    """Return the options of the key's group that have it, such as lora for peft.r."""
     group = key.split(".", 1)[0]
     if group not in groups(conf):
         return []
     paths = sorted((conf / group).glob("*.yaml"))
-    return [f"{group}={path.stem}" for path in paths if key in _dotted(path, f"{group}.")]
+    return [path.stem for path in paths if key in _dotted(path, f"{group}.")]
 
 
 def groups(conf: Path) -> list[str]:
@@ -134,7 +161,7 @@ def groups(conf: Path) -> list[str]:
 def options(conf: Path, group: str) -> list[str]:
     """Return the options of a group; its conf folder is the list."""
     found = sorted(path.stem for path in (conf / group).glob("*.yaml"))
-    if group == "hydra/launcher":
+    if group in ("hydra/launcher", "hydra/sweeper"):
         found.append("basic")
     return found
 
