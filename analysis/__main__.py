@@ -14,7 +14,7 @@ from persona_sweeps.errors import UserError, did_you_mean
 
 _EXAMPLES = """\
 examples:
-  python -m analysis                                   every table, of all runs
+  python -m analysis                                   every table that applies, of all runs
   python -m analysis leaderboard                       one table
   python -m analysis --sweep demo                      the runs of one sweep only
   python -m analysis lora-vs-prompt-tuning --sweep demo
@@ -36,13 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):  # a terminal without α or ± shows "?" rather than failing
         sys.stdout.reconfigure(errors="replace")
     try:
-        return _report(options.tables or list(TABLES), options.output_dir, options.sweep)
+        return _report(options.tables, options.output_dir, options.sweep)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
 
 
 def _report(names: Sequence[str], output_dir: Path, sweep: str | None) -> int:
+    """Print and write these tables, or all that apply where none is named."""
     for name in names:
         if name not in TABLES:
             raise UserError(f"No table is called {name!r}.{did_you_mean(name, TABLES)} Known: {', '.join(TABLES)}.")
@@ -52,7 +53,7 @@ def _report(names: Sequence[str], output_dir: Path, sweep: str | None) -> int:
         return 1
     folder = output_dir / "tables" if sweep is None else output_dir / "sweeps" / sweep / "tables"
     written = []
-    for name in dict.fromkeys(names):
+    for name in dict.fromkeys(names) or [name for name, entry in TABLES.items() if entry.applies(selection)]:
         table = TABLES[name].build(selection)
         print(markdown(table))
         written += write(table, folder, name)
@@ -76,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES.format(tables=listed),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("tables", nargs="*", metavar="TABLE", help="which tables to make (default: all)")
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help="which tables to make (default: all that apply)")
     parser.add_argument("--sweep", metavar="NAME", help="only the runs of this sweep (its sweep.name)")
     parser.add_argument(
         "--output-dir",

@@ -99,6 +99,18 @@ class QuantizationConfig:
 
 
 @dataclass
+class Int8Config(QuantizationConfig):
+    threshold: float = MISSING
+
+
+@dataclass
+class FourBitConfig(QuantizationConfig):
+    """NF4 and FP4."""
+
+    double_quant: bool = MISSING
+
+
+@dataclass
 class PeftConfig:
     method: str = MISSING
     learning_rate: float | None = None
@@ -106,6 +118,8 @@ class PeftConfig:
 
 @dataclass
 class LoraConfig(PeftConfig):
+    """LoRA, rsLoRA and DoRA."""
+
     r: int = MISSING
     alpha: float = MISSING
     dropout: float = MISSING
@@ -114,10 +128,35 @@ class LoraConfig(PeftConfig):
 
 
 @dataclass
+class Ia3Config(PeftConfig):
+    target_modules: Any = None
+    feedforward_modules: Any = None
+
+
+@dataclass
 class PromptTuningConfig(PeftConfig):
     num_virtual_tokens: int = MISSING
     init: str = MISSING
     init_text: str | None = None
+
+
+@dataclass
+class PrefixTuningConfig(PromptTuningConfig):
+    pass
+
+
+@dataclass
+class PTuningConfig(PeftConfig):
+    num_virtual_tokens: int = MISSING
+    encoder_hidden_size: int = MISSING
+
+
+@dataclass
+class LoraPromptConfig(LoraConfig):
+    num_virtual_tokens: int = MISSING
+    prompt_init: str = MISSING
+    init_text: str | None = None
+    prompt_rate_ratio: float = MISSING
 
 
 @dataclass
@@ -230,8 +269,17 @@ class RunConfig:
 
 SCHEMAS: dict[str, dict[str, type]] = {
     "model": {"card": ModelConfig},
-    "quantization": {"none": QuantizationConfig},
-    "peft": {"none": PeftConfig, "lora": LoraConfig, "prompt_tuning": PromptTuningConfig},
+    "quantization": {"none": QuantizationConfig, "int8": Int8Config, "four_bit": FourBitConfig},
+    "peft": {
+        "none": PeftConfig,
+        "lora": LoraConfig,
+        "ia3": Ia3Config,
+        "prompt_tuning": PromptTuningConfig,
+        "prefix_tuning": PrefixTuningConfig,
+        "p_tuning": PTuningConfig,
+        "lora_prompt": LoraPromptConfig,
+        "full": PeftConfig,
+    },
     "dataset": {"shakespeare": ShakespeareConfig, "jsonl": JsonlConfig},
     "generation": {"greedy": GenerationConfig, "nucleus": NucleusConfig},
     "tracker": {"none": TrackerConfig, "tensorboard": TrackerConfig, "wandb": WandbConfig},

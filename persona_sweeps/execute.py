@@ -34,14 +34,13 @@ def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = 
     if cells[0].config.show_examples is not None:
         _show(plan)
         return plan
+    predictions = _predict(plan, console) if plan.groups else {}
     console.plan(plan, sweep)
-    if plan.groups:
-        predictions = _predict(plan)
-        if cells[0].config.plan is PlanMode.only:
+    if cells[0].config.plan is PlanMode.only:
+        if plan.groups:
             from persona_sweeps.review import review
 
             review(plan, predictions, console)
-    if cells[0].config.plan is PlanMode.only:
         return plan
     written: list[Path] = []
     if sweep is not None:
@@ -57,8 +56,9 @@ def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = 
     return plan
 
 
-def _predict(plan: Plan) -> dict[str, Prediction]:
-    """Say what each run will take. Raises UserError when a base model can't fit."""
+def _predict(plan: Plan, console: Console) -> dict[str, Prediction]:
+    """Say what each run will take, and divide groups that are too large. Raises UserError when a base can't fit."""
+    from persona_sweeps.fitting import fit_groups
     from persona_sweeps.obstacles import too_large
     from persona_sweeps.preflight import predict
 
@@ -67,7 +67,7 @@ def _predict(plan: Plan) -> dict[str, Prediction]:
     reasons = [too_large(cell.config, predictions[cell.run_id].weights_bytes) for cell in plan.to_do]
     if found := [reason for reason in dict.fromkeys(reasons) if reason]:
         raise UserError(" ".join(found))
-    return predictions
+    return fit_groups(plan, predictions, console)
 
 
 def _run(plan: Plan, console: Console) -> None:
@@ -129,7 +129,7 @@ def _check_targets(cell: Cell) -> None:
 
     peft = cell.config.peft
     if isinstance(peft, LoraConfig) and peft.target_modules != "all-linear":
-        from persona_sweeps.adapters.lora import target_paths
+        from persona_sweeps.adapters.layers import target_paths
         from persona_sweeps.models.skeleton import skeleton
 
         target_paths(skeleton(cell.config.model), peft.target_modules)
@@ -176,9 +176,12 @@ def quiet_libraries() -> None:
     import datasets
     from transformers.utils import logging as transformers_logging
 
+    from persona_sweeps.models.quantization import hush
+
     datasets.disable_progress_bars()
     transformers_logging.set_verbosity_error()
     logging.getLogger("absl").setLevel(logging.WARNING)
+    hush()
 
 
 def failures(plan: Plan) -> list[Cell]:

@@ -8,7 +8,6 @@ blame is found.
 from __future__ import annotations
 
 import contextlib
-import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,13 +21,15 @@ from persona_sweeps.device import resolve_device
 from persona_sweeps.errors import TrialError
 from persona_sweeps.identity import needs_generation
 from persona_sweeps.member import Evaluated, GroupData, comparability, metrics, samples
+from persona_sweeps.peak_memory import peak_device_bytes, peak_rss_bytes, restart_peaks
 from persona_sweeps.plan import Cell
-from persona_sweeps.provenance import peak_rss_bytes
+from persona_sweeps.review import stored_model
 from persona_sweeps.run_writer import RunWriter
 
 if TYPE_CHECKING:
     from persona_sweeps.models.loading import BaseModel
     from persona_sweeps.training.engine import Engine
+    from persona_sweeps.training.limits import Limits
     from persona_sweeps.training.trial import Trial
 
 
@@ -49,50 +50,66 @@ class BaseCache:
     def __init__(self) -> None:
         self._key: tuple[object, ...] | None = None
         self._base: BaseModel | None = None
+        self._limits: dict[tuple[object, ...] | None, Limits] = {}
 
-    def get(self, cell: Cell) -> BaseModel:
+    def get(self, cell: Cell, tell: Callable[[str], None]) -> BaseModel:
+        """Return the cell's base model, loading it unless it was the last one; measure memory from here on."""
         import torch
 
         from persona_sweeps.models.loading import load_base
 
         config = cell.config
         device = resolve_device(config.device)
-        key = (str(config.model), config.train.precision, device)
-        if key != self._key or self._base is None:
+        key = (str(config.model), str(config.quantization), config.train.precision, device)
+        if key != self._key:
             self._base = None
-            gc.collect()
+        restart_peaks()
+        if self._base is None:
+            tell(f"Loading {stored_model(config)} …")
             dtype = torch.bfloat16 if config.train.precision is Precision.bf16 else torch.float32
-            self._base, self._key = load_base(config.model, dtype, device), key
+            self._base, self._key = load_base(config.model, dtype, device, config.quantization), key
         return self._base
+
+    @property
+    def limits(self) -> Limits:
+        """What has been learned about how much of the last base's work fits into memory; it outlives the base."""
+        from persona_sweeps.training.limits import Limits
+
+        return self._limits.setdefault(self._key, Limits())
 
 
 def run_group(cells: Sequence[Cell], data: Mapping[str, GroupData], bases: BaseCache, console: Console) -> None:
     """Run a group to its end. `data` is by run id. Raises nothing but what ends the process."""
+    from persona_sweeps.training.memory import in_plain_words, release_memory
+
     try:
         _run_together(cells, data, bases, console)
+        return
     except Exception as error:
         if len(cells) == 1:
-            _fail(RunWriter(cells[0]), error, console)
+            _fail(RunWriter(cells[0]), in_plain_words(error), console)
             return
         console.note(f"A pass of {len(cells)} trials failed ({type(error).__name__}: {error}); each now runs alone.")
-        for cell in cells:
-            if cell.run_id not in console.ended:
-                run_group([cell], data, bases, console)
+    # Out here the error is gone, and with its traceback the frames that held the group's trials and tensors.
+    release_memory()
+    for cell in cells:
+        if cell.run_id not in console.ended:
+            run_group([cell], data, bases, console)
 
 
 def _run_together(cells: Sequence[Cell], data: Mapping[str, GroupData], bases: BaseCache, console: Console) -> None:
     from persona_sweeps.adapters.stack import AdapterStack
     from persona_sweeps.training.engine import Engine
 
-    console.note(f"Loading {cells[0].config.model.name} ({cells[0].config.train.precision.value}) …")
-    base = bases.get(cells[0])
+    base = bases.get(cells[0], console.note)
     clock = _Clock(len(cells))
     with contextlib.ExitStack() as stack:
         members = _members(cells, data, base, console)
         for member in members:
             stack.callback(_abandon_unended, member.writer)
         adapters = stack.enter_context(AdapterStack(base.model, [member.trial.adapter for member in members]))
-        engine = Engine(base.model, adapters, [member.trial for member in members])
+        trials = [member.trial for member in members]
+        engine = Engine(base.model, adapters, trials, bases.limits, console.note)
         with console.training([(m.cell, m.trial.total_steps) for m in members if m.trial.total_steps]):
             engine.train(_step_logger(members, console))
         clock.lap("training", [member.trial.progress.unique_tokens for member in members])
@@ -180,18 +197,16 @@ def _wants_all_tokens(cell: Cell) -> bool:
 
 def _finish(member: Member, found: Evaluated, base: BaseModel, clock: _Clock, console: Console) -> None:
     """Score, save and record one run; an error here is this run's own."""
-    from persona_sweeps.adapters.export import export_adapter
     from persona_sweeps.evaluation.metrics.overlap import score_overlap
 
-    cell, data, writer, trial = member.cell, member.data, member.writer, member.trial
+    cell, data, writer = member.cell, member.data, member.writer
     try:
         if not np.isfinite(found.nll).all():
             raise TrialError("the likelihood of held-out examples was not a finite number; lower train.learning_rate")
         overlap = cell.config.metrics.overlap
         if overlap is not None and found.predictions is not None:
             found.overlap = score_overlap(found.predictions, list(data.prepared.eval["completion"]), overlap)
-        if trial.adapter.trainable_parameters():
-            export_adapter(trial.adapter, base.model, cell.config.model.hub_id, cell.folder.adapter)
+        _export(member, base)
         _describe(member, found, base, clock)
         writer.complete(samples(data, found))
         console.end(cell, "completed", writer.outcome.metrics)
@@ -199,8 +214,21 @@ def _finish(member: Member, found: Evaluated, base: BaseModel, clock: _Clock, co
         _fail(writer, error, console)
 
 
+def _export(member: Member, base: BaseModel) -> None:
+    """Save what was trained: the adapter, or the whole model."""
+    from persona_sweeps.adapters.export import export_adapter, export_model
+
+    adapter, cell = member.trial.adapter, member.cell
+    if adapter.full is not None:
+        export_model(base.model, base.tokenizer, cell.folder.model)
+    elif adapter.trainable_parameters():
+        export_adapter(adapter, base.model, cell.config.model.hub_id, cell.folder.adapter)
+
+
 def _describe(member: Member, found: Evaluated, base: BaseModel, clock: _Clock) -> None:
     """Fill in a run's outcome: everything in its record that only training and evaluation can tell."""
+    from persona_sweeps.models.quantization import weights_bytes
+
     trial, outcome = member.trial, member.writer.outcome
     progress = trial.progress
     outcome.metrics = metrics(member.cell, member.data, found)
@@ -215,10 +243,13 @@ def _describe(member: Member, found: Evaluated, base: BaseModel, clock: _Clock) 
         "best_eval_nll": progress.best_eval_nll,
     }
     outcome.resources = clock.share(member.index) | {
+        "weights_bytes": weights_bytes(base.model),
         "peak_rss_bytes": peak_rss_bytes(),
-        "peak_device_bytes": _peak_device_bytes(),
+        "peak_device_bytes": peak_device_bytes(),
         "device": str(base.model.device),
     }
+    if progress.micro_batch_size is not None:
+        outcome.resources["micro_batch_size"] = progress.micro_batch_size
     outcome.fingerprints = {
         "data_fingerprint": member.data.prepared.data_fingerprint,
         "template_fingerprint": member.data.prepared.template_fingerprint,
@@ -251,12 +282,6 @@ class _Clock:
             "cpu_seconds": seconds,
             "group_size": self.group_size,
         }
-
-
-def _peak_device_bytes() -> int | None:
-    import torch
-
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
 
 
 def _abandon_unended(writer: RunWriter) -> None:

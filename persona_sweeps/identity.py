@@ -77,6 +77,8 @@ def run_name(resolved: Mapping[str, Any]) -> str:
     parts = [model["name"]]
     if model["scale"] == "tiny":
         parts.append("tiny")
+    if resolved["quantization"]["method"] != "none":
+        parts.append(resolved["quantization"]["method"])
     parts.append(peft["method"])
     parts += [f"{short}{peft[key]:g}" for key, short in (("r", "r"), ("num_virtual_tokens", "v")) if key in peft]
     if peft["method"] != "none":

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from persona_sweeps.config import Precision, RunConfig, Scale
-from persona_sweeps.device import BF16_COMPUTE_CAPABILITY, cuda_capability, memory_bytes, resolve_device
+from persona_sweeps.device import (
+    BF16_COMPUTE_CAPABILITY,
+    cuda_capability,
+    device_count,
+    resolve_device,
+    total_memory_bytes,
+)
 
 Obstacle = Callable[[RunConfig], str | None]
 """returns a sentence, or None when there is nothing in the way"""
@@ -19,15 +26,20 @@ def obstacles(config: RunConfig) -> list[str]:
 
 
 def too_large(config: RunConfig, weights_bytes: int) -> str | None:
-    """Say so when the base model's weights alone exceed the memory of the device."""
+    """Say so when the base model's weights alone exceed the memory of all devices together."""
     device = resolve_device(config.device)
-    memory = memory_bytes(device)
+    memory = total_memory_bytes(device)
     if memory is None or weights_bytes <= memory:
         return None
-    where = "the GPU" if device == "cuda" else "this machine"
+    gpus = "the GPU has" if device_count() == 1 else f"the {device_count()} GPUs have together"
+    where = gpus if device == "cuda" else "this machine has"
+    method = config.quantization.method
+    stored = config.train.precision.value if method == "none" else method
+    can_shrink = method not in ("nf4", "fp4") and config.peft.method != "full"
+    quantize = "quantization=nf4, " if can_shrink else ""
     return (
-        f"{config.model.name} in {config.train.precision.value} takes {weights_bytes / 1e9:.1f} GB of weights alone, "
-        f"and {where} has {memory / 1e9:.1f} GB: choose a smaller model, or rehearse with model.scale=tiny."
+        f"{config.model.name} in {stored} takes {weights_bytes / 1e9:.1f} GB of weights alone, "
+        f"and {where} {memory / 1e9:.1f} GB: choose {quantize}a smaller model, or rehearse with model.scale=tiny."
     )
 
 
@@ -52,13 +64,21 @@ def _no_bf16_units(config: RunConfig) -> str | None:
 def _no_weights(config: RunConfig) -> str | None:
     """A gated model without a token, or one that isn't here where the Hub must not be asked."""
     from huggingface_hub import get_token, try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
     from persona_sweeps.models.embedded import find_gguf
 
     card = config.model
     if card.scale is Scale.tiny or Path(card.hub_id).expanduser().is_dir() or find_gguf(card) is not None:
         return None
-    if isinstance(try_to_load_from_cache(card.hub_id, "config.json", revision=card.revision), str):
+    try:
+        cached = try_to_load_from_cache(card.hub_id, "config.json", revision=card.revision)
+    except HFValidationError:
+        return (
+            f"model.hub_id={card.hub_id} is neither a folder here nor a Hub id, which reads owner/name: mend the path, "
+            "or drop it to have the card's own model."
+        )
+    if isinstance(cached, str):
         return None
     ways = "set model.hub_id to a local folder that has it, or rehearse with model.scale=tiny"
     if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
@@ -68,4 +88,13 @@ def _no_weights(config: RunConfig) -> str | None:
     return None
 
 
-OBSTACLES: tuple[Obstacle, ...] = (_no_gpu, _no_bf16_units, _no_weights)
+def _no_bitsandbytes(config: RunConfig) -> str | None:
+    if config.quantization.method == "none" or importlib.util.find_spec("bitsandbytes") is not None:
+        return None
+    return (
+        f"quantization={config.quantization.method} needs bitsandbytes, which is not installed: "
+        "pip install 'persona-sweeps[quantization]', or set quantization=none."
+    )
+
+
+OBSTACLES: tuple[Obstacle, ...] = (_no_gpu, _no_bf16_units, _no_bitsandbytes, _no_weights)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from persona_sweeps.config import LoraConfig, Precision, PromptTuningConfig, RunConfig
+from persona_sweeps.config import Precision, RunConfig
 from persona_sweeps.plan import Cell, Plan
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ SLACK = 1.2
 """of activations: what the backward pass holds for a moment, and what the allocator can't reuse; measured"""
 
 STATE_BYTES = 16
-"""of a trained parameter: itself, its gradient, and AdamW's two moments, all in fp32"""
+"""of a trained parameter: itself, its gradient, and AdamW's two moments, all in fp32; full fine-tuning also keeps the
+base model's own"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,9 @@ class Prediction:
 
     trainable_parameters: int
     weights_bytes: int
-    """the frozen base model, shared by a group"""
-    file_bytes: int
-    """the files that it is loaded from"""
+    """the frozen base model as it is stored, shared by a group"""
+    loading_bytes: int
+    """what loading it takes on a CPU beside that: its files are mapped, and a layer is quantized at a time"""
     state_bytes: int
     """the adapter with its gradients and optimizer"""
     activation_bytes: int
@@ -71,45 +72,50 @@ class Shape:
 
 def predict(plan: Plan) -> dict[str, Prediction]:
     """Return a prediction for each run that is to do, by run id."""
-    return {cell.run_id: prediction for group in plan.groups for cell, prediction in _predict_group(group)}
+    return {run_id: prediction for group in plan.groups for run_id, prediction in predict_group(group)}
 
 
 def group_bytes(predictions: Sequence[Prediction], on_cpu: bool) -> int:
     """Return the peak memory of a process that trains these together: on a CPU its resident memory, else the GPU's.
 
-    Loading counts too: on a CPU the file is mapped while the weights are made of it.
+    Loading counts too: on a CPU the files are mapped while the weights are made of them.
     """
     weights = max(p.weights_bytes for p in predictions)
     training = weights + max(p.activation_bytes for p in predictions) + sum(p.state_bytes for p in predictions)
     if not on_cpu:
         return training
-    return PROGRAM_BYTES + max(training, weights + max(p.file_bytes for p in predictions))
+    return PROGRAM_BYTES + max(training, weights + max(p.loading_bytes for p in predictions))
 
 
-def _predict_group(group: Sequence[Cell]) -> list[tuple[Cell, Prediction]]:
+def predict_group(group: Sequence[Cell]) -> list[tuple[str, Prediction]]:
+    """Return a prediction for each run of a group that trains together, with its run id."""
     from persona_sweeps.models.skeleton import skeleton
 
     model = skeleton(group[0].config.model)
     shape = shape_of(model)
-    return [(cell, _predict(cell, model, shape, len(group))) for cell in group]
+    return [(cell.run_id, _predict(cell, model, shape, len(group))) for cell in group]
 
 
 def _predict(cell: Cell, model: PreTrainedModel, shape: Shape, group_size: int) -> Prediction:
+    from persona_sweeps.adapters.sizes import saved_parameters, trainable_parameters
+    from persona_sweeps.models.quantization import predicted_bytes, quantizing_bytes
+
     config = cell.config
     width = 2 if config.train.precision is Precision.bf16 else 4
-    trainable = trainable_parameters(config, model, shape)
+    trainable = trainable_parameters(model, config.peft)
+    full = config.peft.method == "full"
     work = _measured(config, group_size) if _has_tokenizer(config) else _guessed(config, group_size)
     return Prediction(
         trainable_parameters=trainable,
-        weights_bytes=shape.parameters * width,
-        file_bytes=shape.parameters * _file_width(config),
-        state_bytes=trainable * STATE_BYTES,
+        weights_bytes=predicted_bytes(model, config.quantization, width),
+        loading_bytes=shape.parameters * _file_width(config) + quantizing_bytes(model, config.quantization),
+        state_bytes=trainable * (STATE_BYTES + (width if full else 0)),
         activation_bytes=activation_bytes(shape, work.largest, width) if trainable else 0,
-        disk_bytes=trainable * 4,
+        disk_bytes=saved_parameters(model, config.peft) * (width if full else 4),
         tokens=work.tokens if trainable else 0,
         computed=work.nodes if trainable else 0,
-        # Forward and the backward to the inputs; the frozen weights themselves have no gradient.
-        flops=(4.0 * shape.parameters + 6.0 * trainable) * work.nodes if trainable else 0.0,
+        # Forward and the backward to the inputs; frozen weights themselves have no gradient.
+        flops=(4.0 * (0 if full else shape.parameters) + 6.0 * trainable) * work.nodes if trainable else 0.0,
         guessed=work.guessed,
     )
 
@@ -130,19 +136,6 @@ def shape_of(model: PreTrainedModel) -> Shape:
         kv_heads=getattr(config, "num_key_value_heads", None) or heads,
         head_dim=getattr(config, "head_dim", None) or config.hidden_size // heads,
     )
-
-
-def trainable_parameters(config: RunConfig, model: PreTrainedModel, shape: Shape) -> int:
-    """Return how many parameters the cell's adapter has. Raises ConfigError for targets that match nothing."""
-    from persona_sweeps.adapters.lora import features, linear_layers, target_paths
-
-    peft = config.peft
-    if isinstance(peft, LoraConfig):
-        layers = linear_layers(model)
-        return sum(peft.r * sum(features(layers[path])) for path in target_paths(model, peft.target_modules))
-    if isinstance(peft, PromptTuningConfig):
-        return peft.num_virtual_tokens * shape.hidden
-    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +214,7 @@ def _measured(config: RunConfig, group_size: int) -> _Work:
     train = config.train
     per_epoch = steps_per_epoch(len(sequences), train.batch_size)
     steps = total_steps(len(sequences), train.batch_size, train.epochs, train.max_steps)
-    order = batches(len(sequences), train.batch_size, config.seed)
+    order = batches([len(sequence.tokens) for sequence in sequences], train.batch_size, config.seed, steps)
     tokens, nodes, largest = 0, 0, PassSize()
     looked_at = min(steps, per_epoch)
     for _ in range(looked_at):
@@ -239,7 +232,7 @@ def _pass_of(chosen: Sequence[TokenSequence], config: RunConfig, group_size: int
     from persona_sweeps.data.packing import pack
     from persona_sweeps.training.attention import tree_layout
     from persona_sweeps.training.batch import split_passes
-    from persona_sweeps.training.engine import PASS_NODES
+    from persona_sweeps.training.limits import PASS_NODES
     from persona_sweeps.training.trial import ROW_NODES, with_virtual_tokens
 
     virtual = getattr(config.peft, "num_virtual_tokens", 0)
@@ -262,7 +255,7 @@ def _pass_of(chosen: Sequence[TokenSequence], config: RunConfig, group_size: int
 def _guessed(config: RunConfig, group_size: int) -> _Work:
     """Guess from the lengths of the texts; nothing is known to be shared."""
     from persona_sweeps.data import load_corpus
-    from persona_sweeps.training.engine import PASS_NODES
+    from persona_sweeps.training.limits import PASS_NODES
     from persona_sweeps.training.order import total_steps
 
     texts = [_length(example.prompt) + _length(example.completion) for example in load_corpus(config.dataset).train]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import platform
-import resource
 import subprocess
-import sys
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -13,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "torch", "transformers", "peft", "datasets", "evaluate", "hydra-core", "omegaconf", "sacrebleu", "rouge-score",
+    "torch", "transformers", "peft", "bitsandbytes", "datasets", "evaluate", "hydra-core", "omegaconf", "sacrebleu",
+    "rouge-score",
 )  # fmt: skip
 
 
@@ -32,12 +31,6 @@ def environment() -> dict[str, Any]:
         "packages": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         "host_cpu": _cpu(),
     }
-
-
-def peak_rss_bytes() -> int:
-    """Return the largest resident memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _version(package: str) -> str | None:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
+from persona_sweeps.config import RunConfig
 from persona_sweeps.console import Console
-from persona_sweeps.device import resolve_device
+from persona_sweeps.device import devices_for, resolve_device
 from persona_sweeps.errors import UserError
 from persona_sweeps.plan import Cell, Plan, Refused
 from persona_sweeps.preflight import Prediction, group_bytes
@@ -68,14 +69,21 @@ def _row(cell: Cell, group_of: dict[str, int], predictions: dict[str, Prediction
 
 def _group_line(number: int, group: Sequence[Cell], predictions: dict[str, Prediction]) -> str:
     config = group[0].config
-    memory = size(_memory(group, predictions))
+    memory = size(group_memory(group, predictions))
     trials = f"{len(group)} trial{'s' if len(group) != 1 else ''}"
-    return (
-        f"Group {number}: {trials} of {config.model.name} in {config.train.precision.value}, about {memory} of memory."
-    )
+    devices = devices_for(predictions[group[0].run_id].weights_bytes, resolve_device(config.device))
+    spread = f", spread over {devices} GPUs" if devices > 1 else ""
+    return f"Group {number}: {trials} of {stored_model(config)}, about {memory} of memory{spread}."
 
 
-def _memory(group: Sequence[Cell], predictions: dict[str, Prediction]) -> int:
+def stored_model(config: RunConfig) -> str:
+    """Return the model's name with how its weights are held, such as gpt2 in bf16."""
+    method = config.quantization.method
+    return f"{config.model.name} in {config.train.precision.value if method == 'none' else method}"
+
+
+def group_memory(group: Sequence[Cell], predictions: dict[str, Prediction]) -> int:
+    """Return the peak memory in bytes of a group that trains together."""
     on_cpu = resolve_device(group[0].config.device) == "cpu"
     return group_bytes([predictions[cell.run_id] for cell in group], on_cpu)
 
@@ -85,7 +93,7 @@ def _total(plan: Plan, predictions: dict[str, Prediction], console: Console) -> 
     if not found:
         console.note("Nothing is left to run.")
         return
-    largest = max(_memory(group, predictions) for group in plan.groups)
+    largest = max(group_memory(group, predictions) for group in plan.groups)
     disk = size(sum(prediction.disk_bytes for prediction in found))
     tokens, flops = sum(prediction.tokens for prediction in found), sum(prediction.flops for prediction in found)
     console.note(

@@ -7,9 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from persona_sweeps import obstacles
+from persona_sweeps.adapters.sizes import trainable_parameters
 from persona_sweeps.plan import make_plan
-from persona_sweeps.preflight import PassSize, activation_bytes, predict, shape_of, trainable_parameters
+from persona_sweeps.preflight import PassSize, Prediction, activation_bytes, predict, shape_of
 from persona_sweeps.review import refusal, size
+
+SHORT = ("model.scale=tiny", "train.max_length=512")
 
 
 @pytest.fixture
@@ -95,9 +98,45 @@ def test_a_model_that_is_not_here_is_told_when_the_hub_must_not_be_asked(
 
 def test_weights_beyond_the_memory_are_told(make_cell: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     config = make_cell("model=gpt2", "model.scale=tiny", "train.max_length=512").config
-    monkeypatch.setattr(obstacles, "memory_bytes", lambda device: 4_000_000_000)
+    monkeypatch.setattr(obstacles, "total_memory_bytes", lambda device: 4_000_000_000)
     assert obstacles.too_large(config, 3_000_000_000) is None
     assert "takes 5.0 GB of weights alone" in str(obstacles.too_large(config, 5_000_000_000))
+
+
+def test_weights_beyond_the_memory_may_fit_quantized(make_cell: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(obstacles, "total_memory_bytes", lambda device: 1)
+    told = {
+        chosen: str(obstacles.too_large(make_cell("model=gpt2", *SHORT, *chosen).config, 5))
+        for chosen in [("quantization=int8",), ("quantization=nf4",), ("peft=full",)]
+    }
+    assert ["quantization=nf4" in sentence for sentence in told.values()] == [True, False, False]
+    assert "gpt2 in int8 takes" in told[("quantization=int8",)]
+
+
+def test_quantized_weights_take_less_and_more_is_needed_to_load_them(
+    make_cell: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("persona_sweeps.plan.obstacles", lambda config: [])
+
+    def predicted(kind: str, *more: str) -> Prediction:
+        cells = [make_cell("model=llama2_7b", "train.precision=bf16", f"quantization={kind}", *more)]
+        return predict(make_plan(cells)).popitem()[1]
+
+    found = {kind: predicted(kind) for kind in ("none", "int8", "nf4", "fp4")}
+    weights = {kind: prediction.weights_bytes / 1e9 for kind, prediction in found.items()}
+    # Embeddings and head stay in bf16: 0.26e9 of 6.74e9 parameters.
+    assert weights == pytest.approx({"none": 13.48, "int8": 7.01, "nf4": 3.87, "fp4": 3.87}, abs=0.01)
+    assert predicted("nf4", "quantization.double_quant=false").weights_bytes > found["nf4"].weights_bytes
+    assert found["nf4"].loading_bytes > found["none"].loading_bytes
+
+
+def test_a_quantization_without_its_package_is_told(make_cell: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = make_cell("model=gpt2", *SHORT, "quantization=nf4").config
+    assert not obstacles.obstacles(config)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (sentence,) = obstacles.obstacles(config)
+    assert "quantization=nf4 needs bitsandbytes" in sentence and "'persona-sweeps[quantization]'" in sentence
+    assert not obstacles.obstacles(make_cell("model=gpt2", *SHORT).config)
 
 
 def test_bf16_on_a_gpu_without_its_units_is_told(make_cell: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +154,7 @@ def test_prompt_tuning_of_a_7b_model_trains_a_prompt(make_cell: Callable, monkey
     monkeypatch.setattr("persona_sweeps.plan.obstacles", lambda config: [])
     config = make_cell("model=llama2_7b", "peft=prompt_tuning", "peft.num_virtual_tokens=20").config
     model = skeleton(config.model)
-    assert trainable_parameters(config, model, shape_of(model)) == 81_920
+    assert trainable_parameters(model, config.peft) == 81_920
     (found,) = predict(make_plan([make_cell("model=llama2_7b", "train.precision=bf16")])).values()
     assert found.guessed and found.weights_bytes == 2 * 6_738_415_616 and found.tokens > 0
 

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from analysis.records import Record, Selection
+from analysis.samples import SamplesError, read_items
 from analysis.settings import Setting, dataset_label, model_label
+from analysis.statistics import DRAWS, MIN_CLUSTERS, Interval, Item, perplexity_interval
 
 METRICS = ("completion_ppl", "completion_nll", "bits_per_byte", "rouge1", "rouge2", "rougeL", "rougeLsum", "bleu")
 
@@ -14,6 +16,10 @@ UNITS = (
     "PPL is perplexity a completion token and bits/byte the same likelihood a byte of text, which alone can be "
     "compared between tokenizers: lower is better. ROUGE (F-measure, mean over items) and BLEU (corpus) are fractions "
     "in 0–1: higher is better."
+)
+INTERVALS = (
+    f"[low, high] is a 95 % bootstrap interval ({DRAWS} draws) over the evaluation's scenes or dialogues, given where "
+    f"there are at least {MIN_CLUSTERS}; it doesn't cover what another training seed would change."
 )
 SPREADS = "Seeds of one config are one row: mean ± sample standard deviation over its seeds."
 
@@ -28,6 +34,25 @@ def group_by_key(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 def key_label(key: str) -> str:
     return f"comparability key {key[:10]}"
+
+
+def told_seeds(setting: Setting) -> str:
+    listed = ", ".join(map(str, setting.seeds))
+    return listed if len(setting.seeds) == 1 else f"{listed} (n={len(setting.seeds)})"
+
+
+def ppl_interval(setting: Setting) -> tuple[Interval | None, list[str]]:
+    """Return the bootstrap interval of the perplexity, or None with what keeps it from being known, if a fault does."""
+    items: list[list[Item]] = []
+    for record in setting.records:
+        try:
+            of_run = read_items(record)
+        except SamplesError as error:
+            return None, [f"No interval for {setting.label}: {error}."]
+        if of_run is None:
+            return None, []
+        items.append(of_run)
+    return perplexity_interval(items), []
 
 
 def raw_setting(setting: Setting) -> dict[str, Any]:

@@ -7,11 +7,20 @@ from typing import Any
 
 from analysis import numbers
 from analysis.records import Record, Selection
-from analysis.samples import SamplesError, read_items
 from analysis.settings import Setting, dataset_label, model_label, settings
-from analysis.statistics import DRAWS, MIN_CLUSTERS, Interval, Item, perplexity_interval
+from analysis.statistics import Interval
 from analysis.table import Column, Section, Table
-from analysis.tables.common import SPREADS, UNITS, group_by_key, key_label, left_out, raw_setting
+from analysis.tables.common import (
+    INTERVALS,
+    SPREADS,
+    UNITS,
+    group_by_key,
+    key_label,
+    left_out,
+    ppl_interval,
+    raw_setting,
+    told_seeds,
+)
 
 SUMMARY = "all completed runs, ranked by likelihood within each set of comparable runs"
 
@@ -58,10 +67,7 @@ def build(selection: Selection) -> Table:
 def _footnotes(raw: Sequence[dict[str, Any]]) -> list[str]:
     notes = [UNITS, SPREADS]
     if any(row["completion_ppl_low"] is not None for row in raw):
-        notes.append(
-            f"[low, high] is a 95 % bootstrap interval ({DRAWS} draws) over the evaluation's scenes or dialogues, "
-            f"given where there are at least {MIN_CLUSTERS}; it doesn't cover what another training seed would change."
-        )
+        notes.append(INTERVALS)
     notes.append(
         "trainable counts parameters; items are evaluation items; seconds are wall time on the device named, mean "
         "over seeds, and runs that were trained together in one group each show the group's time."
@@ -79,7 +85,7 @@ def _section(key: str, records: Sequence[Record]) -> tuple[Section, list[dict[st
     for place, setting in enumerate(ranked, start=1):
         has_value = metric is not None and setting.spread(f"metrics.{metric}") is not None
         unranked += not has_value
-        interval, trouble = _interval(setting)
+        interval, trouble = ppl_interval(setting)
         notes += trouble
         rank = place if has_value else None
         rows.append(_row(rank, setting, interval))
@@ -106,7 +112,7 @@ def _row(rank: int | None, setting: Setting, interval: Interval | None) -> list[
         model_label(first),
         setting.label,
         numbers.rate(setting.learning_rate),
-        _seeds(setting),
+        told_seeds(setting),
         numbers.count(first.number("training.trainable_parameters")),
         numbers.with_spread(setting.spread("metrics.completion_ppl"), numbers.perplexity, runs, interval),
         numbers.with_spread(setting.spread("metrics.bits_per_byte"), numbers.three_decimals, runs),
@@ -114,11 +120,6 @@ def _row(rank: int | None, setting: Setting, interval: Interval | None) -> list[
         numbers.count(first.number("data.eval_examples")),
         f"{seconds} ({device})" if device else seconds,
     ]
-
-
-def _seeds(setting: Setting) -> str:
-    listed = ", ".join(map(str, setting.seeds))
-    return listed if len(setting.seeds) == 1 else f"{listed} (n={len(setting.seeds)})"
 
 
 def _sort_metric(found: Sequence[Setting]) -> str | None:
@@ -140,17 +141,3 @@ def _sort_value(setting: Setting, metric: str | None) -> tuple[bool, float]:
     if value is None:
         return True, 0.0
     return False, -value.mean if metric == "rougeL" else value.mean
-
-
-def _interval(setting: Setting) -> tuple[Interval | None, list[str]]:
-    """Return the bootstrap interval of the perplexity, or None with what keeps it from being known, if a fault does."""
-    items: list[list[Item]] = []
-    for record in setting.records:
-        try:
-            of_run = read_items(record)
-        except SamplesError as error:
-            return None, [f"No interval for {setting.label}: {error}."]
-        if of_run is None:
-            return None, []
-        items.append(of_run)
-    return perplexity_interval(items), []

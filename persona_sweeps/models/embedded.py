@@ -36,15 +36,20 @@ CONVERSION_VERSION = 1
 
 
 def find_gguf(card: ModelConfig) -> Path | None:
-    """Return the GGUF file that the card's package carries, or None when there is no such package here.
+    """Return the GGUF file that the card's package carries; None without the package, or for another model's hub_id.
 
     The package is found, never imported. Raises `UserError` when it is there without the file.
     """
-    if card.embedded is None or _package_folder(card.embedded.package) is None:
+    if card.embedded is None or not _is_own(card) or _package_folder(card.embedded.package) is None:
         return None
     if card.embedded.parts:
         return _joined(card.embedded.file, [_carried(part) for part in card.embedded.parts])
     return _carried(f"{card.embedded.package}/{card.embedded.file}")
+
+
+def _is_own(card: ModelConfig) -> bool:
+    """Whether hub_id still names the model that the card's facts, and its package, are of."""
+    return card.architecture is None or card.architecture.hub_id == card.hub_id
 
 
 def _package_folder(package: str) -> Path | None:

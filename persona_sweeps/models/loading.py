@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 from persona_sweeps.config import Scale
 from persona_sweeps.errors import UserError
 from persona_sweeps.models.fingerprints import tokenizer_fingerprint
+from persona_sweeps.models.quantization import UNQUANTIZED, hush, prepare, transformers_config
 from persona_sweeps.models.source import Source, find_source
 from persona_sweeps.models.tiny import tiny_fingerprint, tiny_model
 from persona_sweeps.models.tiny_tokenizer import tiny_tokenizer
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-    from persona_sweeps.config import ModelConfig
+    from persona_sweeps.config import ModelConfig, QuantizationConfig
 
 __all__ = ["BaseModel", "load_base", "load_tokenizer", "tokenizer_fingerprint"]
 
@@ -46,23 +47,44 @@ def load_tokenizer(card: ModelConfig) -> PreTrainedTokenizerBase:
     return _pretrained_tokenizer(card, find_source(card))
 
 
-def load_base(card: ModelConfig, dtype: torch.dtype, device: str) -> BaseModel:
-    """Return the card's base model in `dtype` on `device`, frozen, with its tokenizer.
+def load_base(
+    card: ModelConfig, dtype: torch.dtype, device: str, quantization: QuantizationConfig = UNQUANTIZED
+) -> BaseModel:
+    """Return the card's base model on `device`, frozen, with its tokenizer; in `dtype` what isn't quantized.
 
     The weights come from the tiny twin if `model.scale=tiny`, else from the folder `model.hub_id`, the package of
     `model.embedded`, or the Hub (safetensors only, no remote code). Raises `UserError` when they can't be had.
     """
+    hush()
+    stored = transformers_config(quantization, dtype)
     if card.scale is Scale.tiny:
-        twin = tiny_model(card)
-        twin.to(device=device, dtype=dtype)  # type: ignore[call-arg]  # transformers hides the types of `to`
-        base = BaseModel(twin, tiny_tokenizer(card), tiny_fingerprint(card))
+        base = BaseModel(_twin(card, dtype, device, stored), tiny_tokenizer(card), tiny_fingerprint(card))
     else:
         source = find_source(card)
-        base = BaseModel(
-            _pretrained_model(card, source, dtype, device), _pretrained_tokenizer(card, source), source.fingerprint
-        )
+        model = _pretrained_model(card, source, dtype, device, stored)
+        base = BaseModel(model, _pretrained_tokenizer(card, source), source.fingerprint)
     base.model.eval().requires_grad_(False)
+    if stored is not None:
+        prepare(base.model, quantization)
     return base
+
+
+def _twin(card: ModelConfig, dtype: torch.dtype, device: str, stored: BitsAndBytesConfig | None) -> PreTrainedModel:
+    twin = tiny_model(card)
+    if stored is None:
+        twin.to(device=device, dtype=dtype)  # type: ignore[call-arg]  # transformers hides the types of `to`
+        return twin
+    # Quantized by transformers as it reads weights, here out of memory.
+    with _no_progress_bars():
+        return type(twin).from_pretrained(
+            None,
+            config=twin.config,
+            state_dict=twin.state_dict(),
+            dtype=dtype,
+            device_map=device,
+            attn_implementation=card.attention,
+            quantization_config=stored,
+        )
 
 
 def _pretrained_tokenizer(card: ModelConfig, source: Source) -> PreTrainedTokenizerBase:
@@ -75,7 +97,9 @@ def _pretrained_tokenizer(card: ModelConfig, source: Source) -> PreTrainedTokeni
     return tokenizer
 
 
-def _pretrained_model(card: ModelConfig, source: Source, dtype: torch.dtype, device: str) -> PreTrainedModel:
+def _pretrained_model(
+    card: ModelConfig, source: Source, dtype: torch.dtype, device: str, stored: BitsAndBytesConfig | None
+) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
     # Progress is worth showing for a download, not for files that are here.
@@ -87,6 +111,7 @@ def _pretrained_model(card: ModelConfig, source: Source, dtype: torch.dtype, dev
             dtype=dtype,
             device_map=device,
             attn_implementation=card.attention,
+            quantization_config=stored,
             use_safetensors=True,
             trust_remote_code=False,
         )

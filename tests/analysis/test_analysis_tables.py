@@ -154,8 +154,8 @@ def test_without_any_likelihood_rouge_ranks(outputs: Any, report: Any) -> None:
 
 
 def test_an_unknown_method_is_told_with_all_its_settings(outputs: Any, report: Any) -> None:
-    outputs.run("ia3", change={"config.peft": {"method": "ia3", "learning_rate": 1e-3, "targets": ["k", "v"]}})
-    assert rows_of(report("leaderboard"))[0]["method"] == "ia3 targets=[k,v]"
+    outputs.run("ia4", change={"config.peft": {"method": "ia4", "learning_rate": 1e-3, "targets": ["k", "v"]}})
+    assert rows_of(report("leaderboard"))[0]["method"] == "ia4 targets=[k,v]"
 
 
 def test_only_completed_runs_are_ranked_and_the_others_listed_with_their_reason(outputs: Any, report: Any) -> None:

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from persona_sweeps.models.tiny_tokenizer import SPECIAL_TOKENS, TOKENIZER_FILE
+from tests.toolbox import sequences
+
+__all__ = ["sequences"]
 
 WIDTH, INNER, LAYERS, HEADS = 64, 128, 2, 4
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from persona_sweeps.adapters.lora import features, linear_layers, target_paths
+from persona_sweeps.adapters.layers import linear_layers
+from persona_sweeps.adapters.sizes import trainable_parameters
 from persona_sweeps.config import ModelConfig
 from persona_sweeps.models.architecture import card_config
 from persona_sweeps.models.skeleton import skeleton
+from tests.toolbox import LORA
 
 CARDS = sorted(path.stem for path in (Path(__file__).resolve().parents[2] / "conf" / "model").glob("*.yaml"))
 
@@ -49,9 +52,7 @@ PUBLISHED = {
 
 
 def lora_parameters(card: ModelConfig, rank: int, targets: str | list[str]) -> int:
-    model = skeleton(card)
-    layers = linear_layers(model)
-    return sum(rank * sum(features(layers[path])) for path in target_paths(model, targets))
+    return trainable_parameters(skeleton(card), replace(LORA, r=rank, target_modules=targets))
 
 
 @pytest.mark.parametrize("name", RANK_64)
