@@ -109,8 +109,8 @@ def _notes(selection: Selection, raw: Sequence[Mapping[str, Any]]) -> list[str]:
         notes.append(INTERVALS)
     notes.append(
         "weights are what the loaded base model takes, scales included; peak is the most memory held while the run's "
-        "group was loaded, trained and evaluated: of the GPUs where it ran on one, else of the whole process. 1 MB is "
-        "10⁶ bytes."
+        "group was loaded, trained and evaluated: of the GPUs where it ran on one, else of the whole process, whose "
+        "first group has up to 200 MB less, since libraries are loaded as they are needed. 1 MB is 10⁶ bytes."
     )
     if len({row["group_size"] for row in raw}) > 1:
         notes.append("Runs were trained in groups of different sizes, which changes their peaks.")

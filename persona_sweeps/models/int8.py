@@ -49,7 +49,7 @@ class _TokenwiseInt8(torch.autograd.Function):
         output = torch.ops.bitsandbytes.int8_scaled_mm(tokens, codes, token_scales, scales, bias=bias, dtype=x.dtype)
         if large is not None:
             columns = large.any(0).nonzero().flatten()
-            outliers = flat.masked_fill(~large, 0)[:, columns]
+            outliers = flat[:, columns].masked_fill(~large[:, columns], 0)
             output = output.addmm(outliers, dequantized(codes[:, columns], scales, x.dtype).T)
         return output.view(*x.shape[:-1], -1)
 
