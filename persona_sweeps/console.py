@@ -36,6 +36,7 @@ class Console:
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._totals: dict[str, int] = {}
+        self._began: dict[str, float] = {}
         self._last_line = 0.0
         self._started = time.perf_counter()
 
@@ -58,10 +59,9 @@ class Console:
             self.note(f"Left out {count} of {examples} examples ({len(cells)} runs use these data): {reason}.")
 
     @contextlib.contextmanager
-    def training(self, trials: Sequence[tuple[Cell, int]]) -> Iterator[None]:
-        """Show a bar a trial while the block runs."""
-        self._totals = {cell.run_id: total for cell, total in trials}
-        self._last_line = self._train_started = time.perf_counter()
+    def training(self) -> Iterator[None]:
+        """Show a bar for each run that begins while the block runs."""
+        self._last_line = time.perf_counter()
         if not self.terminal.is_terminal:
             yield
             return
@@ -74,13 +74,17 @@ class Console:
         )
         with Progress(*columns, console=self.terminal) as progress:
             self._progress = progress
-            self._tasks = {
-                cell.run_id: progress.add_task(escape(cell.name), total=total, loss="–") for cell, total in trials
-            }
             try:
                 yield
             finally:
                 self._progress = None
+
+    def begin(self, cell: Cell, steps: int) -> None:
+        """Take note that a run begins, of so many steps; one without any has no bar."""
+        self._began[cell.run_id] = time.perf_counter()
+        self._totals[cell.run_id] = steps
+        if self._progress is not None and steps:
+            self._tasks[cell.run_id] = self._progress.add_task(escape(cell.name), total=steps, loss="–")
 
     def step(self, cell: Cell, values: Mapping[str, float]) -> None:
         """Show a trial's step and loss, and the time left."""
@@ -94,7 +98,7 @@ class Console:
         if now - self._last_line < LINE_EVERY and values["step"] < total:
             return
         self._last_line = now
-        left = (now - self._train_started) / values["step"] * (total - values["step"])
+        left = (now - self._began[cell.run_id]) / values["step"] * (total - values["step"])
         self.note(f"  {cell.name}: step {values['step']:.0f}/{total}, loss {loss}, {_duration(left)} left")
 
     @contextlib.contextmanager
@@ -112,6 +116,8 @@ class Console:
 
     def end(self, cell: Cell, status: str, metrics: Mapping[str, float], reason: str = "") -> None:
         self.ended[cell.run_id] = (status, metrics, reason)
+        if self._progress is not None and status != "completed" and cell.run_id in self._tasks:
+            self._progress.stop_task(self._tasks[cell.run_id])
         if reason:
             self.note(f"{cell.name} {status}: {reason}")
 

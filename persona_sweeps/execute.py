@@ -79,7 +79,7 @@ def _run(plan: Plan, console: Console) -> None:
     for number, group in enumerate(plan.groups, start=1):
         if len(plan.groups) > 1:
             console.note(f"Group {number} of {len(plan.groups)}: {len(group)} runs.")
-        run_group(group, data, bases, console)
+        run_group(group, lambda cell: data[cell.run_id], bases, console)
 
 
 class Tokenizers:

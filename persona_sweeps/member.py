@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from persona_sweeps.evaluation.metrics.overlap import OverlapScores
+    from persona_sweeps.run_writer import RunWriter
+    from persona_sweeps.training.trial import Trial
 
 
 @dataclass
@@ -62,6 +64,17 @@ class GroupData:
             "eval_examples": len(self.prepared.eval),
             "dropped": dict(self.prepared.dropped),
         }
+
+
+@dataclass
+class Member:
+    """A run that takes part in a group: its place in the engine's list, its files, its data and its trial."""
+
+    index: int
+    cell: Cell
+    data: GroupData
+    writer: RunWriter
+    trial: Trial
 
 
 @dataclass

@@ -80,6 +80,11 @@ class RunWriter:
         )
         self._end("failed")
 
+    def prune(self, reason: str) -> None:
+        """Write the record of a run that was ended early, and why."""
+        self.outcome.training["pruned"] = reason
+        self._end("pruned")
+
     def abandon(self) -> None:
         """Let go of the files of a run that is cut short; its record keeps saying `running`."""
         self._history.close()

@@ -44,14 +44,14 @@ def test_a_pass_that_fails_for_all_leaves_each_to_run_alone(
 ) -> None:
     from persona_sweeps.training.engine import Engine
 
-    train = Engine.train
+    step = Engine.step
 
-    def fails_in_company(engine: Engine, log_step: Any) -> None:
+    def fails_in_company(engine: Engine) -> Any:
         if len(engine.trials) > 1:
             raise RuntimeError("out of memory")
-        train(engine, log_step)
+        return step(engine)
 
-    monkeypatch.setattr(Engine, "train", fails_in_company)
+    monkeypatch.setattr(Engine, "step", fails_in_company)
     ended = launch("-m", *tiny, "seed=0,1", "train.max_steps=1", "sweep.name=alone")
     assert ended.code == 0, ended.err
     assert "A pass of 2 trials failed (RuntimeError: out of memory); each now runs alone." in ended.out

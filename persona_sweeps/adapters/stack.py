@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from persona_sweeps.adapters.full import FullSite
@@ -43,6 +44,14 @@ class Site(Protocol):
         """Leave the model as it was."""
 
 
+SITES: dict[str, Callable[[str, nn.Module], Site]] = {
+    "lora": LoraSite,
+    "outputs": partial(Ia3Site, of_inputs=False),
+    "inputs": partial(Ia3Site, of_inputs=True),
+}
+"""what acts on a linear layer"""
+
+
 class AdapterStack:
     """Hooks on the base model's layers, which are removed when the stack is closed (or leaves its `with` block).
 
@@ -52,7 +61,8 @@ class AdapterStack:
     def __init__(self, model: PreTrainedModel, adapters: Sequence[Adapter]) -> None:
         self.model = model
         self.adapters = list(adapters)
-        self._sites = _sites(model, self.adapters)
+        self._hooked: set[tuple[str, str]] = set()
+        self._sites = self._new_sites(self.adapters)
         self._prompts: Tensor | None = None
         self._prefixes: Tensor | None = None
         self._stacked: tuple[int, ...] | None = None
@@ -69,6 +79,16 @@ class AdapterStack:
             site.refresh()
         self._prompts = stack_prompts(chosen)
         self._prefixes = stack_prefixes(chosen)
+
+    def add(self, adapter: Adapter) -> None:
+        """Take in one more adapter, which may act on layers that none has acted on. Raises ValueError as above."""
+        self.adapters.append(adapter)
+        self._sites += self._new_sites([adapter])
+
+    def replace(self, index: int, adapter: Adapter) -> None:
+        """Let another adapter, such as an empty one, have the place of one that is no longer used."""
+        self.adapters[index] = adapter
+        self._stacked = None
 
     def bind_gradients(self) -> None:
         """Give each stacked trial's parameters the gradients gathered since the last call."""
@@ -108,6 +128,24 @@ class AdapterStack:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
+    def _new_sites(self, adapters: Sequence[Adapter]) -> list[Site]:
+        """Hook the layers that any of these adapters acts on and no site is at."""
+        full = [adapter.full for adapter in adapters if adapter.full is not None]
+        if len(self.adapters) > 1 and any(adapter.full is not None for adapter in self.adapters):
+            raise ValueError("a trial that trains the model's own weights can't share them: run it alone")
+        sites: list[Site] = [FullSite(self.model, weights) for weights in full]
+        acted_on = {
+            "lora": {path for adapter in adapters if adapter.lora for path in adapter.lora.pairs},
+            "outputs": {path for adapter in adapters if adapter.ia3 for path in adapter.ia3.outputs},
+            "inputs": {path for adapter in adapters if adapter.ia3 for path in adapter.ia3.inputs},
+        }
+        for path, layer in linear_layers(self.model).items():
+            for kind, make in SITES.items():
+                if path in acted_on[kind] and (kind, path) not in self._hooked:
+                    self._hooked.add((kind, path))
+                    sites.append(make(path, layer))
+        return sites
+
     def _active(self) -> list[Adapter]:
         assert self._stacked is not None
         return [self.adapters[trial] for trial in self._stacked]
@@ -122,19 +160,3 @@ class AdapterStack:
     def _salts(self, path: str, slots: Tensor) -> Tensor:
         salts = [derive_seed(adapter.seed, "dropout", adapter.step, path) for adapter in self._active()]
         return torch.tensor(salts, device=slots.device)[slots]
-
-
-def _sites(model: PreTrainedModel, adapters: Sequence[Adapter]) -> list[Site]:
-    """Hook the layers that any of these adapters acts on."""
-    full = [adapter.full for adapter in adapters if adapter.full is not None]
-    if full and len(adapters) > 1:
-        raise ValueError("a trial that trains the model's own weights can't share them: run it alone")
-    sites: list[Site] = [FullSite(model, weights) for weights in full]
-    pairs = {path for adapter in adapters if adapter.lora for path in adapter.lora.pairs}
-    outputs = {path for adapter in adapters if adapter.ia3 for path in adapter.ia3.outputs}
-    inputs = {path for adapter in adapters if adapter.ia3 for path in adapter.ia3.inputs}
-    for path, layer in linear_layers(model).items():
-        sites += [LoraSite(path, layer)] if path in pairs else []
-        sites += [Ia3Site(path, layer, of_inputs=False)] if path in outputs else []
-        sites += [Ia3Site(path, layer, of_inputs=True)] if path in inputs else []
-    return sites

@@ -52,12 +52,32 @@ class Engine:
 
     def train(self, log_step: LogStep) -> None:
         """Train every trial to its last step; one that fails is marked with its failure and leaves alone."""
-        while active := [index for index, trial in enumerate(self.trials) if trial.active]:
-            for index, values in self._step(active).items():
+        while self.active:
+            for index, values in self.step().items():
                 log_step(index, values)
 
-    def _step(self, active: Sequence[int]) -> dict[int, dict[str, float]]:
-        """Take one optimizer step of every active trial; return what each has to log."""
+    def add(self, trial: Trial) -> int:
+        """Let a trial join those in training, and return its index; it is trained as if it were alone."""
+        self.stack.add(trial.adapter)
+        self.trials.append(trial)
+        return len(self.trials) - 1
+
+    def retire(self, index: int) -> None:
+        """Let go of all that a trial that has ended holds; its index isn't given to another."""
+        self.trials[index].retire()
+        self.stack.replace(index, self.trials[index].adapter)
+
+    @property
+    def active(self) -> list[int]:
+        """The trials that have steps left."""
+        return [index for index, trial in enumerate(self.trials) if trial.active]
+
+    def step(self) -> dict[int, dict[str, float]]:
+        """Take one optimizer step of every active trial; return what each has to log.
+
+        One that fails is marked with its failure, and logs nothing.
+        """
+        active = self.active
         losses = self._accumulate(active)
         logged: dict[int, dict[str, float]] = {}
         for index in active:
@@ -126,6 +146,7 @@ class Engine:
             trial = self.trials[index]
             nll = float(sums.sum()) / sum(len(sequence.tokens) - sequence.loss_from for sequence in trial.evaluation)
             trial.progress.eval_nll = logged[index]["eval_nll"] = nll
+            trial.progress.eval_items = sums
             best = trial.progress.best_eval_nll
             trial.progress.best_eval_nll = nll if best is None else min(best, nll)
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from transformers import get_scheduler
 
@@ -36,6 +37,8 @@ class Progress:
     """examples computed at once in the last step, where memory held fewer than asked for"""
     train_nll: float = math.nan
     eval_nll: float | None = None
+    eval_items: np.ndarray | None = None
+    """[N] summed NLL of each evaluation sequence, at the last evaluation point"""
     best_eval_nll: float | None = None
 
 
@@ -63,6 +66,9 @@ class Trial:
         self.progress = Progress()
         self.started = time.perf_counter()
         self.failure: Exception | None = None
+        self.pruned: str | None = None
+        """why it was ended early"""
+        self._rungs: dict[int, int] = {}
         lengths = [len(sequence.tokens) for sequence in train]
         self._batches = batches(lengths, config.batch_size, seed, self.total_steps)
         if self.total_steps:
@@ -82,7 +88,7 @@ class Trial:
 
     @property
     def active(self) -> bool:
-        return self.failure is None and self.progress.step < self.total_steps
+        return self.failure is None and self.pruned is None and self.progress.step < self.total_steps
 
     @property
     def epoch(self) -> float:
@@ -97,7 +103,8 @@ class Trial:
     def evaluation_due(self) -> bool:
         """Whether the step just done is an evaluation point: every `eval_every` steps (or epoch), and the last."""
         every = self.config.eval_every or self.steps_per_epoch
-        return self.progress.step % every == 0 or self.progress.step == self.total_steps
+        step = self.progress.step
+        return step % every == 0 or step == self.total_steps or step in self._rungs
 
     def next_examples(self) -> list[TokenSequence]:
         """Draw the examples of the next step; they are drawn once, however often the step has to be tried."""
@@ -140,11 +147,51 @@ class Trial:
         self.progress.train_nll = train_nll
         return {"train_nll": train_nll, "learning_rate": rate, "grad_norm": norm}
 
+    @property
+    def examples_seen(self) -> int:
+        """Examples of all steps so far, repeats counted."""
+        return self._examples_at(self.progress.step)
+
+    def judge_after(self, rungs: Sequence[int]) -> None:
+        """Evaluate as soon as so many examples were seen, for each of these numbers that lies before the end."""
+        steps = {self._step_at(examples): examples for examples in rungs}
+        self._rungs = {step: examples for step, examples in steps.items() if step < self.total_steps}
+
+    @property
+    def rung(self) -> int | None:
+        """The number of examples after which the trial is to be judged now, if it is."""
+        return self._rungs.get(self.progress.step) if self.active else None
+
+    @property
+    def total_examples(self) -> int:
+        """Examples of all steps to the end, repeats counted."""
+        return self._examples_at(self.total_steps)
+
+    def _step_at(self, examples: int) -> int:
+        """Return the first step by whose end so many examples were seen."""
+        whole, rest = divmod(examples, max(1, len(self.train)))
+        return whole * self.steps_per_epoch + -(-rest // self.config.batch_size)
+
+    def _examples_at(self, step: int) -> int:
+        whole, rest = divmod(step, self.steps_per_epoch)
+        return whole * len(self.train) + min(rest * self.config.batch_size, len(self.train))
+
     def fail(self, error: Exception) -> None:
-        """Leave the group; gradients and optimizer are let go."""
+        """Leave the group; gradients are let go."""
         self.failure = error
         for parameter in self.parameters:
             parameter.grad = None
+
+    def prune(self, reason: str) -> None:
+        """Leave the group early, having done worse than others."""
+        self.pruned = reason
+
+    def retire(self) -> None:
+        """Let go of weights, gradients and optimizer; what came of the trial stays."""
+        self.adapter = Adapter(seed=self.adapter.seed)
+        self.parameters = []
+        if self.total_steps:
+            del self.optimizer, self.schedule
 
 
 def with_virtual_tokens(sequence: TokenSequence, count: int) -> TokenSequence:

@@ -235,3 +235,39 @@ def test_a_trial_equals_a_plain_torch_loop(
         prefix = f"base_model.model.{path}"
         assert relative_error(ours_a, theirs[f"{prefix}.lora_A.default.weight"]) < 1e-3
         assert relative_error(ours_b, theirs[f"{prefix}.lora_B.default.weight"].T) < 1e-3
+
+
+def test_trials_that_join_and_leave_on_the_way_learn_as_they_do_alone(
+    base: BaseModel, sequences: list[TokenSequence]
+) -> None:
+    """A row whose trial has ended, or was pruned, goes to another; the layers it adapts may be new to the group."""
+    targets = ["c_attn"] if base.model.config.model_type == "gpt2" else ["v_proj"]
+    plans = [
+        Plan(replace(LORA, target_modules=targets), trained_with(max_steps=5), 0),
+        Plan(PROMPT, trained_with(max_steps=2), 1),
+        Plan(METHODS["ia3"], trained_with(max_steps=3), 2),
+        Plan(replace(LORA, dropout=0.3), trained_with(max_steps=2), 3),
+    ]
+    evaluation = [replace(s, index=i) for i, s in enumerate(sequences[7:])]
+    waiting = [Trial(adapter_of(base, p.peft, p.seed, None), p.train, p.seed, sequences[:7], evaluation) for p in plans]
+    logged: dict[int, list[dict[str, float]]] = {index: [] for index in range(4)}
+    scores: dict[int, list[float]] = {}
+    with AdapterStack(base.model, []) as stack:
+        engine = Engine(base.model, stack, [])
+        started: list[Trial] = []
+        while waiting or engine.active:
+            while waiting and len(engine.active) < 2:
+                started.append(waiting.pop(0))
+                assert engine.add(started[-1]) == len(started) - 1
+            for index, values in engine.step().items():
+                logged[index].append(values)
+                if not started[index].active:
+                    scores[index] = engine.evaluation_nll([index])[index].tolist()
+                    engine.retire(index)
+    for index, plan in enumerate(plans):
+        (alone,) = run(base, [plan], sequences)
+        assert scores[index] == pytest.approx(alone.nll, rel=TOLERANCE)
+        assert [v["train_nll"] for v in logged[index]] == pytest.approx(
+            [v["train_nll"] for v in alone.logged], rel=TOLERANCE
+        )
+    assert not any(trial.adapter.trainable_parameters() or trial.parameters for trial in started)
