@@ -14,6 +14,8 @@ from persona_sweeps.config import PlanMode, register_schemas
 from persona_sweeps.errors import UserError
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
+GROUPS_OF_HYDRA = ("hydra/launcher", "hydra/sweeper")
+"""Hydra's own groups that have options of ours"""
 
 
 def conf_folder() -> Path:
@@ -65,7 +67,7 @@ def config_groups() -> str:
     from persona_sweeps.mistakes import groups, options
 
     conf = conf_folder()
-    return "\n".join(f"{group}: {', '.join(options(conf, group))}" for group in [*groups(conf), "hydra/launcher"])
+    return "\n".join(f"{group}: {', '.join(options(conf, group))}" for group in [*groups(conf), *GROUPS_OF_HYDRA])
 
 
 def main() -> None:

@@ -122,6 +122,7 @@ class LoraConfig(PeftConfig):
 
     r: int = MISSING
     alpha: float = MISSING
+    alpha_ratio: float | None = None
     dropout: float = MISSING
     target_modules: Any = MISSING
     init: str = MISSING

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from persona_sweeps.config import PlanMode
 from persona_sweeps.console import Console
 from persona_sweeps.errors import UserError
 from persona_sweeps.plan import Cell, Plan, make_plan
+from persona_sweeps.preparing import Preparer, Tokenizers
 from persona_sweeps.record import SCHEMA_VERSION, read_record, redacted, write_json
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-    from persona_sweeps.config import ModelConfig
-    from persona_sweeps.data.store import PreparedData
-    from persona_sweeps.member import GroupData
     from persona_sweeps.preflight import Prediction
 
 
@@ -34,7 +30,7 @@ def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = 
     if cells[0].config.show_examples is not None:
         _show(plan)
         return plan
-    predictions = _predict(plan, console) if plan.groups else {}
+    predictions = predicted(plan, console) if plan.groups else {}
     console.plan(plan, sweep)
     if cells[0].config.plan is PlanMode.only:
         if plan.groups:
@@ -45,18 +41,18 @@ def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = 
     written: list[Path] = []
     if sweep is not None:
         written.append(folder / "sweeps" / sweep / "sweep.json")
-        _write_sweep(written[0], sweep, [*earlier, *cells])
+        write_sweep(written[0], sweep, _rows([*earlier, *cells]))
     if plan.groups:
         try:
             _run(plan, console)
         finally:
             if sweep is not None:
-                _write_sweep(written[0], sweep, [*earlier, *cells])
+                write_sweep(written[0], sweep, _rows([*earlier, *cells]))
     console.summary(plan, written)
     return plan
 
 
-def _predict(plan: Plan, console: Console) -> dict[str, Prediction]:
+def predicted(plan: Plan, console: Console) -> dict[str, Prediction]:
     """Say what each run will take, and divide groups that are too large. Raises UserError when a base can't fit."""
     from persona_sweeps.fitting import fit_groups
     from persona_sweeps.obstacles import too_large
@@ -74,65 +70,13 @@ def _run(plan: Plan, console: Console) -> None:
     quiet_libraries()
     from persona_sweeps.group import BaseCache, run_group
 
-    data = _prepare(plan, console)
+    data = Preparer(console)
+    data.all(plan.to_do)
     bases = BaseCache()
     for number, group in enumerate(plan.groups, start=1):
         if len(plan.groups) > 1:
             console.note(f"Group {number} of {len(plan.groups)}: {len(group)} runs.")
-        run_group(group, lambda cell: data[cell.run_id], bases, console)
-
-
-class Tokenizers:
-    """The tokenizers of a plan, each loaded once, and the data that they prepare."""
-
-    def __init__(self) -> None:
-        self._loaded: dict[str, tuple[PreTrainedTokenizerBase, str]] = {}
-
-    def get(self, card: ModelConfig) -> tuple[PreTrainedTokenizerBase, str]:
-        """Return a card's tokenizer and its fingerprint."""
-        from persona_sweeps.models.loading import load_tokenizer, tokenizer_fingerprint
-
-        if str(card) not in self._loaded:
-            tokenizer = load_tokenizer(card)
-            self._loaded[str(card)] = tokenizer, tokenizer_fingerprint(card, tokenizer)
-        return self._loaded[str(card)]
-
-    def prepared(self, cell: Cell) -> PreparedData:
-        from persona_sweeps.data.prepare import prepare
-
-        return prepare(cell.config, *self.get(cell.config.model))
-
-
-def _prepare(plan: Plan, console: Console) -> dict[str, GroupData]:
-    """Tokenize all data and check all targets before the first run trains; return each run's data by run id."""
-    from persona_sweeps.member import GroupData
-
-    tokenizers = Tokenizers()
-    shared: dict[int, GroupData] = {}
-    users: dict[int, list[Cell]] = {}
-    by_run: dict[str, GroupData] = {}
-    for cell in plan.to_do:
-        _check_targets(cell)
-        prepared = tokenizers.prepared(cell)
-        own = shared.setdefault(id(prepared), GroupData(prepared))
-        users.setdefault(id(prepared), []).append(cell)
-        by_run[cell.run_id] = own
-    for key, own in shared.items():
-        total = len(own.prepared.train) + len(own.prepared.eval) + sum(own.prepared.dropped.values())
-        console.dropped(users[key], own.prepared.dropped, str(total))
-    return by_run
-
-
-def _check_targets(cell: Cell) -> None:
-    """Raise ConfigError when LoRA is to adapt layers that the model doesn't have."""
-    from persona_sweeps.config import LoraConfig
-
-    peft = cell.config.peft
-    if isinstance(peft, LoraConfig) and peft.target_modules != "all-linear":
-        from persona_sweeps.adapters.layers import target_paths
-        from persona_sweeps.models.skeleton import skeleton
-
-        target_paths(skeleton(cell.config.model), peft.target_modules)
+        run_group(group, data, bases, console)
 
 
 def _show(plan: Plan) -> None:
@@ -151,10 +95,10 @@ def _show(plan: Plan) -> None:
             show_examples(prepared, tokenizer, cell.config.show_examples or 0, console.terminal)
 
 
-def _write_sweep(path: Path, sweep: str, cells: Sequence[Cell]) -> None:
-    """Write sweep.json: the command, and its cells in order with their run ids and states."""
+def _rows(cells: Sequence[Cell]) -> list[Mapping[str, Any]]:
+    """Return the cells of a sweep as its record lists them, with the states that their own records tell."""
     output_dir = Path(cells[0].config.output_dir)
-    rows = [
+    return [
         {
             "overrides": list(cell.overrides),
             "run_id": cell.run_id,
@@ -163,6 +107,10 @@ def _write_sweep(path: Path, sweep: str, cells: Sequence[Cell]) -> None:
         }
         for cell in cells
     ]
+
+
+def write_sweep(path: Path, sweep: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write sweep.json: the command, and its cells in order with their run ids and states."""
     command = " ".join(["launch.py", *sys.argv[1:]])
     write_json(path, redacted({"schema_version": SCHEMA_VERSION, "name": sweep, "command": command, "cells": rows}))
 

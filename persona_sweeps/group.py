@@ -68,13 +68,21 @@ class BaseCache:
 
 
 def run_group(
-    cells: Sequence[Cell], data: DataOf, bases: BaseCache, console: Console, source: Source | None = None
+    cells: Sequence[Cell],
+    data: DataOf,
+    bases: BaseCache,
+    console: Console,
+    source: Source | None = None,
+    size: int | None = None,
 ) -> None:
-    """Run a group to its end, and what `source` has to follow. Raises nothing but what ends the process."""
+    """Run a group to its end, and what `source` has to follow it, at most `size` (or as many as these) at a time.
+
+    Raises nothing but what ends the process.
+    """
     from persona_sweeps.training.memory import in_plain_words, release_memory
 
     source = source or Listed()
-    group = _Group(data, bases, console, source)
+    group = _Group(data, bases, console, source, size or len(cells))
     try:
         group.run(cells)
         return
@@ -95,7 +103,8 @@ def run_group(
 class _Group:
     """Runs that train together on one base model: some may end, and others take their rows."""
 
-    def __init__(self, data: DataOf, bases: BaseCache, console: Console, source: Source) -> None:
+    def __init__(self, data: DataOf, bases: BaseCache, console: Console, source: Source, size: int) -> None:
+        self.size = size
         self.data, self.bases, self.console, self.source = data, bases, console, source
         self.clock = GroupClock()
         self.members: list[Member] = []
@@ -122,12 +131,12 @@ class _Group:
                 self._join(newcomers)
                 if self.engine.active:
                     self._step()
-                newcomers = self._refill(len(cells))
+                newcomers = self._refill()
             self._conclude(self._over())
 
-    def _refill(self, size: int) -> Sequence[Cell]:
+    def _refill(self) -> Sequence[Cell]:
         """Give rows that have fallen free to what the source has next, once it knows how the others ended."""
-        room = size - len(self.engine.active)
+        room = self.size - len(self.engine.active)
         if not room or not self.source.is_open:
             return ()
         self._conclude(self._over())

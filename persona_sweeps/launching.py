@@ -40,7 +40,7 @@ def launch(
     refused: list[Refused] = []
     for number, overrides in enumerate(job_overrides, start=initial_job):
         try:
-            job = _compose(context, config, overrides, number)
+            job = compose_job(context, config, overrides, number)
             cells.append(_cell(job, overrides))
             composed.append(job)
         except (UserError, HydraException, OmegaConfBaseException) as error:
@@ -61,7 +61,13 @@ def _reason(error: Exception) -> str:
     return explain(error, conf_folder()) or str(error)
 
 
-def _compose(context: HydraContext, config: DictConfig, overrides: Sequence[str], job: int) -> DictConfig:
+def compose_cell(context: HydraContext, config: DictConfig, overrides: Sequence[str]) -> Cell:
+    """Return the cell that overrides ask for. Raises UserError, or what Hydra raises, for one that can't work."""
+    return _cell(compose_job(context, config, overrides, 0), overrides)
+
+
+def compose_job(context: HydraContext, config: DictConfig, overrides: Sequence[str], job: int) -> DictConfig:
+    """Return the config of one job of a sweep."""
     composed = context.config_loader.load_sweep_config(config, list(overrides))
     with open_dict(composed):
         composed.hydra.job.id = job

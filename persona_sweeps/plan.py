@@ -40,6 +40,8 @@ class Cell:
     folder: RunFolder
     done: bool
     """completed before this command"""
+    study: dict[str, Any] | None = None
+    """which trial of which study asked for it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ def make_cell(config: DictConfig, overrides: Sequence[str], hydra: dict[str, Any
     """Resolve and validate one composed config. Raises UserError for whatever is wrong with it."""
     device = resolve_device(config.device)
     OmegaConf.set_readonly(config, False)
+    _settle_alpha(config)
     config.train.precision = resolve_precision(config.train.precision, device)
     typed_config = typed(config)
     container = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
@@ -89,20 +92,29 @@ def make_cell(config: DictConfig, overrides: Sequence[str], hydra: dict[str, Any
     return Cell(tuple(overrides), typed_config, resolved, hydra, identity, name, folder, done)
 
 
+def _settle_alpha(config: DictConfig) -> None:
+    """Write alpha_ratio, where it is set, as the alpha that it means: the two ways to say it are one run."""
+    peft = config.peft
+    if peft.get("alpha_ratio") is not None:
+        peft.alpha = float(peft.alpha_ratio) * int(peft.r)
+        peft.alpha_ratio = None
+
+
 def make_plan(cells: list[Cell]) -> Plan:
     """Group the runs that are not completed: same base model, quantization, precision, length and device."""
     plan = Plan(cells)
     groups: dict[str, list[Cell]] = {}
     for cell in plan.runs:
         if not cell.done:
-            groups.setdefault(_group_key(cell), []).append(cell)
+            groups.setdefault(group_key(cell), []).append(cell)
     for group in groups.values():
         size = group[0].config.group_size
         plan.groups += [group[start : start + size] for start in range(0, len(group), size)]
     return plan
 
 
-def _group_key(cell: Cell) -> str:
+def group_key(cell: Cell) -> str:
+    """Return what runs must share to train together: base model, quantization, precision, length and device."""
     train, resolved = cell.config.train, cell.resolved
     alone = cell.run_id if cell.config.peft.method in ALONE else None
     base = [resolved["model"], resolved["quantization"], train.precision, resolved["device"]]

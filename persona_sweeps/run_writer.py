@@ -128,6 +128,7 @@ class RunWriter:
                 **environment(),
                 **outcome.fingerprints,
                 "seed": cell.config.seed,
+                **({"study": cell.study} if cell.study is not None else {}),
             },
             "failure": self.failure,
         }

@@ -108,7 +108,7 @@ def _title(record: Record) -> str:
 def _reason(record: Record) -> str:
     if record.status == "running":
         return "is still running, or was stopped without a word"
-    message = " ".join(str(record.get("failure.message") or "").split())
+    message = " ".join(str(record.get("failure.message") or record.get("training.pruned") or "").split())
     kind = record.get("failure.type")
     told = ": ".join(str(part) for part in (kind, message) if part)
     if len(told) > 300:

@@ -1,0 +1,168 @@
+"""A study's trials in Optuna's journal: asked for, taken over from the dead, told; one file for many processes.
+
+Whoever asks or takes over holds the study's lock, so no trial is lost or given twice. A process at work holds a lock of
+its own for as long as it lives, which the system lets go of however it dies: trials of others whose lock is free were
+running and died, and are taken over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from filelock import FileLock, Timeout
+from optuna.samplers import BaseSampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import BaseJournalFileLock
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from persona_sweeps.errors import ConfigError
+from persona_sweeps.plan import Cell
+
+OWNER, RUN, FOLDER, OVERRIDES, REASON = "owner", "run_id", "folder", "overrides", "reason"
+"""user attributes of a trial"""
+OVER = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+class _JournalLock(BaseJournalFileLock):
+    """The lock of the journal's writers; unlike Optuna's, it dies with its holder."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = FileLock(path)
+
+    def acquire(self) -> bool:
+        self._lock.acquire()
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+def open_journal(path: Path) -> JournalStorage:
+    """Open Optuna's journal, made if it isn't there; optuna-dashboard and optuna's own API open it too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = _JournalLock(path.with_name(path.name + ".lock"))
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+
+
+class Ledger:
+    """One study in the journal, as one process at work on it sees it."""
+
+    def __init__(self, journal: Path, name: str, directions: Sequence[str], sampler: BaseSampler) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._folder = journal.parent
+        with self._exclusively(journal):
+            self.study: Study = optuna.create_study(
+                storage=open_journal(journal),
+                study_name=name,
+                directions=list(directions),  # type: ignore[arg-type]  # checked with the settings
+                sampler=sampler,
+                load_if_exists=True,
+            )
+        self.journal = journal
+        self._me = uuid.uuid4().hex[:12]
+        self._alive = FileLock(self._owner_lock(self._me))
+        self._alive.acquire()
+
+    def close(self) -> None:
+        """Stop being at work: trials that are still running may be taken over."""
+        self._alive.release()
+        self._owner_lock(self._me).unlink(missing_ok=True)
+
+    def trials(self) -> list[FrozenTrial]:
+        """Return all trials of the study, in the order they were asked for."""
+        return self.study.get_trials(deepcopy=False)
+
+    def agree(self, terms: Mapping[str, Any]) -> None:
+        """Note what the study is about. Raises ConfigError when it was begun with something else."""
+        begun = self.study.user_attrs
+        for key, value in terms.items():
+            if key not in begun:
+                self.study.set_user_attr(key, value)
+            elif difference := _difference(key, begun[key], value):
+                raise ConfigError(
+                    f"The study {self.study.study_name} in {self.journal} was begun with {difference}: "
+                    "give the new one another sweep.name."
+                )
+
+    def claim(self, room: int, n_trials: int, begin: Callable[[Trial], None]) -> list[Trial]:
+        """Take over trials whose process died, then ask for new ones: at most `room`, and `n_trials` in the study.
+
+        `begin` is called with each while no other process can ask.
+        """
+        with self._exclusively(self.journal):
+            trials = self.trials()
+            claimed = [Trial(self.study, t._trial_id) for t in trials if self._is_orphan(t)][:room]
+            begun = sum(trial.state is not TrialState.WAITING for trial in trials)
+            for trial in claimed:
+                trial.set_user_attr(OWNER, self._me)
+                begin(trial)
+            for _ in range(min(room - len(claimed), n_trials - begun)):
+                claimed.append(self.study.ask())
+                claimed[-1].set_user_attr(OWNER, self._me)
+                begin(claimed[-1])
+            return claimed
+
+    def report(self, trial: Trial, rung: int, nll: float, item_nll: np.ndarray) -> None:
+        """Note what a trial has come to at a rung; once, however often it had to be trained."""
+        if rung not in self.study._storage.get_trial(trial._trial_id).intermediate_values:
+            trial.set_user_attr(f"items_{rung}", [round(float(value), 5) for value in item_nll])
+            trial.report(nll, rung)
+
+    def begun(self, trial: Trial, cell: Cell) -> None:
+        """Note which run a trial is."""
+        trial.set_user_attr(FOLDER, str(cell.folder.path.relative_to(cell.config.output_dir)))
+        trial.set_user_attr(OVERRIDES, list(cell.overrides))
+        trial.set_user_attr(RUN, cell.run_id)
+
+    def tell(self, number: int, state: TrialState, values: Sequence[float] | None = None, reason: str = "") -> None:
+        """End a trial, unless it has ended: a process that was taken for dead may tell late."""
+        trial = self.study.get_trials(deepcopy=False)[number]
+        if trial.state in OVER:
+            return
+        if reason:
+            self.study._storage.set_trial_user_attr(trial._trial_id, REASON, reason)
+        self.study.tell(number, values=values, state=state)
+
+    @contextlib.contextmanager
+    def _exclusively(self, journal: Path) -> Iterator[None]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(journal.with_name(journal.name + ".claim")):
+            yield
+
+    def _is_orphan(self, trial: FrozenTrial) -> bool:
+        """Whether a running trial's process is no longer at work."""
+        if trial.state is not TrialState.RUNNING:
+            return False
+        owner = trial.user_attrs.get(OWNER)
+        if owner is None:  # its process died between asking and signing: it held the claim, which is ours now
+            return True
+        if owner == self._me:
+            return False
+        lock = FileLock(self._owner_lock(owner))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        lock.release()
+        return True
+
+    def _owner_lock(self, owner: str) -> Path:
+        return self._folder / f".worker-{owner}.lock"
+
+
+def _difference(name: str, begun: Any, asked: Any) -> str | None:
+    """Say in what two terms differ; None when they are the same."""
+    if not isinstance(begun, Mapping) or not isinstance(asked, Mapping):
+        return None if begun == asked else f"{name}={begun}, and this command has {asked}"
+    for key in {**begun, **asked}:
+        if begun.get(key) != asked.get(key):
+            return f"{key}={begun.get(key)}, and this command has {asked.get(key)}"
+    return None

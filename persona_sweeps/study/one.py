@@ -1,0 +1,141 @@
+"""One study: its space, its trials in the journal, and the runs that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import HydraException
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from persona_sweeps.config import PlanMode
+from persona_sweeps.console import Console
+from persona_sweeps.errors import ConfigError, UserError
+from persona_sweeps.execute import predicted, quiet_libraries
+from persona_sweeps.identity import essence
+from persona_sweeps.launching import compose_cell, compose_job
+from persona_sweeps.plan import Cell, make_plan
+from persona_sweeps.study.ledger import Ledger
+from persona_sweeps.study.samplers import make_sampler
+from persona_sweeps.study.settings import StudySettings
+from persona_sweeps.study.source import StudySource
+from persona_sweeps.study.space import Dimension, Space, parse
+from persona_sweeps.study.summary import conclude, write_studies
+
+JOURNAL = "study.log"
+
+
+class OneStudy:
+    """What a command asks for under one combination of its lists."""
+
+    def __init__(
+        self,
+        settings: StudySettings,
+        context: HydraContext,
+        config: DictConfig,
+        fixed: Sequence[str],
+        combination: Sequence[str],
+        varied: Sequence[Dimension],
+    ) -> None:
+        """`fixed` are the command's plain overrides, `combination` one value of each of its lists."""
+        self.settings = settings
+        self._fixed = [*fixed, *combination]
+        self._context, self._config = context, config
+        try:
+            composed = compose_job(context, config, self._fixed, 0)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise _told(error) from error
+        self._method = str(composed.peft.method)
+        self._sweep = str(composed.sweep.name)
+        self._size = int(composed.group_size)
+        self._only_plan = composed.plan == PlanMode.only
+        self._journal = Path(str(composed.output_dir)) / "sweeps" / self._sweep / JOURNAL
+        self.name = " ".join(combination) or self._sweep
+        self.space = self._space(varied)
+        self.console = Console()
+
+    def check(self) -> None:
+        """Compose a run at each end of the space. Raises UserError when one can't work."""
+        make_sampler(self.settings, self.space)
+        ends = [[dim.override(value) for dim, value in zip(self.space, end, strict=True)] for end in self.space.ends()]
+        cells = [self._compose(overrides) for overrides in ends]
+        self._least = cells[0]
+        quiet_libraries()
+        plan = make_plan(cells)
+        if plan.groups:
+            predicted(plan, self.console)
+
+    def run(self) -> None:
+        """Train runs until the study has as many trials as asked, and say what was found."""
+        varied = self.space.describe()
+        if self._only_plan:
+            self.console.note(f"Study {self.name}: {self.settings.n_trials} trials of peft={self._method}.")
+            for key, told in varied.items():
+                self.console.note(f"  {key}: {told}")
+            return
+        sampler = make_sampler(self.settings, self.space)
+        ledger = Ledger(self._journal, self.name, self.settings.direction, sampler)
+        try:
+            ledger.agree({"metric": self.settings.metric, "space": varied, "config": self._about()})
+            source = StudySource(ledger, self.space, self.settings, self._compose, self.console)
+            try:
+                self._train(source)
+            finally:
+                path = write_studies(self._journal, self._sweep)
+            conclude(ledger, self.space, self.settings, self.console)
+            self.console.note(f"  {path}")
+        finally:
+            ledger.close()
+
+    def _train(self, source: StudySource) -> None:
+        from persona_sweeps.group import BaseCache, run_group
+        from persona_sweeps.preparing import Preparer
+
+        done = sum(trial.state.is_finished() for trial in source.ledger.trials())
+        varied = ", ".join(self.space.describe())
+        self.console.note(f"Study {self.name}: {done} of {self.settings.n_trials} trials done already; {varied} vary.")
+        data, bases = Preparer(self.console), BaseCache()
+        while cells := source.new_group(self._size):
+            run_group(cells, data, bases, self.console, source, self._size)
+
+    def _about(self) -> Mapping[str, Any]:
+        """Return what all runs of the study have in common, by dotted key."""
+        varied = set(self.space.describe())
+        varied |= {"peft.alpha"} if "peft.alpha_ratio" in varied else set()
+        return {key: value for key, value in _flat(essence(self._least.resolved)).items() if key not in varied}
+
+    def _compose(self, drawn: Sequence[str]) -> Cell:
+        try:
+            return compose_cell(self._context, self._config, [*self._fixed, *drawn])
+        except (HydraException, OmegaConfBaseException) as error:
+            raise _told(error) from error
+
+    def _space(self, varied: Sequence[Dimension]) -> Space:
+        """The command's own dimensions, and those of the method that the command doesn't set."""
+        named = {text.split("=", 1)[0].lstrip("+~") for text in self._fixed} | {dim.key for dim in varied}
+        if "peft.alpha" in named:
+            named.add("peft.alpha_ratio")
+        usual = parse({k: v for k, v in self.settings.space.get(self._method, {}).items() if k not in named})
+        if not usual and not varied:
+            raise ConfigError(
+                f"peft={self._method} has nothing to search over: name what varies, as in "
+                "train.learning_rate=tag(log,interval(1e-4,1e-2)), or choose a method that trains."
+            )
+        return Space([*usual, *varied])
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _told(error: Exception) -> UserError:
+    from persona_sweeps.app import conf_folder
+    from persona_sweeps.mistakes import explain
+
+    return UserError(explain(error, conf_folder()) or str(error))

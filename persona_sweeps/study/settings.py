@@ -1,0 +1,79 @@
+"""What `hydra/sweeper=optuna` can be told; conf/hydra/sweeper/optuna.yaml says what each key is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from persona_sweeps.errors import ConfigError, did_you_mean
+
+DIRECTIONS = ("minimize", "maximize")
+SAMPLERS = ("tpe", "gp", "cmaes", "random", "qmc", "grid", "nsga2")
+PRUNERS = ("none", "halving", "hyperband", "median", "wilcoxon")
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """The keys of the sweeper; `metric` and `direction` are lists of the same length for several objectives."""
+
+    n_trials: int
+    sampler: str
+    seed: int
+    metric: list[str]
+    direction: list[str]
+    pruner: str
+    pruner_factor: int
+    pruner_rungs: int
+    max_failures: int | None
+    space: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> StudySettings:
+        """Return checked settings. Raises ConfigError with every mistake, one sentence each."""
+        known = [entry.name for entry in fields(cls)]
+        for name in given:
+            if name not in known:
+                raise ConfigError(f"hydra.sweeper.{name} is not a key of this sweeper.{did_you_mean(name, known)}")
+        values = dict(given)
+        for key in ("metric", "direction"):
+            values[key] = [values[key]] if isinstance(values[key], str) else list(values[key])
+        settings = cls(**values)
+        if mistakes := list(_mistakes(settings)):
+            raise ConfigError(" ".join(mistakes))
+        return settings
+
+
+def _mistakes(settings: StudySettings) -> Iterator[str]:
+    for check in CHECKS:
+        yield from check(settings)
+
+
+def _choices(settings: StudySettings) -> Iterator[str]:
+    for key, value, known in (
+        ("sampler", settings.sampler, SAMPLERS),
+        ("pruner", settings.pruner, PRUNERS),
+        *(("direction", direction, DIRECTIONS) for direction in settings.direction),
+    ):
+        if value not in known:
+            suggestion = did_you_mean(str(value), known)
+            yield f"hydra.sweeper.{key}={value} is unknown: choose one of {', '.join(known)}.{suggestion}"
+
+
+def _numbers(settings: StudySettings) -> Iterator[str]:
+    least = {"n_trials": 1, "pruner_factor": 2, "pruner_rungs": 1, "max_failures": 1}
+    for key, minimum in least.items():
+        value = getattr(settings, key)
+        if value is not None and (not isinstance(value, int) or value < minimum):
+            yield f"hydra.sweeper.{key}={value} must be a whole number of at least {minimum}."
+
+
+def _objectives(settings: StudySettings) -> Iterator[str]:
+    metrics, directions = len(settings.metric), len(settings.direction)
+    if metrics != directions:
+        yield f"hydra.sweeper.metric has {metrics} and hydra.sweeper.direction has {directions}: give one for each."
+    if metrics > 1 and settings.pruner != "none":
+        yield "With several metrics no run can be said to be behind: set hydra.sweeper.pruner=none."
+
+
+CHECKS: tuple[Callable[[StudySettings], Iterator[str]], ...] = (_choices, _numbers, _objectives)

@@ -1,0 +1,162 @@
+"""A study as a source of runs: it asks for settings, judges runs at rungs, and is told how each ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from persona_sweeps.console import Console
+from persona_sweeps.errors import TrialError, UserError
+from persona_sweeps.plan import Cell, group_key
+from persona_sweeps.record import read_record
+from persona_sweeps.source import Report
+from persona_sweeps.study import pruners
+from persona_sweeps.study.ledger import REASON, RUN, Ledger
+from persona_sweeps.study.pruners import Standing
+from persona_sweeps.study.settings import StudySettings
+from persona_sweeps.study.space import Space
+from persona_sweeps.study.values import objective_values
+
+Compose = Callable[[Sequence[str]], Cell]
+"""makes a cell of overrides; raises UserError for one that can't work"""
+
+
+class StudySource:
+    """Feeds a group of runs from a study; what is known of a run is in the ledger before the next is asked for."""
+
+    is_open = True
+
+    def __init__(
+        self, ledger: Ledger, space: Space, settings: StudySettings, compose: Compose, console: Console
+    ) -> None:
+        self.ledger, self.space, self.settings = ledger, space, settings
+        self._compose = compose
+        self._console = console
+        self._trials: dict[str, list[Trial]] = {}
+        """the trials that wait for a run, by its id: drawn twice, a setting is trained once"""
+        self._new: list[Cell] = []
+        self._held: list[Cell] = []
+        self._key: str | None = None
+
+    def new_group(self, room: int) -> Sequence[Cell]:
+        """Return at most so many runs for a new group, of whichever base model comes next; none at the study's end."""
+        self._key = None
+        return self.take(room)
+
+    def take(self, room: int) -> Sequence[Cell]:
+        """Return at most so many runs of the group's base model; those of another wait for the next group."""
+        given, self._held = self._of_the_group(self._held)
+        self._held = given[room:] + self._held
+        given = given[:room]
+        while len(given) < room and not self.has_failed_enough:
+            # Composed while no other process asks, so that both know which runs are being trained.
+            claimed = self.ledger.claim(room - len(given), self.settings.n_trials, self._begin)
+            if not claimed:
+                break
+            own, others = self._of_the_group(self._new)
+            self._new = []
+            given += own
+            self._held += others
+        return given
+
+    @property
+    def has_failed_enough(self) -> bool:
+        """Whether as many trials have failed as the study may have."""
+        limit = self.settings.max_failures
+        return limit is not None and sum(t.state is TrialState.FAIL for t in self.ledger.trials()) >= limit
+
+    def rungs(self, cell: Cell, examples: int) -> Sequence[int]:
+        return pruners.rungs(self.settings, examples, self._trials[cell.run_id][0].number)
+
+    def judge(self, reports: Sequence[Report]) -> Mapping[str, str]:
+        numbers: dict[int, dict[int, str]] = {}
+        for report in reports:
+            trial = self._trials[report.cell.run_id][0]
+            self.ledger.report(trial, report.examples, report.nll, report.item_nll)
+            numbers.setdefault(report.examples, {})[trial.number] = report.cell.run_id
+        verdicts: dict[str, str] = {}
+        for rung, runs in numbers.items():
+            standings = [_standing(trial, rung) for trial in self.ledger.trials() if rung in trial.intermediate_values]
+            for number, reason in pruners.judge(self.settings, standings, list(runs)).items():
+                verdicts[runs[number]] = f"after {rung} examples {reason}"
+        return verdicts
+
+    def ended(self, cell: Cell, status: str, metrics: Mapping[str, float], reason: str) -> None:
+        for trial in self._trials.pop(cell.run_id, []):
+            self._tell(trial, cell, status, reason)
+
+    def _begin(self, trial: Trial) -> None:
+        """Compose a trial's run; one that is known already is told, and any other is to be trained."""
+        try:
+            cell = self._compose(self.space.suggest(trial))
+        except UserError as error:
+            self.ledger.tell(trial.number, TrialState.FAIL, reason=str(error))
+            self._console.note(f"Trial {trial.number} can't work: {error}")
+            return
+        cell.study = {"study": self.ledger.study.study_name, "trial": trial.number}
+        twin = self._twin(trial, cell)
+        self.ledger.begun(trial, cell)
+        if cell.done or self._was_pruned(trial, cell):
+            self._tell(trial, cell, "completed" if cell.done else "pruned", "")
+        elif twin is not None:
+            self._tell_as(trial, twin)
+        elif cell.run_id in self._trials:
+            self._trials[cell.run_id].append(trial)
+        else:
+            self._trials[cell.run_id] = [trial]
+            self._new.append(cell)
+
+    def _twin(self, trial: Trial, cell: Cell) -> FrozenTrial | None:
+        """Return an earlier trial of the study that had this run and was pruned or failed: it would be again."""
+        for other in self.ledger.trials():
+            same = other.number != trial.number and other.user_attrs.get(RUN) == cell.run_id
+            if same and other.state in (TrialState.PRUNED, TrialState.FAIL):
+                return other
+        return None
+
+    def _was_pruned(self, trial: Trial, cell: Cell) -> bool:
+        """Whether this very trial was pruned, and its process died before it could tell."""
+        record = read_record(cell.folder) or {}
+        return record.get("status") == "pruned" and record["provenance"].get("study") == cell.study
+
+    def _tell_as(self, trial: Trial, twin: FrozenTrial) -> None:
+        reason = f"the same run as trial {twin.number}: {twin.user_attrs.get(REASON, '')}"
+        for rung, value in twin.intermediate_values.items():
+            trial.report(value, rung)
+        self.ledger.tell(trial.number, twin.state, reason=reason)
+
+    def _tell(self, trial: Trial, cell: Cell, status: str, reason: str) -> None:
+        """Tell the ledger how a run ended, going by its record."""
+        record: Mapping[str, Any] = read_record(cell.folder) or {}
+        if status == "pruned":
+            told = reason or record.get("training", {}).get("pruned", "")
+            self.ledger.tell(trial.number, TrialState.PRUNED, reason=told)
+            return
+        if status != "completed":
+            self.ledger.tell(trial.number, TrialState.FAIL, reason=reason)
+            return
+        try:
+            values = objective_values(record, self.settings.metric)
+        except TrialError as error:
+            self.ledger.tell(trial.number, TrialState.FAIL, reason=str(error))
+            self._console.note(str(error))
+            return
+        self.ledger.tell(trial.number, TrialState.COMPLETE, values)
+
+    def _of_the_group(self, cells: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
+        """Divide runs into those that the group can train and the others; the first decides for a new group."""
+        own: list[Cell] = []
+        others: list[Cell] = []
+        for cell in cells:
+            if self._key is None:
+                self._key = group_key(cell)
+            (own if group_key(cell) == self._key else others).append(cell)
+        return own, others
+
+
+def _standing(trial: FrozenTrial, rung: int) -> Standing:
+    items = trial.user_attrs.get(f"items_{rung}", [])
+    return Standing(trial.number, trial.intermediate_values[rung], np.asarray(items, dtype=np.float64))

@@ -1,0 +1,25 @@
+"""Where the sweeper plugin enters: nothing here needs Optuna, which may not be installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+from persona_sweeps.errors import UserError
+
+FUSED = "FusedLauncher"
+
+
+def start(given: Mapping[str, Any], context: HydraContext, config: DictConfig, arguments: Sequence[str]) -> None:
+    """Carry out a command's studies. Raises UserError for want of Optuna, or of a launcher that trials can join."""
+    if importlib.util.find_spec("optuna") is None:
+        raise UserError("hydra/sweeper=optuna needs Optuna: pip install 'persona-sweeps[study]'.")
+    if not str(config.hydra.launcher._target_).endswith(FUSED):
+        raise UserError("hydra/sweeper=optuna needs hydra/launcher=fused, in which new trials can join: set it.")
+    from persona_sweeps.study.sweep import sweep
+
+    sweep(given, context, config, arguments)

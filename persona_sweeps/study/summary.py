@@ -1,0 +1,72 @@
+"""What a study leaves for people and for analysis: sweep.json with a row a trial, and the best in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from persona_sweeps.console import Console
+from persona_sweeps.errors import UserError
+from persona_sweeps.execute import write_sweep
+from persona_sweeps.study.ledger import FOLDER, OVERRIDES, REASON, RUN, Ledger, open_journal
+from persona_sweeps.study.settings import StudySettings
+from persona_sweeps.study.space import Space
+
+STATES = {
+    TrialState.COMPLETE: "completed",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "planned",
+}
+SHOWN = 3
+"""of the best trials, where several objectives leave more"""
+
+
+def write_studies(journal: Path, sweep: str) -> Path:
+    """Write the sweep's record with all trials of all studies in its journal; return its path."""
+    path = journal.with_name("sweep.json")
+    write_sweep(path, sweep, list(_rows(journal)))
+    return path
+
+
+def _rows(journal: Path) -> Iterator[Mapping[str, Any]]:
+    storage = open_journal(journal)
+    for summary in optuna.get_all_study_summaries(storage):
+        for trial in optuna.load_study(study_name=summary.study_name, storage=storage).get_trials(deepcopy=False):
+            if RUN in trial.user_attrs:
+                yield _row(summary.study_name, trial)
+
+
+def _row(study: str, trial: FrozenTrial) -> Mapping[str, Any]:
+    noted = trial.user_attrs
+    return {
+        "overrides": noted[OVERRIDES],
+        "run_id": noted[RUN],
+        "folder": noted[FOLDER],
+        "state": STATES[trial.state],
+        "study": study,
+        "trial": trial.number,
+    }
+
+
+def conclude(ledger: Ledger, space: Space, settings: StudySettings, console: Console) -> None:
+    """Say how the trials ended, and which was best. Raises UserError when none was completed."""
+    trials = ledger.trials()
+    count = Counter(STATES[trial.state] for trial in trials)
+    told = ", ".join(f"{count[state]} {state}" for state in ("completed", "pruned", "failed"))
+    console.note(f"Study {ledger.study.study_name}: {told}; the journal is {ledger.journal}.")
+    if not count["completed"]:
+        failed = [trial for trial in trials if trial.state is TrialState.FAIL]
+        why = f" The first failed so: {failed[0].user_attrs.get(REASON)}" if failed else ""
+        raise UserError(f"Study {ledger.study.study_name}: no trial was completed.{why}")
+    for trial in ledger.study.best_trials[:SHOWN]:
+        values = ", ".join(f"{m} {v:.4g}" for m, v in zip(settings.metric, trial.values, strict=True))
+        chosen = " ".join(dimension.override(trial.params[dimension.key]) for dimension in space)
+        console.note(f"Best: trial {trial.number}, {values}: {chosen}")
+        console.note(f"  {trial.user_attrs[FOLDER]}")
