@@ -187,6 +187,7 @@ class _Group:
     def _conclude(self, members: Sequence[Member]) -> None:
         """Record the failed and the pruned, evaluate the others together, and let go of them all."""
         from persona_sweeps.scoring import evaluate
+        from persona_sweeps.training.memory import release_memory
 
         for member in members:
             if member.trial.failure is not None:
@@ -195,6 +196,8 @@ class _Group:
                 prune(member, self.base, self.clock)
                 self._told(member, "pruned", member.trial.pruned)
         trained = [m for m in members if m.trial.failure is None and m.trial.pruned is None]
+        if trained:
+            release_memory()  # training leaves pieces of other sizes than evaluation wants
         with self.console.evaluating(len(trained)):
             found = evaluate(self.engine, trained, self.base) if trained else {}
         self.clock.lap({member.index: 1 for member in members})

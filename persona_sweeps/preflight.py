@@ -24,6 +24,9 @@ BYTES_A_TOKEN = 4.0
 PROGRAM_BYTES = 650_000_000
 """resident memory of Python with torch, transformers and datasets before a model is loaded"""
 
+TOKENIZER_BYTES = 1500
+"""of an entry of the vocabulary, in the process; measured"""
+
 SLACK = 1.2
 """of activations: what the backward pass holds for a moment, and what the allocator can't reuse; measured"""
 
@@ -39,12 +42,15 @@ class Prediction:
     trainable_parameters: int
     weights_bytes: int
     """the frozen base model as it is stored, shared by a group"""
+    tokenizer_bytes: int
     loading_bytes: int
     """what loading it takes on a CPU beside that: its files are mapped, and a layer is quantized at a time"""
     state_bytes: int
     """the adapter with its gradients and optimizer"""
     activation_bytes: int
     """what one pass keeps for its backward, shared by a group"""
+    cache_bytes: int
+    """the keys and values of this run's texts while they are generated"""
     disk_bytes: int
     """the exported adapter"""
     tokens: int
@@ -68,6 +74,10 @@ class Shape:
     heads: int
     kv_heads: int
     head_dim: int
+    norm_width: int
+    """features that the norms of a block have in all"""
+    norm_bytes: int
+    """what a norm keeps of a feature besides its result: fp32 copies"""
 
 
 def predict(plan: Plan) -> dict[str, Prediction]:
@@ -81,10 +91,13 @@ def group_bytes(predictions: Sequence[Prediction], on_cpu: bool) -> int:
     Loading counts too: on a CPU the files are mapped while the weights are made of them.
     """
     weights = max(p.weights_bytes for p in predictions)
-    training = weights + max(p.activation_bytes for p in predictions) + sum(p.state_bytes for p in predictions)
+    states = sum(p.state_bytes for p in predictions)
+    passes = max(p.activation_bytes for p in predictions)
+    training = weights + states + max(passes, sum(p.cache_bytes for p in predictions))
     if not on_cpu:
         return training
-    return PROGRAM_BYTES + max(training, weights + max(p.loading_bytes for p in predictions))
+    program = PROGRAM_BYTES + max(p.tokenizer_bytes for p in predictions)
+    return program + max(training, weights + max(p.loading_bytes for p in predictions))
 
 
 def predict_group(group: Sequence[Cell]) -> list[tuple[str, Prediction]]:
@@ -108,9 +121,11 @@ def _predict(cell: Cell, model: PreTrainedModel, shape: Shape, group_size: int) 
     return Prediction(
         trainable_parameters=trainable,
         weights_bytes=predicted_bytes(model, config.quantization, width),
+        tokenizer_bytes=TOKENIZER_BYTES * model.config.get_text_config().vocab_size,
         loading_bytes=shape.parameters * _file_width(config) + quantizing_bytes(model, config.quantization),
         state_bytes=trainable * (STATE_BYTES + (width if full else 0)),
         activation_bytes=activation_bytes(shape, work.largest, width) if trainable else 0,
+        cache_bytes=2 * width * shape.layers * shape.kv_heads * shape.head_dim * work.cached,
         disk_bytes=saved_parameters(model, config.peft) * (width if full else 4),
         tokens=work.tokens if trainable else 0,
         computed=work.nodes if trainable else 0,
@@ -125,7 +140,12 @@ def shape_of(model: PreTrainedModel) -> Shape:
     config = model.config.get_text_config()
     parameters = {id(parameter): parameter.numel() for parameter in model.parameters()}
     heads = config.num_attention_heads
+    kv_heads = getattr(config, "num_key_value_heads", None) or heads
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+    norm_width, norm_bytes = _norms(model, {"q_norm": heads * head_dim, "k_norm": kv_heads * head_dim})
     return Shape(
+        norm_width=norm_width,
+        norm_bytes=norm_bytes,
         parameters=sum(parameters.values()),
         hidden=config.hidden_size,
         intermediate=getattr(config, "intermediate_size", None)
@@ -133,9 +153,25 @@ def shape_of(model: PreTrainedModel) -> Shape:
         or 4 * config.hidden_size,
         layers=config.num_hidden_layers,
         heads=heads,
-        kv_heads=getattr(config, "num_key_value_heads", None) or heads,
-        head_dim=getattr(config, "head_dim", None) or config.hidden_size // heads,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
     )
+
+
+def _norms(model: PreTrainedModel, widths: dict[str, int]) -> tuple[int, int]:
+    """Return the width of all norms of a block, and the bytes that they keep of a feature in fp32.
+
+    `widths` are those of norms within attention, whose weights are shared by the heads. Gemma's norms scale in fp32, so
+    they keep the normalized input too.
+    """
+    norms = {
+        name: module
+        for name, module in model.get_decoder().named_modules()
+        if "Norm" in type(module).__name__ and ".0." in f".{name}."
+    }
+    gemma = any("Gemma" in type(module).__name__ for module in norms.values())
+    width = sum(widths.get(name.rsplit(".", 1)[-1], module.weight.numel()) for name, module in norms.items())
+    return width, 8 if gemma else 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +189,11 @@ class PassSize:
 def activation_bytes(shape: Shape, largest: PassSize, width: int) -> int:
     """Return what a pass keeps for its backward, in numbers of `width` bytes.
 
-    In each block: two norms' inputs in fp32 and their results; the gate, its activation, the up projection and their
+    In each block: the norms' inputs in fp32 and their results; the gate, its activation, the up projection and their
     product in the MLP; queries and the attention's output; the keys and values of each path; and in each head a
     probability for each pair of a query and a key.
     """
-    norms = 2 * (4 + width) * shape.hidden
+    norms = (shape.norm_bytes + width) * shape.norm_width
     attention = 2 * width * shape.heads * shape.head_dim
     mlp = 4 * width * shape.intermediate
     paths = 2 * width * shape.kv_heads * shape.head_dim * largest.path_places
@@ -182,6 +218,8 @@ class _Work:
     tokens: int
     nodes: int
     largest: PassSize
+    cached: int
+    """places in the cache while all its texts are generated"""
     guessed: bool
 
 
@@ -208,7 +246,8 @@ def _measured(config: RunConfig, group_size: int) -> _Work:
     from persona_sweeps.training.order import batches, steps_per_epoch, total_steps
 
     tokenizer = load_tokenizer(config.model)
-    data = prepare(config, tokenizer, tokenizer_fingerprint(config.model, tokenizer)).train
+    prepared = prepare(config, tokenizer, tokenizer_fingerprint(config.model, tokenizer))
+    data, prompts = prepared.train, prepared.eval["prompt_length"]
     rows = zip(data["input_ids"], data["loss_from"], strict=True)
     sequences = [TokenSequence(tuple(ids), loss_from, index) for index, (ids, loss_from) in enumerate(rows)]
     train = config.train
@@ -224,7 +263,8 @@ def _measured(config: RunConfig, group_size: int) -> _Work:
         nodes += computed
         largest = max(largest, found, key=lambda size: (size.places + size.path_places, size.scores))
     scale = steps / looked_at
-    return _Work(round(tokens * scale), round(nodes * scale), largest, guessed=False)
+    cached = _cached(config, len(prompts), max(prompts))
+    return _Work(round(tokens * scale), round(nodes * scale), largest, cached, guessed=False)
 
 
 def _pass_of(chosen: Sequence[TokenSequence], config: RunConfig, group_size: int) -> tuple[int, PassSize]:
@@ -266,7 +306,19 @@ def _guessed(config: RunConfig, group_size: int) -> _Work:
     tokens = round(mean * steps * min(train.batch_size, len(lengths)))
     size = min(train.micro_batch_size or train.batch_size, len(lengths))
     nodes = round(min(mean * size * group_size, max(PASS_NODES, mean * size)))
-    return _Work(tokens, tokens, PassSize(nodes, nodes, round(nodes * mean)), guessed=True)
+    prompts = config.dataset.eval_limit or len(lengths)
+    cached = _cached(config, prompts, round(mean))
+    return _Work(tokens, tokens, PassSize(nodes, nodes, round(nodes * mean)), cached, guessed=True)
+
+
+def _cached(config: RunConfig, texts: int, longest: int) -> int:
+    """Return the places of the texts that are generated side by side, each as wide as the longest."""
+    from persona_sweeps.evaluation.generation import SEQUENCES
+
+    if config.metrics.overlap is None:
+        return 0
+    virtual = getattr(config.peft, "num_virtual_tokens", 0)
+    return min(texts, SEQUENCES) * (longest + virtual + config.generation.max_new_tokens)
 
 
 def _length(text: object) -> int:

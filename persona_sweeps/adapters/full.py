@@ -19,7 +19,7 @@ def language_parameters(model: PreTrainedModel) -> dict[str, nn.Parameter]:
 
 
 def create_full(model: PreTrainedModel) -> FullWeights:
-    """Return fp32 copies of the model's weights."""
+    """Return fp32 copies of the model's weights, each on the device of its own."""
     parameters = language_parameters(model)
     return FullWeights({name: nn.Parameter(p.detach().float().clone()) for name, p in parameters.items()})
 
@@ -34,6 +34,7 @@ class FullSite:
 
     def __init__(self, model: PreTrainedModel, weights: FullWeights) -> None:
         own = language_parameters(model)
+        self.device = model.device
         self._pairs = [(own[name], weights.tensors[name]) for name in weights.tensors]
         self._before = [parameter.detach().clone() for parameter, _ in self._pairs]
         self._gradients: list[Tensor | None] = [None] * len(self._pairs)

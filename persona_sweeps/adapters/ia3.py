@@ -50,12 +50,13 @@ def _usual(model_type: str) -> tuple[list[str], list[str]]:
 
 
 def create_ia3(model: PreTrainedModel, config: Ia3Config) -> Ia3Weights:
-    """Return factors of one, with which training starts at the base model."""
+    """Return factors of one, with which training starts at the base model, each on its layer's device."""
     layers = linear_layers(model)
     outputs, inputs = scaled_layers(model, config)
 
     def ones(path: str, side: int) -> nn.Parameter:
-        return nn.Parameter(torch.ones(features(layers[path])[side], device=model.device))
+        device = next(layers[path].parameters()).device
+        return nn.Parameter(torch.ones(features(layers[path])[side], device=device))
 
     return Ia3Weights({path: ones(path, 1) for path in outputs}, {path: ones(path, 0) for path in inputs})
 
@@ -68,6 +69,7 @@ class Ia3Site:
 
     def __init__(self, path: str, module: nn.Module, of_inputs: bool) -> None:
         self.path = path
+        self.device = next(module.parameters()).device
         self.of_inputs = of_inputs
         self._factors: Stacked | None = None
         self._scaled = torch.zeros(0)

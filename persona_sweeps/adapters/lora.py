@@ -21,7 +21,8 @@ from persona_sweeps.seeds import derive_seed
 def create_lora(model: PreTrainedModel, config: LoraConfig, seed: int) -> LoraWeights:
     """Return fresh weights, with which training starts at the base model.
 
-    The generator is the trial's own and lives on the CPU, so a seed means the same weights on every device.
+    The generator is the trial's own and lives on the CPU, so a seed means the same weights on every device. A pair is
+    on its layer's device.
     """
     generator = torch.Generator().manual_seed(derive_seed(seed, "lora"))
     layers = linear_layers(model)
@@ -29,7 +30,8 @@ def create_lora(model: PreTrainedModel, config: LoraConfig, seed: int) -> LoraWe
     pairs = {}
     for path in target_paths(model, config.target_modules):
         layer = layers[path]
-        a, b = (tensor.to(model.device) for tensor in INITS[config.init](layer, config.r, scale, generator))
+        device = next(layer.parameters()).device
+        a, b = (tensor.to(device) for tensor in INITS[config.init](layer, config.r, scale, generator))
         start = None if config.init == "default" else (a.clone(), b.clone())
         magnitude = nn.Parameter(dense_weight(layer).norm(dim=1)) if config.method == "dora" else None
         pairs[path] = LoraPair(nn.Parameter(a), nn.Parameter(b), start, magnitude)
@@ -44,6 +46,7 @@ class LoraSite:
 
     def __init__(self, path: str, module: nn.Module) -> None:
         self.path = path
+        self.device = next(module.parameters()).device
         self.module = module
         self._a: Stacked | None = None
         self._b: Stacked | None = None

@@ -21,7 +21,8 @@ def create_prefix(
 ) -> PrefixWeights:
     """Return a fresh prefix: the keys and values of real tokens, or Gaussian with the spread of each layer's.
 
-    Begun from a text, the model is what it would be with that text before every prompt.
+    Begun from a text, the model is what it would be with that text before every prompt. The prefix is on the model's
+    first device, as batches are, wherever the layers lie.
     """
     generator = torch.Generator().manual_seed(derive_seed(seed, "prompt"))
     states = _states(model, choose_tokens(tokenizer, beginning, generator))
@@ -44,5 +45,5 @@ def _states(model: PreTrainedModel, tokens: Tensor) -> Tensor:
     layers = []
     for layer in cache.layers:
         assert isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None
-        layers.append(torch.stack((layer.keys[0], layer.values[0])))
+        layers.append(torch.stack((layer.keys[0], layer.values[0])).to(model.device))
     return torch.stack(layers).permute(3, 0, 1, 2, 4)

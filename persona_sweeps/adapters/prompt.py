@@ -19,7 +19,10 @@ from persona_sweeps.training.batch import PackedBatch
 def create_prompt(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, beginning: Beginning, seed: int
 ) -> PromptWeights:
-    """Return a fresh soft prompt: embeddings of real tokens, or Gaussian with the spread of the model's own."""
+    """Return a fresh soft prompt: embeddings of real tokens, or Gaussian with the spread of the model's own.
+
+    It is on the model's first device, as batches are.
+    """
     generator = torch.Generator().manual_seed(derive_seed(seed, "prompt"))
     if beginning.init == "random":
         spread = _embed(model, torch.arange(min(len(tokenizer), 4096))).std()

@@ -15,7 +15,7 @@ from persona_sweeps.adapters.full import FullSite
 from persona_sweeps.adapters.ia3 import Ia3Site
 from persona_sweeps.adapters.layers import linear_layers
 from persona_sweeps.adapters.lora import LoraSite
-from persona_sweeps.adapters.prefix import PrefixedLayout, stack_prefixes
+from persona_sweeps.adapters.prefix import prefixed_layout, stack_prefixes
 from persona_sweeps.adapters.prompt import place_prompts, stack_prompts
 from persona_sweeps.adapters.weights import Adapter
 from persona_sweeps.seeds import derive_seed
@@ -27,6 +27,8 @@ class Site(Protocol):
     """A place in the base model where adapters act."""
 
     path: str
+    device: torch.device
+    """where it computes, and where what it is routed has to be"""
 
     def stack(self, adapters: Sequence[Adapter]) -> None:
         """Take the weights of these trials."""
@@ -100,22 +102,28 @@ class AdapterStack:
         assert self._stacked is not None, "stack the trials first"
         identity = torch.equal(slots, torch.arange(len(self._stacked), device=slots.device))
         dropout = self._dropout(slots) if keys is not None else None
+        devices = {site.device for site in self._sites}
+        slots_on = {device: slots.to(device) for device in devices}
+        dropped_on = {}
+        if keys is not None and dropout is not None:
+            dropped_on = {device: (keys.to(device), dropout.to(device)) for device in devices}
         for site in self._sites:
-            salted = None
-            if keys is not None and dropout is not None:
-                salted = keys, self._salts(site.path, slots), dropout
-            site.route(None if identity else slots, salted)
+            own, salted = slots_on[site.device], None
+            if site.device in dropped_on:
+                own_keys, own_dropout = dropped_on[site.device]
+                salted = own_keys, self._salts(site.path, own), own_dropout
+            site.route(None if identity else own, salted)
 
     def embed(self, batch: PackedBatch) -> Tensor:
-        """Return the token embeddings [R, L, hidden] of a batch, soft prompts in place."""
-        embeddings = self.model.get_input_embeddings()(batch.tokens)
+        """Return the token embeddings [R, L, hidden] of a batch on its device, soft prompts in place."""
+        embeddings = self.model.get_input_embeddings()(batch.tokens).to(batch.tokens.device)
         return place_prompts(embeddings, self._prompts, self._active(), batch)
 
     def layout(self, batch: PackedBatch) -> Layout:
         """Return the batch's layout, prefixes in place."""
         if self._prefixes is None:
             return batch.layout
-        return PrefixedLayout(self._prefixes, self._active(), batch)
+        return prefixed_layout(self._prefixes, self._active(), batch)
 
     def close(self) -> None:
         for site in self._sites:

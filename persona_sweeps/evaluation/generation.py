@@ -97,7 +97,7 @@ class _Decoding:
         self.width = max(lengths)
         for step in range(self.max_new_tokens):
             streams = [self.asked[place].stream for place in self.alive]
-            tokens = self.choose(logits.float(), streams, step)
+            tokens = self.choose(logits.float(), streams, step).to(self.device)
             going = self._append(tokens.tolist())
             if not going or step + 1 == self.max_new_tokens:
                 break
@@ -123,7 +123,7 @@ class _Decoding:
         return tokens[keep]
 
     def _advance(self, tokens: Tensor, step: int, cache: SlotCache) -> Tensor:
-        """Feed each sequence its newest token; return the logits [E, vocabulary] of the next."""
+        """Feed each sequence its newest token; return the logits [E, vocabulary] of the next, on the head's device."""
         columns = torch.arange(self.width + step + 1, device=self.device)
         in_prompt = columns[None, :] < self.lengths[:, None]
         visible = in_prompt | (columns >= self.width)[None, :]

@@ -34,6 +34,7 @@ class _SlotLayer(DynamicLayer):
         return self.filled
 
     def keep(self, rows: Tensor) -> None:
+        rows = rows.to(self.keys.device)
         self.keys, self.values = self.keys.index_select(0, rows), self.values.index_select(0, rows)
 
 
@@ -60,11 +61,11 @@ def gather_paths(filled: DynamicCache, rows: Sequence[int], paths: Sequence[Tens
     for place, path in enumerate(paths):
         index[place, : len(path)] = path
     states = [_states(layer) for layer in filled.layers]
-    device = states[0][0].device
-    index, row = index.to(device), torch.tensor(rows, device=device)[:, None]
+    row = torch.tensor(rows)[:, None]
+    on = {device: (row.to(device), index.to(device)) for device in {keys.device for keys, _ in states}}
 
     def take(packed: Tensor) -> Tensor:
-        return packed.transpose(1, 2)[row, index].transpose(1, 2)
+        return packed.transpose(1, 2)[on[packed.device]].transpose(1, 2)
 
     return [(take(keys), take(values)) for keys, values in states]
 

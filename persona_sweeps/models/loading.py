@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from persona_sweeps.config import Scale
 from persona_sweeps.errors import UserError
 from persona_sweeps.models.fingerprints import tokenizer_fingerprint
+from persona_sweeps.models.placement import Placement, check_all_placed, place
 from persona_sweeps.models.quantization import UNQUANTIZED, hush, prepare, transformers_config
 from persona_sweeps.models.source import Source, find_source
 from persona_sweeps.models.tiny import tiny_fingerprint, tiny_model
@@ -52,6 +53,8 @@ def load_base(
 ) -> BaseModel:
     """Return the card's base model on `device`, frozen, with its tokenizer; in `dtype` what isn't quantized.
 
+    Where it is too large for the first GPU it is spread over all of them; `model.device` is then the first. A twin
+    never is.
     The weights come from the tiny twin if `model.scale=tiny`, else from the folder `model.hub_id`, the package of
     `model.embedded`, or the Hub (safetensors only, no remote code). Raises `UserError` when they can't be had.
     """
@@ -61,7 +64,8 @@ def load_base(
         base = BaseModel(_twin(card, dtype, device, stored), tiny_tokenizer(card), tiny_fingerprint(card))
     else:
         source = find_source(card)
-        model = _pretrained_model(card, source, dtype, device, stored)
+        model = _pretrained_model(card, source, dtype, place(card, quantization, dtype, device), stored)
+        check_all_placed(model, card)
         base = BaseModel(model, _pretrained_tokenizer(card, source), source.fingerprint)
     base.model.eval().requires_grad_(False)
     if stored is not None:
@@ -98,7 +102,7 @@ def _pretrained_tokenizer(card: ModelConfig, source: Source) -> PreTrainedTokeni
 
 
 def _pretrained_model(
-    card: ModelConfig, source: Source, dtype: torch.dtype, device: str, stored: BitsAndBytesConfig | None
+    card: ModelConfig, source: Source, dtype: torch.dtype, placement: Placement, stored: BitsAndBytesConfig | None
 ) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
@@ -109,7 +113,8 @@ def _pretrained_model(
             source.location,
             revision=source.revision or "main",
             dtype=dtype,
-            device_map=device,
+            device_map=placement.device_map,
+            max_memory=placement.max_memory,
             attn_implementation=card.attention,
             quantization_config=stored,
             use_safetensors=True,

@@ -34,11 +34,22 @@ class Options:
     layer: int = 0
 
 
+Place = torch.device | str | int
+"""a device as accelerate names it: GPUs by their number"""
+
+
 class Layout(Protocol):
     """Who attends to whom in one forward pass."""
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, options: Options) -> Tensor:
         """Return [R, Q, heads, head_dim] for query [R, heads, Q, head_dim], keys and values [R, kv heads, K, …]."""
+        ...
+
+    def to(self, device: Place, non_blocking: bool = False) -> Layout:
+        """Return the same layout on a device, copied there once.
+
+        Where the model is spread over devices, accelerate's hooks call this at each layer as they do for tensors.
+        """
         ...
 
 
@@ -65,6 +76,12 @@ class _Bucket:
             self.masks[window, dtype] = _additive(visible, dtype)
         return self.masks[window, dtype]
 
+    def to(self, device: torch.device, non_blocking: bool) -> _Bucket:
+        """Return a copy on a device, which makes masks of its own there."""
+        own = (self.queries, self.keys, self.query_depths)
+        queries, keys, depths = (tensor.to(device, non_blocking=non_blocking) for tensor in own)
+        return _Bucket(queries, keys, depths)
+
 
 @dataclass(frozen=True, slots=True)
 class TreeLayout:
@@ -73,6 +90,8 @@ class TreeLayout:
     buckets: tuple[_Bucket, ...]
     places: Tensor
     """[R * L] where each node's result lies among the buckets' joined results"""
+    copies: dict[torch.device, TreeLayout] = field(default_factory=dict, repr=False)
+    """the same on other devices"""
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, options: Options) -> Tensor:
         rows, heads, length, width = query.shape
@@ -90,6 +109,15 @@ class TreeLayout:
         joined = results[0] if len(results) == 1 else torch.cat(results)
         return joined.index_select(0, self.places).view(rows, length, heads, value.shape[-1])
 
+    def to(self, device: Place, non_blocking: bool = False) -> TreeLayout:
+        device = torch.device(device)
+        if device == self.places.device:
+            return self
+        if device not in self.copies:
+            buckets = tuple(bucket.to(device, non_blocking) for bucket in self.buckets)
+            self.copies[device] = TreeLayout(buckets, self.places.to(device, non_blocking=non_blocking))
+        return self.copies[device]
+
 
 @dataclass(frozen=True, slots=True)
 class CacheLayout:
@@ -98,12 +126,24 @@ class CacheLayout:
     visible: Tensor
     positions: Tensor
     key_positions: Tensor
+    copies: dict[torch.device, CacheLayout] = field(default_factory=dict, repr=False)
+    """the same on other devices"""
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, options: Options) -> Tensor:
         visible = self.visible
         if options.window is not None:
             visible = visible & (self.positions[:, :, None] - self.key_positions[:, None, :] < options.window)
         return _attention(query, key, value, _additive(visible, query.dtype), options).transpose(1, 2)
+
+    def to(self, device: Place, non_blocking: bool = False) -> CacheLayout:
+        device = torch.device(device)
+        if device == self.visible.device:
+            return self
+        if device not in self.copies:
+            own = (self.visible, self.positions, self.key_positions)
+            visible, positions, keys = (tensor.to(device, non_blocking=non_blocking) for tensor in own)
+            self.copies[device] = CacheLayout(visible, positions, keys)
+        return self.copies[device]
 
 
 def tree_layout(rows: Sequence[PackedRow], length: int, device: torch.device | str) -> TreeLayout:

@@ -21,7 +21,7 @@ from persona_sweeps.errors import TrialError
 from persona_sweeps.training.batch import collate, split_passes
 from persona_sweeps.training.forward import GroupForward
 from persona_sweeps.training.limits import Extent, Limits, Rows, Tell, in_one_pass
-from persona_sweeps.training.memory import keep_freed_memory
+from persona_sweeps.training.memory import HeapWatch, keep_freed_memory
 from persona_sweeps.training.trial import ROW_NODES, Trial, with_virtual_tokens
 
 LogStep = Callable[[int, dict[str, float]], None]
@@ -46,8 +46,7 @@ class Engine:
         self.limits = limits if limits is not None else Limits()
         self.tell = tell
         self.device = model.device
-        if self.device.type == "cpu":
-            keep_freed_memory()
+        self._heap = HeapWatch() if self.device.type == "cpu" and keep_freed_memory() else None
         self._packed: dict[tuple[int, int, int | None], tuple[Sequence[TokenSequence], list[PackedRow]]] = {}
 
     def train(self, log_step: LogStep) -> None:
@@ -87,6 +86,8 @@ class Engine:
             except TrialError as error:
                 trial.fail(error)
         self._evaluate_due(logged)
+        if self._heap is not None:
+            self._heap.after_step()
         for index, values in logged.items():
             trial = self.trials[index]
             values |= {

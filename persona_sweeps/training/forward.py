@@ -37,7 +37,10 @@ class GroupForward:
         return hidden
 
     def decode(self, embeddings: Tensor, positions: Tensor, layout: Layout, cache: Cache | None) -> Tensor:
-        """Run embeddings [R, Q, hidden] at `positions` [R, Q], attending as the layout says."""
+        """Run embeddings [R, Q, hidden] at `positions` [R, Q], attending as the layout says.
+
+        The result is on the device of `positions`, wherever the last layer is.
+        """
         output = self.decoder(
             inputs_embeds=embeddings,
             position_ids=positions,
@@ -45,7 +48,7 @@ class GroupForward:
             use_cache=cache is not None,
             layout=layout,
         )
-        return output.last_hidden_state
+        return output.last_hidden_state.to(positions.device)
 
     def loss(self, batch: PackedBatch, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Return (Σ wᵢ·NLLᵢ over the batch's labels with a gradient, the NLLs [N])."""

@@ -15,15 +15,19 @@ CHUNK_LOGITS = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The map from hidden states to logits: h Wᵀ + b, soft-capped as c·tanh(z / c) where the model does."""
+    """The map from hidden states to logits: h Wᵀ + b, soft-capped as c·tanh(z / c) where the model does.
+
+    It computes on the device of its weight, which in a model that is spread need not be that of the hidden states:
+    accelerate's hooks move what a layer is called with, and this isn't the layer.
+    """
 
     weight: Tensor
     bias: Tensor | None
     cap: float | None
 
     def __call__(self, hidden: Tensor) -> Tensor:
-        """Return the logits [N, vocabulary] of hidden states [N, hidden]."""
-        logits = F.linear(hidden, self.weight, self.bias)
+        """Return the logits [N, vocabulary] of hidden states [N, hidden], on the weight's device."""
+        logits = F.linear(hidden.to(self.weight.device), self.weight, self.bias)
         return torch.tanh(logits / self.cap) * self.cap if self.cap is not None else logits
 
     @property
@@ -41,9 +45,11 @@ def output_head(model: PreTrainedModel) -> Head:
 
 def label_nll(head: Head, hidden: Tensor, targets: Tensor) -> Tensor:
     """Return the NLL [N] in nats of each target given its hidden state [N, hidden]; no gradient."""
+    device = head.weight.device
     with torch.no_grad():
-        pieces = zip(hidden.split(head.chunk), targets.split(head.chunk), strict=True)
-        return torch.cat([F.cross_entropy(head(h).float(), t, reduction="none") for h, t in pieces])
+        pieces = zip(hidden.to(device).split(head.chunk), targets.to(device).split(head.chunk), strict=True)
+        nll = torch.cat([F.cross_entropy(head(h).float(), t, reduction="none") for h, t in pieces])
+        return nll.to(targets.device)
 
 
 def weighted_nll(head: Head, hidden: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,8 +58,9 @@ def weighted_nll(head: Head, hidden: Tensor, targets: Tensor, weights: Tensor) -
     Each chunk's gradient is taken at once, in place, and its logits are gone before the next chunk's are made; that
     of the head's own weights too, where they are trained.
     """
-    total, nll = _WeightedNll.apply(hidden, head.weight, head.bias, head, targets, weights)
-    return total, nll.detach()
+    hidden, on_head, weights = (tensor.to(head.weight.device) for tensor in (hidden, targets, weights))
+    total, nll = _WeightedNll.apply(hidden, head.weight, head.bias, head, on_head, weights)
+    return total.to(targets.device), nll.detach().to(targets.device)
 
 
 class _WeightedNll(torch.autograd.Function):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import sys
 from functools import cache
+from pathlib import Path
 
 from persona_sweeps.errors import TrialError
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # mallopt(3)
 _LARGEST_MMAP_THRESHOLD = 32 << 20
+
+GROWTH = 1.15
 
 _OUT_OF_MEMORY_TEXTS = (
     "DefaultCPUAllocator: can't allocate memory",
@@ -35,6 +39,38 @@ def keep_freed_memory() -> bool:
         return False
     settings = ((_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 64 << 20))
     return all(libc.mallopt(option, value) == 1 for option, value in settings)
+
+
+class HeapWatch:
+    """Hands freed memory back once it lies about in pieces that new tensors don't fit into.
+
+    Since freed memory is kept, what the process holds after its largest step is what that step took. Steps have tensors
+    of ever other sizes, so what is held goes on growing, to twice as much; a step that ends above `GROWTH` times the
+    largest is followed by a trim.
+    """
+
+    def __init__(self) -> None:
+        self._needed = 0
+        self._trimmed = True
+
+    def after_step(self) -> bool:
+        """Return whether what is free was handed back."""
+        held, libc = _resident_bytes(), _glibc()
+        if held is None or libc is None:
+            return False
+        if self._trimmed:  # nothing was left over when this step began: it needed what it holds
+            self._needed = max(self._needed, held)
+        self._trimmed = held > GROWTH * self._needed
+        if self._trimmed:
+            libc.malloc_trim(0)
+        return self._trimmed
+
+
+def _resident_bytes() -> int | None:
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return None
 
 
 def is_out_of_memory(error: BaseException) -> bool:
