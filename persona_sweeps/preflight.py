@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from persona_sweeps.config import Precision, RunConfig
+from persona_sweeps.device import resolve_device
 from persona_sweeps.plan import Cell, Plan
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ PROGRAM_BYTES = 650_000_000
 
 TOKENIZER_BYTES = 1500
 """of an entry of the vocabulary, in the process; measured"""
+
+INT8_ON_CPU = 2.1
+"""times the activations: outliers make tensors of ever other sizes, between which the heap is in pieces; measured"""
 
 SLACK = 1.2
 """of activations: what the backward pass holds for a moment, and what the allocator can't reuse; measured"""
@@ -117,6 +121,8 @@ def _predict(cell: Cell, model: PreTrainedModel, shape: Shape, group_size: int) 
     width = 2 if config.train.precision is Precision.bf16 else 4
     trainable = trainable_parameters(model, config.peft)
     full = config.peft.method == "full"
+    on_cpu = resolve_device(config.device) == "cpu"
+    pieces = INT8_ON_CPU if on_cpu and config.quantization.method == "int8" else 1.0
     work = _measured(config, group_size) if _has_tokenizer(config) else _guessed(config, group_size)
     return Prediction(
         trainable_parameters=trainable,
@@ -124,7 +130,7 @@ def _predict(cell: Cell, model: PreTrainedModel, shape: Shape, group_size: int) 
         tokenizer_bytes=TOKENIZER_BYTES * model.config.get_text_config().vocab_size,
         loading_bytes=shape.parameters * _file_width(config) + quantizing_bytes(model, config.quantization),
         state_bytes=trainable * (STATE_BYTES + (width if full else 0)),
-        activation_bytes=activation_bytes(shape, work.largest, width) if trainable else 0,
+        activation_bytes=round(pieces * activation_bytes(shape, work.largest, width)) if trainable else 0,
         cache_bytes=2 * width * shape.layers * shape.kv_heads * shape.head_dim * work.cached,
         disk_bytes=saved_parameters(model, config.peft) * (width if full else 4),
         tokens=work.tokens if trainable else 0,

@@ -58,7 +58,8 @@ def test_help_names_every_group_every_option_and_every_key(launch: Callable) -> 
         line.split(": ", 1) for line in text.split("== Groups")[1].split("== Keys")[0].splitlines() if ":" in line
     )
     assert set(listed) == {path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"} | {
-        "hydra/launcher", "hydra/sweeper"
+        "hydra/launcher",
+        "hydra/sweeper",
     }
     for group in groups(conf_folder()):
         assert listed[group].split(", ") == options(conf_folder(), group)
