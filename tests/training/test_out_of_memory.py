@@ -321,14 +321,18 @@ def test_a_run_that_fits_nowhere_fails_alone_and_the_group_is_let_go_first(
 ) -> None:
     """One run's soft prompt is too long for the device; it trains in company with two runs that fit."""
     trials: list[weakref.ref] = []
-    begin = Engine.__init__
+    begin, add = Engine.__init__, Engine.add
 
-    def remembered(engine: Engine, model: Any, stack: Any, members: Sequence[Trial], *rest: Any) -> None:
+    def beginning(engine: Engine, *arguments: Any) -> None:
         assert all(trial() is None for trial in trials), "the trials of an earlier group are still held"
-        trials.extend(weakref.ref(trial) for trial in members)
-        begin(engine, model, stack, members, *rest)
+        begin(engine, *arguments)
 
-    monkeypatch.setattr(Engine, "__init__", remembered)
+    def remembered(engine: Engine, trial: Trial) -> int:
+        trials.append(weakref.ref(trial))
+        return add(engine, trial)
+
+    monkeypatch.setattr(Engine, "__init__", beginning)
+    monkeypatch.setattr(Engine, "add", remembered)
     device.training = 120
     gc.disable()
     ended = launch("-m", *tiny, "peft=prompt_tuning", "peft.num_virtual_tokens=4,100,5", "sweep.name=small")

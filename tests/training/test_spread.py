@@ -18,7 +18,7 @@ from persona_sweeps.models.loading import BaseModel, load_base
 from persona_sweeps.training.engine import Engine
 from persona_sweeps.training.loss import Head, label_nll, weighted_nll
 from persona_sweeps.training.trial import Trial
-from tests.toolbox import CARDS, LORA, METHODS, NONE, PREFIX, PROMPT, adapter_of, trained_with
+from tests.toolbox import CARDS, LORA, METHODS, NONE, PREFIX, PROMPT, QUANTIZATIONS, adapter_of, trained_with
 from tests.training.pretended_devices import PRETENDED, pretended_devices
 
 FIRST, SECOND = PRETENDED
@@ -80,9 +80,8 @@ def check(
     sequences: Sequence[TokenSequence],
     embeddings: torch.device = FIRST,
 ) -> None:
-    expected = outcome(base(), configs, sequences)
+    expected, apart = outcome(base(), configs, sequences), base()
     with pretended_devices() as counts:
-        apart = base()
         spread(apart.model, embeddings)
         assert apart.model.device == FIRST
         assert {parameter.device for parameter in apart.model.parameters()} == {FIRST, SECOND}
@@ -109,6 +108,15 @@ def test_every_method_is_itself_when_spread(
     card = compose_card("qwen25_14b", "scale=tiny")
     configs = [METHODS[method]] if method == "full" else [METHODS[method], replace(LORA, dropout=0.3)]
     check(lambda: load_base(card, torch.float32, "cpu"), configs, sequences)
+
+
+def test_four_bit_layers_are_themselves_when_spread(
+    compose_card: Callable[..., ModelConfig], sequences: list[TokenSequence]
+) -> None:
+    pytest.importorskip("bitsandbytes")
+    card = compose_card("smollm2_135m_instruct", "scale=tiny")
+    configs = [replace(LORA, dropout=0.3), METHODS["dora"], METHODS["ia3"], PREFIX]
+    check(lambda: load_base(card, torch.float32, "cpu", QUANTIZATIONS["nf4"]), configs, sequences)
 
 
 def test_embeddings_may_lie_elsewhere_than_what_a_model_has_before_them(
