@@ -184,3 +184,8 @@ def test_the_embedded_default_brings_the_published_tokenizer(compose_card: Compo
     )
     assert (tokenizer.eos_token, tokenizer.pad_token) == ("<|im_end|>", "<|im_end|>")
     assert tokenizer.decode(tokenizer("Act 1, Scene 4\n  12 o'clock").input_ids) == "Act 1, Scene 4\n  12 o'clock"
+
+
+def test_another_model_s_hub_id_is_never_answered_with_the_embedded_weights(compose_card: Composer) -> None:
+    assert find_gguf(compose_card("smollm2_135m_instruct")) is not None
+    assert find_gguf(compose_card("smollm2_135m_instruct", "hub_id=someone/another-model")) is None
