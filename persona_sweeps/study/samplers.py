@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import (
     BaseSampler,
     CmaEsSampler,
@@ -66,7 +68,7 @@ def _tpe(seed: int) -> BaseSampler:
 
 SAMPLERS: dict[str, Make] = {
     "tpe": _tpe,
-    "gp": lambda seed: GPSampler(seed=seed, deterministic_objective=True),
+    "gp": lambda seed: GPSampler(seed=seed),
     "cmaes": lambda seed: CmaEsSampler(seed=seed),
     "random": lambda seed: RandomSampler(seed=seed),
     "nsga2": lambda seed: NSGAIISampler(seed=seed),
@@ -80,5 +82,7 @@ def make_sampler(settings: StudySettings, space: Space) -> BaseSampler:
         grid: Mapping[str, list[Any]] = space.grid()
         return GridSampler(grid, seed=settings.seed)
     if settings.sampler == "qmc":
-        return QMCSampler(seed=settings.seed, scramble=True)
+        with warnings.catch_warnings():  # "experimental", as Optuna has said of it for years
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return QMCSampler(seed=settings.seed, scramble=True)
     return SeededPerTrial(SAMPLERS[settings.sampler], settings.seed)

@@ -15,6 +15,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from persona_sweeps.study.settings import SAMPLERS
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 STUDY = ("-m", "hydra/sweeper=optuna", "sweep.name=s", "metrics=[likelihood]", "train.max_steps=9")
 
@@ -117,6 +119,27 @@ def test_failures_are_told_and_may_end_a_study(launch: Callable, tiny: tuple[str
     assert ended.code == 1 and "no trial was completed" in ended.err and "not a finite number" in ended.err
     assert states(trials) == ["FAIL"] * 2
     assert all("not a finite number" in trial.user_attrs["reason"] for trial in trials)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_asks_for_settings_of_the_space(launch: Callable, tiny: tuple[str, ...], sampler: str) -> None:
+    space = ("peft.r=choice(2,4)", "peft.alpha=8", "train.learning_rate=choice(1e-3,1e-2)")
+    ended = launch(*STUDY, *tiny, *size(3), *space, f"hydra.sweeper.sampler={sampler}", "train.max_steps=1")
+    assert ended.code == 0 and "arning" not in ended.err, ended.err
+    assert {trial.params["peft.r"] for trial in trials_of(ended.output)} <= {2, 4}
+
+
+def test_two_metrics_leave_the_runs_that_no_other_beats_in_both(launch: Callable, tiny: tuple[str, ...]) -> None:
+    ended = launch(
+        *STUDY, *tiny, *size(5), "hydra.sweeper.sampler=nsga2", "hydra.sweeper.pruner=none", "train.max_steps=2",
+        "hydra.sweeper.metric=[completion_nll,training.trainable_parameters]",
+        "hydra.sweeper.direction=[minimize,minimize]",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    for trial in trials_of(ended.output):
+        record = record_of(ended.output, trial)
+        assert trial.values == [record["metrics"]["completion_nll"], record["training"]["trainable_parameters"]]
+    assert "training.trainable_parameters" in ended.out.split("Best: trial")[1]
 
 
 @pytest.mark.parametrize(
