@@ -14,6 +14,7 @@ from persona_sweeps.errors import UserError, did_you_mean
 KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
 """what OmegaConf calls a type → what to say"""
 
+SWEEPER = "hydra.sweeper."
 COMPOSERS = ("hydra.", "omegaconf.", "antlr4.")
 
 Explainer = Callable[[str, Path], str | None]
@@ -68,6 +69,11 @@ def _unknown_key(message: str, conf: Path) -> str | None:
     if not found or not re.search(r"not in struct|not in '|Could not override", message):
         return None
     key = found[1]
+    if key.startswith(SWEEPER):
+        known = _dotted(conf / "hydra" / "sweeper" / "optuna.yaml", SWEEPER)
+        if key in known:
+            return f"{key} is a key of hydra/sweeper=optuna only: add that."
+        return f"{key} is not a key of hydra/sweeper=optuna.{did_you_mean(key, known)}"
     if owners := _owners(key, conf):
         listed = " or ".join([", ".join(owners[:-1]), owners[-1]][len(owners) < 2 :])
         return f"{key} is a key of {key.split('.', 1)[0]}={listed} only. --cfg job lists what this command has."

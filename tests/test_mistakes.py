@@ -90,6 +90,12 @@ MISTAKES = [
     ("tracker.project=x", "tracker.project is a key of tracker=wandb only"),
     ("plan=maybe", "plan=maybe is unknown", "run, only"),
     ("hydra/sweeper=optunna", "there is no such hydra/sweeper", "basic"),
+    (
+        "-m hydra/sweeper=optuna hydra.sweeper.n_trialz=3",
+        "n_trialz is not a key",
+        "Did you mean hydra.sweeper.n_trials",
+    ),
+    ("-m hydra.sweeper.n_trials=3", "hydra.sweeper.n_trials is a key of hydra/sweeper=optuna only"),
     ("-m peft.r=range(4,1)", "This sweep has no cells"),
     ("-m peft.r=interval(1,4)", "can't go through an interval", "key=1,2,4"),
     ("-m quantization=none,int8 peft=lora,full", "In the cell quantization=int8 peft=full", "freezes them"),

@@ -113,7 +113,6 @@ def test_every_method_is_itself_when_spread(
 def test_four_bit_layers_are_themselves_when_spread(
     compose_card: Callable[..., ModelConfig], sequences: list[TokenSequence]
 ) -> None:
-    pytest.importorskip("bitsandbytes")
     card = compose_card("smollm2_135m_instruct", "scale=tiny")
     configs = [replace(LORA, dropout=0.3), METHODS["dora"], METHODS["ia3"], PREFIX]
     check(lambda: load_base(card, torch.float32, "cpu", QUANTIZATIONS["nf4"]), configs, sequences)
