@@ -168,6 +168,8 @@ class DatasetConfig:
     eval_limit: int | None = None
     eval_fraction: float = MISSING
     split_seed: int = MISSING
+    evaluate_on: str = MISSING
+    validation_fraction: float = MISSING
     min_examples: int = MISSING
     loss_on: str = MISSING
 

@@ -15,6 +15,7 @@ from persona_sweeps.preparing import Preparer, Tokenizers
 from persona_sweeps.record import SCHEMA_VERSION, read_record, redacted, write_json
 
 if TYPE_CHECKING:
+    from persona_sweeps.group import BaseCache
     from persona_sweeps.preflight import Prediction
 
 
@@ -44,7 +45,9 @@ def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = 
         write_sweep(written[0], sweep, _rows([*earlier, *cells]))
     if plan.groups:
         try:
-            _run(plan, console)
+            from persona_sweeps.group import BaseCache
+
+            train(plan, Preparer(console), BaseCache(), console)
         finally:
             if sweep is not None:
                 write_sweep(written[0], sweep, _rows([*earlier, *cells]))
@@ -66,13 +69,12 @@ def predicted(plan: Plan, console: Console) -> dict[str, Prediction]:
     return fit_groups(plan, predictions, console)
 
 
-def _run(plan: Plan, console: Console) -> None:
+def train(plan: Plan, data: Preparer, bases: BaseCache, console: Console) -> None:
+    """Train and evaluate what a plan has to do, group after group."""
     quiet_libraries()
-    from persona_sweeps.group import BaseCache, run_group
+    from persona_sweeps.group import run_group
 
-    data = Preparer(console)
     data.all(plan.to_do)
-    bases = BaseCache()
     for number, group in enumerate(plan.groups, start=1):
         if len(plan.groups) > 1:
             console.note(f"Group {number} of {len(plan.groups)}: {len(group)} runs.")
@@ -109,10 +111,13 @@ def _rows(cells: Sequence[Cell]) -> list[Mapping[str, Any]]:
     ]
 
 
-def write_sweep(path: Path, sweep: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write sweep.json: the command, and its cells in order with their run ids and states."""
+def write_sweep(
+    path: Path, sweep: str, rows: Sequence[Mapping[str, Any]], studies: Mapping[str, Any] | None = None
+) -> None:
+    """Write sweep.json: the command, its studies, and its cells in order with their run ids and states."""
     command = " ".join(["launch.py", *sys.argv[1:]])
-    write_json(path, redacted({"schema_version": SCHEMA_VERSION, "name": sweep, "command": command, "cells": rows}))
+    about = {"schema_version": SCHEMA_VERSION, "name": sweep, "command": command}
+    write_json(path, redacted({**about, **({"studies": studies} if studies else {}), "cells": rows}))
 
 
 def quiet_libraries() -> None:

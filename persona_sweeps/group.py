@@ -16,7 +16,7 @@ from persona_sweeps.config import Precision
 from persona_sweeps.console import Console
 from persona_sweeps.device import resolve_device
 from persona_sweeps.member import GroupData, Member
-from persona_sweeps.outcome import finish, prune
+from persona_sweeps.outcome import describe, finish, prune
 from persona_sweeps.peak_memory import restart_peaks
 from persona_sweeps.plan import Cell
 from persona_sweeps.review import stored_model
@@ -191,6 +191,7 @@ class _Group:
 
         for member in members:
             if member.trial.failure is not None:
+                describe(member, self.base, self.clock)
                 self.fail(member.writer, member.trial.failure)
             elif member.trial.pruned is not None:
                 prune(member, self.base, self.clock)

@@ -42,6 +42,7 @@ def essence(resolved: Mapping[str, Any]) -> dict[str, Any]:
         _drop(kept, ONLY_TRAINING)
     if not needs_generation(kept):
         _drop(kept, ("generation",))
+    _drop_unread(kept["dataset"])
     return kept
 
 
@@ -66,6 +67,7 @@ def comparability_key(
     """
     dataset = copy.deepcopy(resolved["dataset"])
     _drop(dataset, ("path", "eval_path", "limit", "eval_limit", "min_examples"))
+    _drop_unread(dataset)
     decoding = resolved["generation"] if needs_generation(resolved) else None
     parts = [data_fingerprint, dataset, sorted(evaluated), decoding, resolved["metrics"], dict(versions)]
     return digest(parts)[:16]
@@ -85,6 +87,12 @@ def run_name(resolved: Mapping[str, Any]) -> str:
         parts.append(f"lr{resolved['train']['learning_rate']:g}")
     parts += [str(dataset.get("persona") or dataset["source"]), f"s{resolved['seed']}"]
     return re.sub(r"[^a-z0-9._]+", "-", "-".join(parts).lower()).strip("-")
+
+
+def _drop_unread(dataset: dict[str, Any]) -> None:
+    """Drop what only a validation part would be made by, where none is."""
+    if dataset.get("evaluate_on") == "test":
+        _drop(dataset, ("evaluate_on", "validation_fraction"))
 
 
 def _drop(tree: dict[str, Any], keys: Iterable[str]) -> None:

@@ -27,7 +27,7 @@ def finish(member: Member, found: Evaluated, base: BaseModel, clock: GroupClock)
         found.overlap = score_overlap(found.predictions, list(data.prepared.eval["completion"]), overlap)
     _export(member, base)
     writer.outcome.metrics = metrics(cell, data, found)
-    _describe(member, base, clock)
+    describe(member, base, clock)
     writer.complete(samples(data, found))
 
 
@@ -36,7 +36,7 @@ def prune(member: Member, base: BaseModel, clock: GroupClock) -> None:
     items = member.trial.progress.eval_items
     assert items is not None and member.trial.pruned is not None
     member.writer.outcome.metrics = metrics(member.cell, member.data, Evaluated(items))
-    _describe(member, base, clock)
+    describe(member, base, clock)
     member.writer.prune(member.trial.pruned)
 
 
@@ -51,8 +51,8 @@ def _export(member: Member, base: BaseModel) -> None:
         export_adapter(adapter, base.model, cell.config.model.hub_id, cell.folder.adapter)
 
 
-def _describe(member: Member, base: BaseModel, clock: GroupClock) -> None:
-    """Fill in a run's outcome but for its metrics: what only its training can tell."""
+def describe(member: Member, base: BaseModel, clock: GroupClock) -> None:
+    """Fill in a run's outcome but for its metrics: what only its training can tell, as far as it came."""
     from persona_sweeps.models.quantization import weights_bytes
 
     trial, outcome = member.trial, member.writer.outcome

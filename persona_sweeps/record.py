@@ -17,7 +17,7 @@ SECRET_KEY = re.compile(r"(api_?key|token|secret|password|passwd|credential)s?$"
 SECRET_VALUE = re.compile(r"\b(hf_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{20,}|(?<![/@])(?<!revision=)[0-9a-f]{40}(?!/))\b")
 ASSIGNMENT = re.compile(r"([\w.]+)=(\S+)")
 """an override inside a text, such as train.seed=1"""
-NOT_SECRET = {"num_virtual_tokens", "max_new_tokens", "all_tokens"}
+NOT_SECRET = {"num_virtual_tokens", "max_tokens", "max_new_tokens", "all_tokens"}
 PUBLIC = {"revision"}
 """keys whose values may look like a secret: a commit has as many hexadecimal digits as a W&B key"""
 REDACTED = "<redacted>"
@@ -94,13 +94,19 @@ def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     write_text(path, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
 
 
-def read_record(folder: RunFolder) -> dict[str, Any] | None:
-    """Return the record of a run, or None when there is none that can be read."""
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object in a file; None when there is none, or it can't be read."""
     try:
-        record = json.loads(folder.record.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) and record.get("schema_version") == SCHEMA_VERSION else None
+    return value if isinstance(value, dict) else None
+
+
+def read_record(folder: RunFolder) -> dict[str, Any] | None:
+    """Return the record of a run, or None when there is none that can be read."""
+    record = read_json(folder.record)
+    return record if record is not None and record.get("schema_version") == SCHEMA_VERSION else None
 
 
 def is_completed(folder: RunFolder) -> bool:

@@ -79,7 +79,7 @@ def _training(config: RunConfig) -> Iterator[str]:
     yield from _at_least("train.batch_size", train.batch_size, 1)
     yield from _at_least("train.micro_batch_size", train.micro_batch_size, 1)
     yield from _at_least("train.max_steps", train.max_steps, 1)
-    yield from _at_least("train.eval_every", train.eval_every, 1)
+    yield from _at_least("train.eval_every", train.eval_every, 0)
     yield from _at_least("train.max_length", train.max_length, 8)
     yield from _at_least("train.weight_decay", train.weight_decay, 0)
     yield from _within("train.warmup_ratio", train.warmup_ratio, 0, 1)
@@ -178,8 +178,10 @@ def _dataset(config: RunConfig) -> Iterator[str]:
     yield from _one_of("dataset.loss_on", data.loss_on, ("completion", "all_tokens"))
     yield from _at_least("dataset.limit", data.limit, 1)
     yield from _at_least("dataset.eval_limit", data.eval_limit, 1)
-    if not 0 < data.eval_fraction < 1:
-        yield f"dataset.eval_fraction={data.eval_fraction:g} must lie between 0 and 1, both excluded."
+    yield from _one_of("dataset.evaluate_on", data.evaluate_on, ("test", "validation"))
+    for key in ("eval_fraction", "validation_fraction"):
+        if not 0 < getattr(data, key) < 1:
+            yield f"dataset.{key}={getattr(data, key):g} must lie between 0 and 1, both excluded."
 
 
 def _generation(config: RunConfig) -> Iterator[str]:

@@ -11,7 +11,7 @@ WRONG = [
     (["train.batch_size=0"], "train.batch_size=0 must be at least 1."),
     (["train.micro_batch_size=0"], "train.micro_batch_size=0"),
     (["train.max_steps=0"], "train.max_steps=0"),
-    (["train.eval_every=0"], "train.eval_every=0"),
+    (["train.eval_every=-1"], "train.eval_every=-1"),
     (["train.max_length=4"], "train.max_length=4 must be at least 8."),
     (["train.weight_decay=-1"], "train.weight_decay=-1"),
     (["train.warmup_ratio=2"], "train.warmup_ratio=2 must lie between 0 and 1."),

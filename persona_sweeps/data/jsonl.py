@@ -17,7 +17,7 @@ from pathlib import Path
 from persona_sweeps.config import JsonlConfig
 from persona_sweeps.data.example import Corpus, Example, Message
 from persona_sweeps.data.jsonl_line import LineError, parse_line
-from persona_sweeps.data.splits import cut, require_enough, shuffled_clusters, split_examples
+from persona_sweeps.data.splits import evaluated, require_enough, shuffled_clusters, split_examples
 from persona_sweeps.errors import ConfigError, DataError, did_you_mean
 
 SHOWN_ERRORS = 5
@@ -139,4 +139,4 @@ def _given_split(
         [example for members in shuffled_clusters(side, config.split_seed).values() for example in members]
         for side in (train, held_out)
     ]
-    return cut(sides[0], config.limit, "limit"), cut(sides[1], config.eval_limit, "eval_limit")
+    return evaluated(sides[0], sides[1], config, f"They come from {config.path}.")

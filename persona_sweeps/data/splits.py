@@ -1,4 +1,4 @@
-"""The split in train and eval: by cluster, decided by the seed alone, whatever the order of the examples."""
+"""The split in train, validation and test: by cluster, decided by the seed alone, whatever the order of examples."""
 
 from __future__ import annotations
 
@@ -16,23 +16,46 @@ def split_examples(
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     """Return (train, eval), each in shuffled order of its clusters and cut to `limit` and `eval_limit`.
 
-    Eval takes whole clusters until it has about `eval_fraction` of the examples; neither side is empty. A smaller
-    limit gives a prefix of what a larger one gives. `hint` ends the message of the `DataError` that says that there
-    are too few examples or clusters.
+    The test part takes whole clusters until it has about `eval_fraction` of the examples; neither side is empty. A
+    smaller limit gives a prefix of what a larger one gives. `hint` ends the message of the `DataError` that says that
+    there are too few examples or clusters.
     """
-    if not 0 < config.eval_fraction < 1:
-        raise ConfigError(f"dataset.eval_fraction={config.eval_fraction} must lie between 0 and 1.")
     require_enough(examples, config, hint)
+    rest, test = _divide(examples, config, "eval_fraction", hint)
+    return evaluated(rest, test, config, hint)
+
+
+def evaluated(
+    rest: Sequence[Example], test: Sequence[Example], config: DatasetConfig, hint: str = ""
+) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """Return (train, eval) as `evaluate_on` says, each cut to its limit.
+
+    Under `test` all the rest is trained on. Under `validation` a part of the rest takes the place of the test part,
+    which is seen by nobody: settings can be chosen by it without a look at the test.
+    """
+    train, held_out = rest, test
+    if config.evaluate_on == "validation":
+        train, held_out = _divide(rest, config, "validation_fraction", hint)
+    return cut(train, config.limit, "limit"), cut(held_out, config.eval_limit, "eval_limit")
+
+
+def _divide(
+    examples: Sequence[Example], config: DatasetConfig, key: str, hint: str
+) -> tuple[list[Example], list[Example]]:
+    """Return (the rest, a part of about the share that the key says), each in shuffled order of its clusters."""
+    fraction = float(getattr(config, key))
+    if not 0 < fraction < 1:
+        raise ConfigError(f"dataset.{key}={fraction} must lie between 0 and 1.")
     clusters = shuffled_clusters(examples, config.split_seed)
     if len(clusters) < 2:
+        whose = "All" if key == "eval_fraction" else "Outside the test part all"
         raise DataError(
-            f"All {len(examples)} examples come from one scene or dialogue ({examples[0].cluster}), and a split in "
-            f"train and eval needs at least 2.{_spaced(hint)}"
+            f"{whose} {len(examples)} examples come from one scene or dialogue ({examples[0].cluster}), and a split in "
+            f"train and {'eval' if key == 'eval_fraction' else 'validation'} needs at least 2.{_spaced(hint)}"
         )
-    chosen = _eval_clusters({name: len(members) for name, members in clusters.items()}, config.eval_fraction)
-    train = [example for name, members in clusters.items() if name not in chosen for example in members]
-    held_out = [example for name, members in clusters.items() if name in chosen for example in members]
-    return cut(train, config.limit, "limit"), cut(held_out, config.eval_limit, "eval_limit")
+    chosen = _held_out_clusters({name: len(members) for name, members in clusters.items()}, fraction)
+    rest = [example for name, members in clusters.items() if name not in chosen for example in members]
+    return rest, [example for name, members in clusters.items() if name in chosen for example in members]
 
 
 def require_enough(examples: Sequence[Example], config: DatasetConfig, hint: str = "") -> None:
@@ -60,7 +83,7 @@ def cut(examples: Sequence[Example], limit: int | None, key: str) -> tuple[Examp
     return tuple(examples[:limit])
 
 
-def _eval_clusters(sizes: dict[str, int], fraction: float) -> set[str]:
+def _held_out_clusters(sizes: dict[str, int], fraction: float) -> set[str]:
     """Take clusters in order as long as each brings the number of examples nearer to the target."""
     target = fraction * sum(sizes.values())
     chosen: set[str] = set()

@@ -26,8 +26,10 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from persona_sweeps.errors import ConfigError
 from persona_sweeps.plan import Cell
 
-OWNER, RUN, FOLDER, OVERRIDES, REASON = "owner", "run_id", "folder", "overrides", "reason"
+OWNER, RUN, FOLDER, OVERRIDES, REASON, TOKENS = "owner", "run_id", "folder", "overrides", "reason", "tokens"
 """user attributes of a trial"""
+WARM, FINALS = "warm_start", "finals"
+"""user attributes of a study"""
 OVER = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -92,10 +94,22 @@ class Ledger:
                     "give the new one another sweep.name."
                 )
 
-    def claim(self, room: int, n_trials: int, begin: Callable[[Trial], None]) -> list[Trial]:
+    def warm_start(self, sweep: str, settings: Sequence[Mapping[str, Any]]) -> bool:
+        """Have these settings tried before any other, once, however often it is said; return whether it was new."""
+        with self._exclusively(self.journal):
+            known = self.study.user_attrs.get(WARM, [])
+            if sweep in known:
+                return False
+            for params in settings:
+                self.study.enqueue_trial(dict(params), skip_if_exists=True)
+            self.study.set_user_attr(WARM, [*known, sweep])
+            return True
+
+    def claim(self, room: int, n_trials: int, max_tokens: int | None, begin: Callable[[Trial], None]) -> list[Trial]:
         """Take over trials whose process died, then ask for new ones: at most `room`, and `n_trials` in the study.
 
-        `begin` is called with each while no other process can ask.
+        No more are asked for either when those that have ended, with those in training counted as the longest of them,
+        have taken `max_tokens`. `begin` is called with each while no other process can ask.
         """
         with self._exclusively(self.journal):
             trials = self.trials()
@@ -105,6 +119,8 @@ class Ledger:
                 trial.set_user_attr(OWNER, self._me)
                 begin(trial)
             for _ in range(min(room - len(claimed), n_trials - begun)):
+                if max_tokens is not None and self._tokens() >= max_tokens:
+                    break
                 claimed.append(self.study.ask())
                 claimed[-1].set_user_attr(OWNER, self._me)
                 begin(claimed[-1])
@@ -122,14 +138,29 @@ class Ledger:
         trial.set_user_attr(OVERRIDES, list(cell.overrides))
         trial.set_user_attr(RUN, cell.run_id)
 
-    def tell(self, number: int, state: TrialState, values: Sequence[float] | None = None, reason: str = "") -> None:
+    def tell(
+        self,
+        number: int,
+        state: TrialState,
+        values: Sequence[float] | None = None,
+        reason: str = "",
+        tokens: int | None = None,
+    ) -> None:
         """End a trial, unless it has ended: a process that was taken for dead may tell late."""
         trial = self.study.get_trials(deepcopy=False)[number]
         if trial.state in OVER:
             return
-        if reason:
-            self.study._storage.set_trial_user_attr(trial._trial_id, REASON, reason)
+        for name, value in ((REASON, reason), (TOKENS, tokens)):
+            if value:
+                self.study._storage.set_trial_user_attr(trial._trial_id, name, value)
         self.study.tell(number, values=values, state=state)
+
+    def _tokens(self) -> int:
+        """Return how many tokens the trials have been trained on, with those in training counted as the longest."""
+        trials = self.trials()
+        ended = [trial.user_attrs.get(TOKENS, 0) for trial in trials if trial.state in OVER]
+        running = sum(trial.state is TrialState.RUNNING for trial in trials)
+        return sum(ended) + running * max(ended, default=0)
 
     @contextlib.contextmanager
     def _exclusively(self, journal: Path) -> Iterator[None]:

@@ -15,15 +15,19 @@ from persona_sweeps.config import PlanMode
 from persona_sweeps.console import Console
 from persona_sweeps.errors import ConfigError, UserError
 from persona_sweeps.execute import predicted, quiet_libraries
+from persona_sweeps.group import BaseCache, run_group
 from persona_sweeps.identity import essence
 from persona_sweeps.launching import compose_cell, compose_job
 from persona_sweeps.plan import Cell, make_plan
+from persona_sweeps.preparing import Preparer
+from persona_sweeps.study.finals import Finals
 from persona_sweeps.study.ledger import Ledger
 from persona_sweeps.study.samplers import make_sampler
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.source import StudySource
 from persona_sweeps.study.space import Dimension, Space, parse
 from persona_sweeps.study.summary import conclude, write_studies
+from persona_sweeps.study.warm_start import known_settings
 
 JOURNAL = "study.log"
 
@@ -43,6 +47,7 @@ class OneStudy:
         """`fixed` are the command's plain overrides, `combination` one value of each of its lists."""
         self.settings = settings
         self._fixed = [*fixed, *combination]
+        self._named = {text.split("=", 1)[0].lstrip("+~") for text in self._fixed} | {dim.key for dim in varied}
         self._context, self._config = context, config
         try:
             composed = compose_job(context, config, self._fixed, 0)
@@ -52,7 +57,14 @@ class OneStudy:
         self._sweep = str(composed.sweep.name)
         self._size = int(composed.group_size)
         self._only_plan = composed.plan == PlanMode.only
-        self._journal = Path(str(composed.output_dir)) / "sweeps" / self._sweep / JOURNAL
+        self._seed = int(composed.seed)
+        self._output_dir = Path(str(composed.output_dir))
+        self._journal = self._output_dir / "sweeps" / self._sweep / JOURNAL
+        if "dataset.evaluate_on" in self._named and composed.dataset.evaluate_on == "test" and settings.final_seeds:
+            raise ConfigError(
+                "dataset.evaluate_on=test searches on the test part, where the winner can't be scored afterwards: drop "
+                "it, so that the search is on a validation part, or set hydra.sweeper.final_seeds=0."
+            )
         self.name = " ".join(combination) or self._sweep
         self.space = self._space(varied)
         self.console = Console()
@@ -60,6 +72,8 @@ class OneStudy:
     def check(self) -> None:
         """Compose a run at each end of the space. Raises UserError when one can't work."""
         make_sampler(self.settings, self.space)
+        if self.settings.warm_start is not None:
+            self._known, self._passed_over = known_settings(self._output_dir, self.settings, self.space)
         ends = [[dim.override(value) for dim, value in zip(self.space, end, strict=True)] for end in self.space.ends()]
         cells = [self._compose(overrides) for overrides in ends]
         self._least = cells[0]
@@ -68,7 +82,7 @@ class OneStudy:
         if plan.groups:
             predicted(plan, self.console)
 
-    def run(self) -> None:
+    def run(self, data: Preparer, bases: BaseCache) -> None:
         """Train runs until the study has as many trials as asked, and say what was found."""
         varied = self.space.describe()
         if self._only_plan:
@@ -79,27 +93,44 @@ class OneStudy:
         sampler = make_sampler(self.settings, self.space)
         ledger = Ledger(self._journal, self.name, self.settings.direction, sampler)
         try:
-            ledger.agree({"metric": self.settings.metric, "space": varied, "config": self._about()})
-            source = StudySource(ledger, self.space, self.settings, self._compose, self.console)
+            ledger.agree(self._terms(varied))
+            ledger.study.set_user_attr(
+                "budget", {"n_trials": self.settings.n_trials, "max_tokens": self.settings.max_tokens}
+            )
+            if self.settings.warm_start is not None and ledger.warm_start(self.settings.warm_start, self._known):
+                others = f"; {self._passed_over} others lie outside the space" if self._passed_over else ""
+                best = f"The {len(self._known)} best settings of sweep {self.settings.warm_start}"
+                self.console.note(f"{best} are tried first{others}.")
             try:
-                self._train(source)
+                self._train(StudySource(ledger, self.space, self.settings, self._compose, self.console), data, bases)
+                conclude(ledger, self.space, self.settings, self.console)
+                if self.settings.final_seeds:
+                    finals = Finals(ledger, self.space, self.settings, self._seed, self._compose_final, self.console)
+                    finals.run(data, bases)
             finally:
-                path = write_studies(self._journal, self._sweep)
-            conclude(ledger, self.space, self.settings, self.console)
+                path = write_studies(self._journal, self._sweep, self._output_dir)
             self.console.note(f"  {path}")
         finally:
             ledger.close()
 
-    def _train(self, source: StudySource) -> None:
-        from persona_sweeps.group import BaseCache, run_group
-        from persona_sweeps.preparing import Preparer
-
+    def _train(self, source: StudySource, data: Preparer, bases: BaseCache) -> None:
         done = sum(trial.state.is_finished() for trial in source.ledger.trials())
         varied = ", ".join(self.space.describe())
-        self.console.note(f"Study {self.name}: {done} of {self.settings.n_trials} trials done already; {varied} vary.")
-        data, bases = Preparer(self.console), BaseCache()
+        of = f"{done} of {self.settings.n_trials} trials done already"
+        self.console.note(f"Study {self.name}: {of}; searching over {varied}.")
         while cells := source.new_group(self._size):
             run_group(cells, data, bases, self.console, source, self._size)
+
+    def _terms(self, varied: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return what may not change while a study goes on, since its trials could no longer be compared."""
+        pruner = {key: getattr(self.settings, key) for key in ("pruner", "pruner_factor", "pruner_rungs")}
+        return {
+            "metric": self.settings.metric,
+            "sampler": self.settings.sampler,
+            "pruner": pruner,
+            "space": varied,
+            "config": self._about(),
+        }
 
     def _about(self) -> Mapping[str, Any]:
         """Return what all runs of the study have in common, by dotted key."""
@@ -108,14 +139,25 @@ class OneStudy:
         return {key: value for key, value in _flat(essence(self._least.resolved)).items() if key not in varied}
 
     def _compose(self, drawn: Sequence[str]) -> Cell:
+        """Return a trial's cell, evaluated on the validation part unless the command says otherwise."""
+        part = [] if "dataset.evaluate_on" in self._named else ["dataset.evaluate_on=validation"]
+        return self._cell([*self._fixed, *part, *drawn])
+
+    def _compose_final(self, drawn: Sequence[str]) -> Cell:
+        """Return the cell of a finalist, evaluated at its end only unless the command says otherwise."""
+        once = [] if "train.eval_every" in self._named else ["train.eval_every=0"]
+        kept = [text for text in self._fixed if text.split("=", 1)[0] not in ("seed", "dataset.evaluate_on")]
+        return self._cell([*kept, *once, *drawn])
+
+    def _cell(self, overrides: Sequence[str]) -> Cell:
         try:
-            return compose_cell(self._context, self._config, [*self._fixed, *drawn])
+            return compose_cell(self._context, self._config, list(overrides))
         except (HydraException, OmegaConfBaseException) as error:
             raise _told(error) from error
 
     def _space(self, varied: Sequence[Dimension]) -> Space:
         """The command's own dimensions, and those of the method that the command doesn't set."""
-        named = {text.split("=", 1)[0].lstrip("+~") for text in self._fixed} | {dim.key for dim in varied}
+        named = set(self._named)
         if "peft.alpha" in named:
             named.add("peft.alpha_ratio")
         usual = parse({k: v for k, v in self.settings.space.get(self._method, {}).items() if k not in named})

@@ -18,6 +18,7 @@ class StudySettings:
     """The keys of the sweeper; `metric` and `direction` are lists of the same length for several objectives."""
 
     n_trials: int
+    max_tokens: int | None
     sampler: str
     seed: int
     metric: list[str]
@@ -26,6 +27,11 @@ class StudySettings:
     pruner_factor: int
     pruner_rungs: int
     max_failures: int | None
+    finalists: int
+    final_seeds: int
+    warm_start: str | None
+    warm_start_best: int
+    params: dict[str, Any]
     space: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @classmethod
@@ -42,6 +48,13 @@ class StudySettings:
         if mistakes := list(_mistakes(settings)):
             raise ConfigError(" ".join(mistakes))
         return settings
+
+
+LEAST = {
+    "n_trials": 1, "max_tokens": 1, "pruner_factor": 2, "pruner_rungs": 1, "max_failures": 1, "finalists": 1,
+    "final_seeds": 0, "warm_start_best": 1,
+}  # fmt: skip
+"""the whole numbers among the keys, and the least that each may be"""
 
 
 def _mistakes(settings: StudySettings) -> Iterator[str]:
@@ -61,8 +74,7 @@ def _choices(settings: StudySettings) -> Iterator[str]:
 
 
 def _numbers(settings: StudySettings) -> Iterator[str]:
-    least = {"n_trials": 1, "pruner_factor": 2, "pruner_rungs": 1, "max_failures": 1}
-    for key, minimum in least.items():
+    for key, minimum in LEAST.items():
         value = getattr(settings, key)
         if value is not None and (not isinstance(value, int) or value < minimum):
             yield f"hydra.sweeper.{key}={value} must be a whole number of at least {minimum}."

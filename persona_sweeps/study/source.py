@@ -53,7 +53,9 @@ class StudySource:
         given = given[:room]
         while len(given) < room and not self.has_failed_enough:
             # Composed while no other process asks, so that both know which runs are being trained.
-            claimed = self.ledger.claim(room - len(given), self.settings.n_trials, self._begin)
+            claimed = self.ledger.claim(
+                room - len(given), self.settings.n_trials, self.settings.max_tokens, self._begin
+            )
             if not claimed:
                 break
             own, others = self._of_the_group(self._new)
@@ -99,7 +101,7 @@ class StudySource:
         cell.study = {"study": self.ledger.study.study_name, "trial": trial.number}
         twin = self._twin(trial, cell)
         self.ledger.begun(trial, cell)
-        if cell.done or self._was_pruned(trial, cell):
+        if cell.done or self._was_pruned(cell):
             self._tell(trial, cell, "completed" if cell.done else "pruned", "")
         elif twin is not None:
             self._tell_as(trial, twin)
@@ -117,7 +119,7 @@ class StudySource:
                 return other
         return None
 
-    def _was_pruned(self, trial: Trial, cell: Cell) -> bool:
+    def _was_pruned(self, cell: Cell) -> bool:
         """Whether this very trial was pruned, and its process died before it could tell."""
         record = read_record(cell.folder) or {}
         return record.get("status") == "pruned" and record["provenance"].get("study") == cell.study
@@ -129,22 +131,26 @@ class StudySource:
         self.ledger.tell(trial.number, twin.state, reason=reason)
 
     def _tell(self, trial: Trial, cell: Cell, status: str, reason: str) -> None:
-        """Tell the ledger how a run ended, going by its record."""
+        """Tell the ledger how a run ended, going by its record, and what training it cost."""
         record: Mapping[str, Any] = read_record(cell.folder) or {}
+        training = record.get("training") or {}
+        # As if this study had trained it, whoever did; a setting drawn twice is paid for by the first that drew it.
+        drawn_before = any(t.user_attrs.get(RUN) == cell.run_id for t in self.ledger.trials()[: trial.number])
+        tokens = None if drawn_before else training.get("tokens")
         if status == "pruned":
-            told = reason or record.get("training", {}).get("pruned", "")
-            self.ledger.tell(trial.number, TrialState.PRUNED, reason=told)
+            told = reason or training.get("pruned", "")
+            self.ledger.tell(trial.number, TrialState.PRUNED, reason=told, tokens=tokens)
             return
         if status != "completed":
-            self.ledger.tell(trial.number, TrialState.FAIL, reason=reason)
+            self.ledger.tell(trial.number, TrialState.FAIL, reason=reason, tokens=tokens)
             return
         try:
             values = objective_values(record, self.settings.metric)
         except TrialError as error:
-            self.ledger.tell(trial.number, TrialState.FAIL, reason=str(error))
+            self.ledger.tell(trial.number, TrialState.FAIL, reason=str(error), tokens=tokens)
             self._console.note(str(error))
             return
-        self.ledger.tell(trial.number, TrialState.COMPLETE, values)
+        self.ledger.tell(trial.number, TrialState.COMPLETE, values, tokens=tokens)
 
     def _of_the_group(self, cells: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
         """Divide runs into those that the group can train and the others; the first decides for a new group."""

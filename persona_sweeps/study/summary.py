@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.distributions import distribution_to_json
+from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from persona_sweeps.console import Console
 from persona_sweeps.errors import UserError
 from persona_sweeps.execute import write_sweep
-from persona_sweeps.study.ledger import FOLDER, OVERRIDES, REASON, RUN, Ledger, open_journal
+from persona_sweeps.record import RunFolder, read_record
+from persona_sweeps.study.ledger import FINALS, FOLDER, OVERRIDES, REASON, RUN, Ledger, open_journal
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import Space
 
@@ -28,19 +32,43 @@ SHOWN = 3
 """of the best trials, where several objectives leave more"""
 
 
-def write_studies(journal: Path, sweep: str) -> Path:
+def write_studies(journal: Path, sweep: str, output_dir: Path) -> Path:
     """Write the sweep's record with all trials of all studies in its journal; return its path."""
     path = journal.with_name("sweep.json")
-    write_sweep(path, sweep, list(_rows(journal)))
+    storage = open_journal(journal)
+    names = [summary.study_name for summary in optuna.get_all_study_summaries(storage)]
+    studies = [optuna.load_study(study_name=name, storage=storage) for name in names]
+    rows = [row for study in studies for row in _rows(study, output_dir)]
+    write_sweep(path, sweep, rows, {study.study_name: _about(study) for study in studies})
     return path
 
 
-def _rows(journal: Path) -> Iterator[Mapping[str, Any]]:
-    storage = open_journal(journal)
-    for summary in optuna.get_all_study_summaries(storage):
-        for trial in optuna.load_study(study_name=summary.study_name, storage=storage).get_trials(deepcopy=False):
-            if RUN in trial.user_attrs:
-                yield _row(summary.study_name, trial)
+def _about(study: Study) -> Mapping[str, Any]:
+    """Return how a study searched; its space as Optuna writes distributions."""
+    noted = study.user_attrs
+    space = {
+        key: json.loads(distribution_to_json(distribution))
+        for trial in study.get_trials(deepcopy=False)
+        for key, distribution in trial.distributions.items()
+    }
+    return {
+        "metric": noted["metric"],
+        "direction": [direction.name.lower() for direction in study.directions],
+        "sampler": noted["sampler"],
+        "pruner": noted["pruner"]["pruner"],
+        **noted["budget"],
+        "space": space,
+    }
+
+
+def _rows(study: Study, output_dir: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield a row a trial that has a run, and then a row a final run."""
+    for trial in study.get_trials(deepcopy=False):
+        if RUN in trial.user_attrs:
+            yield _row(study.study_name, trial)
+    for row in study.user_attrs.get(FINALS, []):
+        record = read_record(RunFolder(output_dir / row["folder"])) or {}
+        yield {**row, "state": record.get("status", "planned"), "study": study.study_name, "final": True}
 
 
 def _row(study: str, trial: FrozenTrial) -> Mapping[str, Any]:
@@ -52,6 +80,7 @@ def _row(study: str, trial: FrozenTrial) -> Mapping[str, Any]:
         "state": STATES[trial.state],
         "study": study,
         "trial": trial.number,
+        "params": trial.params,
     }
 
 

@@ -12,6 +12,9 @@ from hydra.core.utils import setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
+from persona_sweeps.console import Console
+from persona_sweeps.group import BaseCache
+from persona_sweeps.preparing import Preparer
 from persona_sweeps.study.one import OneStudy
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import dimension, is_dimension
@@ -21,15 +24,20 @@ def sweep(given: Mapping[str, Any], context: HydraContext, config: DictConfig, a
     """Carry out the studies that a command asks for. Raises UserError before any run starts for what is wrong."""
     setup_globals()
     settings = StudySettings.read(given)
-    overrides = OverridesParser.create(config_loader=context.config_loader).parse_overrides(list(arguments))
+    parser = OverridesParser.create(config_loader=context.config_loader)
+    overrides = parser.parse_overrides(list(arguments))
+    named = {override.get_key_element() for override in overrides}
+    overrides += parser.parse_overrides([f"{key}={text}" for key, text in settings.params.items() if key not in named])
     varied = [dimension(override) for override in overrides if is_dimension(override)]
     fixed = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
     listed = [override for override in overrides if override.is_sweep_override() and not is_dimension(override)]
     studies = [OneStudy(settings, context, config, fixed, chosen, varied) for chosen in _combinations(listed)]
     for study in studies:
         study.check()
+    console, bases = Console(), BaseCache()
+    data = Preparer(console)
     for study in studies:
-        study.run()
+        study.run(data, bases)
 
 
 def _combinations(listed: Sequence[Override]) -> list[tuple[str, ...]]:

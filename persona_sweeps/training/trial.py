@@ -102,7 +102,7 @@ class Trial:
     @property
     def evaluation_due(self) -> bool:
         """Whether the step just done is an evaluation point: every `eval_every` steps (or epoch), and the last."""
-        every = self.config.eval_every or self.steps_per_epoch
+        every = self.steps_per_epoch if self.config.eval_every is None else self.config.eval_every or self.total_steps
         step = self.progress.step
         return step % every == 0 or step == self.total_steps or step in self._rungs
 

@@ -85,3 +85,25 @@ def test_too_little_says_how_much_there_is_and_ends_with_the_hint(cluster_sizes:
 def test_values_out_of_range_are_named(change: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=f"dataset.{next(iter(change))}="):
         split_examples(examples_of([5, 5]), config(**change))
+
+
+@given(sizes.filter(lambda counts: len(counts) > 2), st.integers(0, 5))
+def test_a_validation_part_is_cut_from_what_isn_t_test_and_leaves_the_test_part_alone(
+    cluster_sizes: list[int], seed: int
+) -> None:
+    examples = examples_of(cluster_sizes)
+    rest, test = split_examples(examples, config(split_seed=seed, evaluate_on="test", validation_fraction=0.3))
+    if len({example.cluster for example in rest}) < 2:
+        return
+    train, validation = split_examples(
+        examples, config(split_seed=seed, evaluate_on="validation", validation_fraction=0.3)
+    )
+    assert train and validation and sorted(ids(train) + ids(validation)) == sorted(ids(rest))
+    parts = [{example.cluster for example in part} for part in (train, validation, test)]
+    assert sum(map(len, parts)) == len(set().union(*parts)), "no cluster stands in two parts"
+
+
+def test_too_few_clusters_for_a_validation_part_are_told() -> None:
+    settings = config(evaluate_on="validation", validation_fraction=0.5, eval_fraction=0.5)
+    with pytest.raises(DataError, match="Outside the test part all 4 examples come from one scene.*validation"):
+        split_examples(examples_of([4, 4]), settings)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from persona_sweeps.study.pruners import JUDGES, Standing, bracket, judge, rungs
 from persona_sweeps.study.settings import PRUNERS, StudySettings
 
-SETTINGS = StudySettings(
-    n_trials=16, sampler="tpe", seed=0, metric=["completion_nll"], direction=["minimize"], pruner="halving",
-    pruner_factor=3, pruner_rungs=2, max_failures=None,
-)  # fmt: skip
+YAML = Path(__file__).parents[2] / "conf" / "hydra" / "sweeper" / "optuna.yaml"
+USUAL = {key: value for key, value in yaml.safe_load(YAML.read_text()).items() if key != "_target_"}
+SETTINGS = StudySettings.read({**USUAL, "pruner": "halving", "pruner_factor": 3, "pruner_rungs": 2})
 
 
 def standings(*values: float) -> list[Standing]:

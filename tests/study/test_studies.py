@@ -18,7 +18,14 @@ from optuna.trial import FrozenTrial, TrialState
 from persona_sweeps.study.settings import SAMPLERS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-STUDY = ("-m", "hydra/sweeper=optuna", "sweep.name=s", "metrics=[likelihood]", "train.max_steps=9")
+STUDY = (
+    "-m",
+    "hydra/sweeper=optuna",
+    "sweep.name=s",
+    "metrics=[likelihood]",
+    "train.max_steps=9",
+    "hydra.sweeper.final_seeds=0",
+)
 
 
 def size(trials: int, group: int = 4) -> tuple[str, str]:

@@ -1,0 +1,133 @@
+"""The end of a study: its best settings are trained anew with several seeds, and scored on the test part, once.
+
+The value that a setting was chosen by is flattered by the choice, on validation and for the search's own seed. So these
+runs have other seeds, train on all that isn't test, and look at the test part at their last step only.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from filelock import FileLock, Timeout
+from optuna.trial import FrozenTrial, TrialState
+
+from persona_sweeps.console import Console
+from persona_sweeps.errors import UserError
+from persona_sweeps.execute import predicted, train
+from persona_sweeps.group import BaseCache
+from persona_sweeps.plan import Cell, make_plan
+from persona_sweeps.preparing import Preparer
+from persona_sweeps.record import read_record
+from persona_sweeps.study.ledger import FINALS, RUN, Ledger
+from persona_sweeps.study.settings import StudySettings
+from persona_sweeps.study.space import Space
+
+SHOWN = ("completion_ppl", "completion_nll", "bits_per_byte", "rougeL", "bleu")
+"""metrics that are printed of the test part, where the runs have them"""
+
+Compose = Callable[[Sequence[str]], Cell]
+
+
+def finalists(trials: Sequence[FrozenTrial], best: Sequence[FrozenTrial], settings: StudySettings) -> list[FrozenTrial]:
+    """Return the trials whose settings are trained anew: the best by value, or `best` where there are several metrics.
+
+    A setting that was drawn twice counts once.
+    """
+    ranked = list(best)
+    if len(settings.metric) == 1:
+        completed = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+        sign = 1 if settings.direction[0] == "minimize" else -1
+        ranked = sorted(completed, key=lambda trial: (sign * trial.values[0], trial.number))
+    distinct = {trial.user_attrs[RUN]: trial for trial in reversed(ranked)}
+    return [trial for trial in ranked if distinct[trial.user_attrs[RUN]] is trial][: settings.finalists]
+
+
+class Finals:
+    """The final runs of one study: `final_seeds` of each finalist, with the seeds that follow the search's own."""
+
+    def __init__(
+        self, ledger: Ledger, space: Space, settings: StudySettings, seed: int, compose: Compose, console: Console
+    ) -> None:
+        self._ledger, self._space, self._settings = ledger, space, settings
+        self._seed, self._compose, self._console = seed, compose, console
+
+    def run(self, data: Preparer, bases: BaseCache) -> None:
+        """Train what isn't done of them, and say what they scored.
+
+        Does nothing while another process trains them or trials are in training elsewhere: whoever ends last does it.
+        Raises UserError when one of these runs failed.
+        """
+        if any(trial.state is TrialState.RUNNING for trial in self._ledger.trials()):
+            self._console.note("Trials are still in training in another process, which will train the finalists.")
+            return
+        lock = FileLock(self._ledger.journal.with_name(f".{self._ledger.journal.name}.finals"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            self._console.note("Another process is training the finalists.")
+            return
+        try:
+            self._train(data, bases)
+        finally:
+            lock.release()
+
+    def _train(self, data: Preparer, bases: BaseCache) -> None:
+        cells = self._cells()
+        self._ledger.study.set_user_attr(FINALS, list(_rows(cells)))
+        plan = make_plan([cell for several in cells.values() for cell in several])
+        settings = f"{len(cells)} setting{'s' * (len(cells) != 1)}"
+        seeds = f"{self._settings.final_seeds} seed{'s' * (self._settings.final_seeds != 1)} each"
+        self._console.note(f"Finals: {settings} with {seeds}, scored on test; {len(plan.to_do)} runs to train.")
+        if plan.groups:
+            predicted(plan, self._console)
+            train(plan, data, bases, self._console)
+        for number, runs in cells.items():
+            self._console.note(f"Trial {number} on test, {_told(runs)}")
+            for cell in runs:
+                self._console.note(f"  {cell.folder.path}")
+        _require_completed(plan.runs)
+
+    def _cells(self) -> dict[int, list[Cell]]:
+        """Return the runs of each finalist, by the number of its trial."""
+        seeds = range(self._seed + 1, self._seed + 1 + self._settings.final_seeds)
+        cells: dict[int, list[Cell]] = {}
+        for trial in finalists(self._ledger.trials(), self._ledger.study.best_trials, self._settings):
+            drawn = [dimension.override(trial.params[dimension.key]) for dimension in self._space]
+            cells[trial.number] = [self._compose([*drawn, "dataset.evaluate_on=test", f"seed={s}"]) for s in seeds]
+            for cell in cells[trial.number]:
+                cell.study = {"study": self._ledger.study.study_name, "trial": trial.number, "final": True}
+        return cells
+
+
+def _require_completed(runs: Sequence[Cell]) -> None:
+    failed = [cell for cell in runs if (read_record(cell.folder) or {}).get("status") != "completed"]
+    if failed:
+        reason = ((read_record(failed[0].folder) or {}).get("failure") or {}).get("message", "it left no record")
+        raise UserError(f"{len(failed)} of {len(runs)} final runs failed; {failed[0].name}: {reason}")
+
+
+def _rows(cells: Mapping[int, Sequence[Cell]]) -> Iterator[Mapping[str, Any]]:
+    """Yield what sweep.json says of each final run, but for its state."""
+    for number, several in cells.items():
+        for cell in several:
+            yield {
+                "overrides": list(cell.overrides),
+                "run_id": cell.run_id,
+                "folder": str(cell.folder.path.relative_to(cell.config.output_dir)),
+                "trial": number,
+                "seed": cell.config.seed,
+            }
+
+
+def _told(runs: Sequence[Cell]) -> str:
+    """Say what the runs of one setting scored: mean ± sample standard deviation over seeds."""
+    records = [read_record(cell.folder) or {} for cell in runs]
+    found = [record["metrics"] for record in records if record.get("status") == "completed"]
+    told = []
+    for metric in SHOWN:
+        if values := [metrics[metric] for metrics in found if metrics.get(metric) is not None]:
+            spread = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
+            told.append(f"{metric} {statistics.fmean(values):.4g}{spread}")
+    return f"{len(found)} seed{'s' * (len(found) != 1)}: {', '.join(told) or 'nothing was completed'}"
