@@ -46,10 +46,10 @@ def run_commands(
     threads = int(environment.get("OMP_NUM_THREADS", os.cpu_count() or 1))
     with tempfile.TemporaryDirectory() as folder:
         shared = [*overrides, *EVALUATION, f"dataset.limit={examples}", f"output_dir={folder}"]
-        cpu, wall = _children_seconds(), time.perf_counter()
+        cpu, wall = children_seconds(), time.perf_counter()
         for arguments in COMMANDS[contestant](trials):
             _launch([*arguments, *(override for override in shared if not _set_by(arguments, override))], environment)
-        measurement = Measurement(_children_seconds() - cpu, time.perf_counter() - wall, threads=threads)
+        measurement = Measurement(children_seconds() - cpu, time.perf_counter() - wall, threads=threads)
         for record in sorted(Path(folder).glob("runs/*/run.json"), key=_seed):
             _add(measurement, record)
     return measurement
@@ -69,7 +69,7 @@ def _launch(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         raise UserError(f"launch.py {' '.join(arguments)} ended with exit code {child.returncode}:\n{tail}")
 
 
-def _children_seconds() -> float:
+def children_seconds() -> float:
     """Return the CPU seconds of all child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

@@ -110,6 +110,22 @@ class Trial:
         """Draw the examples of the next step; they are drawn once, however often the step has to be tried."""
         return [self.train[index] for index in next(self._batches)]
 
+    def skip_batches(self, steps: int) -> None:
+        """Pass over the batches of so many steps, which were taken before an interruption."""
+        for _ in range(steps):
+            next(self._batches)
+
+    def skip_schedule(self, steps: int) -> None:
+        """Have the learning rate that comes after so many steps."""
+        self.schedule.last_epoch = steps
+        self.schedule._step_count = steps + 1
+        rates = [
+            base * part(steps) for base, part in zip(self.schedule.base_lrs, self.schedule.lr_lambdas, strict=True)
+        ]
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        self.schedule._last_lr = rates
+
     def micro_batches(self, examples: Sequence[TokenSequence], most: int | None) -> list[list[PackedRow]]:
         """Return a step's rows, a list a micro-batch; `most` examples fit into one, where that is known."""
         size = min(self._asked_at_once, most or self._asked_at_once)

@@ -1,0 +1,128 @@
+"""`python -m benchmarks.tuning`: what a study that ends losers early finds, beside the full grid of the same settings.
+
+Each search is the command of docs/studies.md, in an output folder of its own, so that none finds another's runs done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.commands import children_seconds
+from benchmarks.page import rewrite_between
+from benchmarks.rounds import ROOT
+from persona_sweeps.errors import UserError
+from persona_sweeps.provenance import environment, now
+from persona_sweeps.record import write_json
+
+BEGIN, END = "<!-- tuning:begin -->", "<!-- tuning:end -->"
+COMMAND = ("-m", "experiment=tuning", "hydra.sweeper.final_seeds=0")
+SEARCHES: dict[str, tuple[str, ...]] = {
+    "full grid": ("hydra.sweeper.pruner=none",),
+    "pruned grid": (),
+    "pruned TPE": ("hydra.sweeper.sampler=tpe", "train.learning_rate=tag(log,interval(3e-4,1e-2))"),
+}
+"""each search by name, as what it adds to the command; the others are compared with the first"""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How one search ended."""
+
+    name: str
+    command: str
+    states: dict[str, int]
+    """how many trials ended so"""
+    tokens: int
+    """trained on, by all trials"""
+    cpu_seconds: float
+    best_nll: float
+    """nats a token on the validation part"""
+    best: dict[str, Any]
+    """the best trial's parameters"""
+
+
+def search(name: str, overrides: Sequence[str]) -> Search:
+    """Run one search. Raises UserError when its command fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = [*COMMAND, *SEARCHES[name], *overrides]
+        before = children_seconds()
+        done = subprocess.run([sys.executable, str(ROOT / "launch.py"), *arguments, f"output_dir={folder}"], cwd=folder)
+        if done.returncode:
+            raise UserError(f"launch.py {' '.join(arguments)} failed, with exit code {done.returncode}.")
+        seconds = children_seconds() - before
+        rows = json.loads((Path(folder) / "sweeps" / "tuning" / "sweep.json").read_text())["cells"]
+        records = [json.loads((Path(folder) / row["folder"] / "run.json").read_text()) for row in rows]
+    runs = {record["run_id"]: record for record in records}
+    best = min(range(len(rows)), key=lambda place: _value(records[place]))
+    return Search(
+        name=name,
+        command=f"python launch.py {' '.join(arguments)}",
+        states=dict(Counter(row["state"] for row in rows)),
+        tokens=sum(record["training"]["tokens"] for record in runs.values()),
+        cpu_seconds=seconds,
+        best_nll=_value(records[best]),
+        best=rows[best]["params"],
+    )
+
+
+def _value(record: Mapping[str, Any]) -> float:
+    return record["metrics"]["completion_nll"] if record["status"] == "completed" else math.inf
+
+
+def render(searches: Sequence[Search], source: str) -> str:
+    """Return the searches as a Markdown table; the first is what the others are compared with."""
+    reference = searches[0]
+    lines = [
+        "| Search | Completed | Pruned | Training tokens | Of the grid's | CPU s | Best NLL | Against the grid | Setting |",
+        "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | :--- |",
+    ]
+    for found in searches:
+        setting = " ".join(f"{key.rsplit('.', 1)[-1]}={value:.3g}" for key, value in found.best.items())
+        cells = (
+            found.name,
+            *(str(found.states.get(state, 0)) for state in ("completed", "pruned")),
+            f"{found.tokens:,}",
+            f"{found.tokens / reference.tokens:.0%}",
+            f"{found.cpu_seconds:.0f}",
+            f"{found.best_nll:.4f}",
+            f"{found.best_nll / reference.best_nll - 1:+.2%}",
+            setting,
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    commands = "\n".join(f"- {found.name}: `{found.command}`" for found in searches)
+    return "\n" + "\n".join(lines) + f"\n\n{commands}\n- {source}.\n"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run all searches, keep how they ended, and write the table to docs/studies.md."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tuning", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results", metavar="DIR")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "studies.md", metavar="FILE")
+    parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="for a rehearsal, such as model.scale=tiny")
+    options = parser.parse_args(argv)
+    try:
+        searches = [search(name, options.overrides) for name in SEARCHES]
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    known = environment()
+    kept = [asdict(found) for found in searches]
+    write_json(options.results / "tuning.json", {"created": now(), **known, "searches": kept})
+    source = f"{now()[:10]}, {known['host_cpu']}, torch {known['packages']['torch']}"
+    rewrite_between(options.page, BEGIN, END, render(searches, source))
+    print(f"Wrote {options.page}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
