@@ -10,9 +10,12 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from persona_sweeps import stopping
 from persona_sweeps.config import PlanMode, register_schemas
 from persona_sweeps.errors import UserError
+from persona_sweeps.stopping import EXIT_CODE, Stopped
 
+KEPT = "Completed runs are kept, and those in training were saved: the same command goes on from there."
 FULL_ERROR = "HYDRA_FULL_ERROR"
 GROUPS_OF_HYDRA = ("hydra/launcher", "hydra/sweeper")
 """Hydra's own groups that have options of ours"""
@@ -81,9 +84,13 @@ def main() -> None:
     wants_traceback = os.environ.get(FULL_ERROR) == "1"
     os.environ[FULL_ERROR] = "1"  # Hydra then lets exceptions through, to be told here
     try:
-        application()
+        with stopping.heard():
+            application()
+    except Stopped as stopped:
+        print(f"Stopped by {stopped}. {KEPT}", file=sys.stderr)
+        sys.exit(EXIT_CODE)
     except KeyboardInterrupt:
-        sys.exit("\nInterrupted. Completed runs are kept: the same command goes on from there.")
+        sys.exit("\nInterrupted at once. Completed runs are kept: the same command goes on from there.")
     except Exception as error:
         from persona_sweeps.mistakes import explain
 

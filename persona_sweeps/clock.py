@@ -21,6 +21,11 @@ class GroupClock:
         self._joined[index] = time.perf_counter()
         self._largest[index] = 1
 
+    def credit(self, index: int, wall: float, cpu: float) -> None:
+        """Count what a member had taken before it was interrupted."""
+        self._joined[index] -= wall
+        self._seconds[index] += cpu
+
     def lap(self, work: Mapping[int, float]) -> None:
         """End a stage, in which each of these members did this much work."""
         cpu = time.process_time()

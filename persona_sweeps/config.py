@@ -253,6 +253,7 @@ class SweepConfig:
 
 @dataclass
 class RunConfig:
+    checkpoint_seconds: float | None = MISSING
     model: ModelConfig = MISSING
     quantization: QuantizationConfig = MISSING
     peft: PeftConfig = MISSING

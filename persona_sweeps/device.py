@@ -1,10 +1,15 @@
-"""Which device a run would use and whether it computes in bf16, found without importing torch."""
+"""Which device a run would use and whether it computes in bf16, found without importing torch.
+
+Asked within `planning_for`, it is about a machine that a cluster will give, since the one that plans may have no GPU.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -14,9 +19,41 @@ BF16_CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 BF16_COMPUTE_CAPABILITY = 8
 
 
-@cache
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine that isn't this one, as far as planning has to know it; None is unknown."""
+
+    gpus: int
+    compute_capability: int
+    gpu_bytes: int | None
+    host_bytes: int | None
+
+
+_elsewhere: list[Machine] = []
+
+
+@contextlib.contextmanager
+def planning_for(machine: Machine | None) -> Iterator[None]:
+    """Answer for this machine, if one is given, while the block runs."""
+    if machine is None:
+        yield
+        return
+    _elsewhere.append(machine)
+    try:
+        yield
+    finally:
+        _elsewhere.pop()
+
+
 def cuda_capability() -> int | None:
     """Return the major compute capability of the first CUDA device, or None when there is none to use."""
+    if _elsewhere:
+        return _elsewhere[-1].compute_capability if _elsewhere[-1].gpus else None
+    return _own_capability()
+
+
+@cache
+def _own_capability() -> int | None:
     try:
         cuda = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -40,22 +77,24 @@ def cpu_has_bf16() -> bool:
     return bool(BF16_CPU_FLAGS & set(flags.split()))
 
 
-@cache
 def device_count() -> int:
     """Return how many GPUs this process may use (CUDA_VISIBLE_DEVICES counts)."""
+    return _elsewhere[-1].gpus if _elsewhere else _own_devices()
+
+
+@cache
+def _own_devices() -> int:
     if cuda_capability() is None:
         return 0
     count = ctypes.c_int()
     return count.value if ctypes.CDLL("libcuda.so.1").cuDeviceGetCount(ctypes.byref(count)) == 0 else 0
 
 
-@cache
 def memory_bytes(device: str) -> int | None:
     """Return the memory of the first GPU, or what this machine (or its cgroup) gives a process; None if unknown."""
     return _cuda_memory(0) if device == "cuda" else _host_memory()
 
 
-@cache
 def total_memory_bytes(device: str) -> int | None:
     """Return the memory of all GPUs together, or what this machine gives a process; None if unknown."""
     if device != "cuda":
@@ -76,6 +115,11 @@ def memory_for(weights_bytes: int, device: str) -> int | None:
 
 
 def _cuda_memory(index: int) -> int | None:
+    return _elsewhere[-1].gpu_bytes if _elsewhere else _own_cuda_memory(index)
+
+
+@cache
+def _own_cuda_memory(index: int) -> int | None:
     if cuda_capability() is None:
         return None
     cuda = ctypes.CDLL("libcuda.so.1")
@@ -85,6 +129,11 @@ def _cuda_memory(index: int) -> int | None:
 
 
 def _host_memory() -> int | None:
+    return _elsewhere[-1].host_bytes if _elsewhere else _own_memory()
+
+
+@cache
+def _own_memory() -> int | None:
     found = []
     with contextlib.suppress(OSError, ValueError, AttributeError):
         found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

@@ -11,11 +11,11 @@ from persona_sweeps.config import PlanMode
 from persona_sweeps.console import Console
 from persona_sweeps.errors import UserError
 from persona_sweeps.plan import Cell, Plan, make_plan
-from persona_sweeps.preparing import Preparer, Tokenizers
+from persona_sweeps.preparing import Tokenizers
 from persona_sweeps.record import SCHEMA_VERSION, read_record, redacted, write_json
 
 if TYPE_CHECKING:
-    from persona_sweeps.group import BaseCache
+    from persona_sweeps.context import Context
     from persona_sweeps.preflight import Prediction
 
 
@@ -45,9 +45,9 @@ def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = 
         write_sweep(written[0], sweep, _rows([*earlier, *cells]))
     if plan.groups:
         try:
-            from persona_sweeps.group import BaseCache
+            from persona_sweeps.context import Context
 
-            train(plan, Preparer(console), BaseCache(), console)
+            train(plan, Context.of(console))
         finally:
             if sweep is not None:
                 write_sweep(written[0], sweep, _rows([*earlier, *cells]))
@@ -69,16 +69,29 @@ def predicted(plan: Plan, console: Console) -> dict[str, Prediction]:
     return fit_groups(plan, predictions, console)
 
 
-def train(plan: Plan, data: Preparer, bases: BaseCache, console: Console) -> None:
-    """Train and evaluate what a plan has to do, group after group."""
+def train(plan: Plan, context: Context) -> None:
+    """Train and evaluate what a plan has to do, group after group, and wait for what other processes have in training.
+
+    Raises Stopped when the process is asked to stop.
+    """
     quiet_libraries()
     from persona_sweeps.group import run_group
+    from persona_sweeps.keeping import wait_for_one
 
-    data.all(plan.to_do)
+    with context.stop.at_once():
+        context.data.all(plan.to_do)
+    elsewhere: list[Cell] = []
     for number, group in enumerate(plan.groups, start=1):
         if len(plan.groups) > 1:
-            console.note(f"Group {number} of {len(plan.groups)}: {len(group)} runs.")
-        run_group(group, data, bases, console)
+            context.console.note(f"Group {number} of {len(plan.groups)}: {len(group)} runs.")
+        elsewhere += run_group(group, context)
+    while elsewhere:
+        context.console.note(f"Waiting for {len(elsewhere)} runs that other processes are training.")
+        with context.stop.at_once():
+            free = wait_for_one(elsewhere)
+        elsewhere = [cell for cell in elsewhere if cell not in free]
+        for cell in free:
+            elsewhere += run_group([cell], context)
 
 
 def _show(plan: Plan) -> None:

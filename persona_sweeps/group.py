@@ -8,123 +8,86 @@ blame is found.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 from persona_sweeps.clock import GroupClock
-from persona_sweeps.config import Precision
-from persona_sweeps.console import Console
-from persona_sweeps.device import resolve_device
-from persona_sweeps.member import GroupData, Member
+from persona_sweeps.context import Context
+from persona_sweeps.errors import TrialError
+from persona_sweeps.keeping import Keeper, forget, stored, take
+from persona_sweeps.lease import Lease
+from persona_sweeps.member import Member
 from persona_sweeps.outcome import describe, finish, prune
-from persona_sweeps.peak_memory import restart_peaks
 from persona_sweeps.plan import Cell
-from persona_sweeps.review import stored_model
+from persona_sweeps.record import read_record
 from persona_sweeps.run_writer import RunWriter
 from persona_sweeps.source import Alone, Listed, Report, Source
-
-if TYPE_CHECKING:
-    from persona_sweeps.models.loading import BaseModel
-    from persona_sweeps.training.limits import Limits
-
-DataOf = Callable[[Cell], GroupData]
-"""gives a run its prepared data"""
-
-
-class BaseCache:
-    """Keeps the last base model, since the next group often wants the same one."""
-
-    def __init__(self) -> None:
-        self._key: tuple[object, ...] | None = None
-        self._base: BaseModel | None = None
-        self._limits: dict[tuple[object, ...] | None, Limits] = {}
-
-    def get(self, cell: Cell, tell: Callable[[str], None]) -> BaseModel:
-        """Return the cell's base model, loading it unless it was the last one; measure memory from here on."""
-        import torch
-
-        from persona_sweeps.models.loading import load_base
-        from persona_sweeps.training.memory import release_memory
-
-        config = cell.config
-        device = resolve_device(config.device)
-        key = (str(config.model), str(config.quantization), config.train.precision, device)
-        if key != self._key:
-            self._base = None
-        restart_peaks()
-        if self._base is None:
-            tell(f"Loading {stored_model(config)} …")
-            dtype = torch.bfloat16 if config.train.precision is Precision.bf16 else torch.float32
-            self._base, self._key = load_base(config.model, dtype, device, config.quantization), key
-            release_memory()  # what quantizing left in pieces, too small for training to use
-        return self._base
-
-    @property
-    def limits(self) -> Limits:
-        """What has been learned about how much of the last base's work fits into memory; it outlives the base."""
-        from persona_sweeps.training.limits import Limits
-
-        return self._limits.setdefault(self._key, Limits())
+from persona_sweeps.stopping import Stopped
 
 
 def run_group(
-    cells: Sequence[Cell],
-    data: DataOf,
-    bases: BaseCache,
-    console: Console,
-    source: Source | None = None,
-    size: int | None = None,
-) -> None:
+    cells: Sequence[Cell], context: Context, source: Source | None = None, size: int | None = None
+) -> list[Cell]:
     """Run a group to its end, and what `source` has to follow it, at most `size` (or as many as these) at a time.
 
-    Raises nothing but what ends the process.
+    Returns the runs that were left alone, since another process is training them. Raises Stopped when the process is
+    asked to stop, with all that was in training saved, and else nothing but what ends the process.
     """
     from persona_sweeps.training.memory import in_plain_words, release_memory
 
     source = source or Listed()
-    group = _Group(data, bases, console, source, size or len(cells))
+    group = _Group(context, source, size or len(cells), cells[0].config.checkpoint_seconds)
     try:
         group.run(cells)
-        return
+        return group.elsewhere
     except Exception as error:
         unended = group.unended(cells)
+        if not unended:  # no run's fault
+            raise
         if len(unended) == 1:
-            group.fail(RunWriter(unended[0]), in_plain_words(error))
-            return
+            group.fail_alone(unended[0], in_plain_words(error))
+            return group.elsewhere
         told = f"A pass of {len(unended)} trials failed ({type(error).__name__}: {error}); each now runs alone."
-        console.note(told)
+        context.console.note(told)
     # Out here the error is gone, and with its traceback the frames that held the group's trials and tensors.
+    elsewhere = group.elsewhere
     del group
     release_memory()
     for cell in unended:
-        run_group([cell], data, bases, console, Alone(source))
+        elsewhere += run_group([cell], context, Alone(source))
+    return elsewhere
 
 
 class _Group:
     """Runs that train together on one base model: some may end, and others take their rows."""
 
-    def __init__(self, data: DataOf, bases: BaseCache, console: Console, source: Source, size: int) -> None:
+    def __init__(self, context: Context, source: Source, size: int, checkpoint_seconds: float | None) -> None:
         self.size = size
-        self.data, self.bases, self.console, self.source = data, bases, console, source
+        self.context, self.source = context, source
+        self.console, self.stop = context.console, context.stop
         self.clock = GroupClock()
+        self.keeper = Keeper(checkpoint_seconds, self.clock, self.console)
         self.members: list[Member] = []
+        self.elsewhere: list[Cell] = []
         self._ended: set[int] = set()
         self._cells: list[Cell] = []
 
     def unended(self, cells: Sequence[Cell]) -> list[Cell]:
-        """Return the cells that have no result yet."""
-        return [cell for cell in self._cells or cells if cell.run_id not in self.console.ended]
+        """Return the cells that have no result yet, but for those that another process is training."""
+        others = {cell.run_id for cell in self.elsewhere}
+        return [c for c in self._cells or cells if c.run_id not in self.console.ended and c.run_id not in others]
 
     def run(self, cells: Sequence[Cell]) -> None:
         """Train these, and those that the source gives as rows fall free, to their ends."""
         from persona_sweeps.adapters.stack import AdapterStack
         from persona_sweeps.training.engine import Engine
 
-        self.base = self.bases.get(cells[0], self.console.note)
+        with self.stop.at_once():
+            self.base = self.context.bases.get(cells[0], self.console.note)
         with contextlib.ExitStack() as stack:
             stack.callback(self._abandon_unended)
+            stack.push(self._keep_after)
             adapters = stack.enter_context(AdapterStack(self.base.model, []))
-            self.engine = Engine(self.base.model, adapters, [], self.bases.limits, self.console.note)
+            self.engine = Engine(self.base.model, adapters, [], self.context.bases.limits, self.console.note)
             stack.enter_context(self.console.training())
             newcomers: Sequence[Cell] = cells
             while newcomers or self.engine.active:
@@ -143,25 +106,49 @@ class _Group:
         return self.source.take(room)
 
     def _join(self, cells: Sequence[Cell]) -> None:
-        """Open each run's folder and make its trial; a run whose adapter can't be made fails here, alone."""
+        """Take what no other process is training, and make each run's trial; where that fails, the run fails alone."""
+        self._cells += cells
+        for cell in cells:
+            try:
+                lease = take(cell, self.console)
+            except OSError as error:  # a full disk, or a folder that can't be written
+                self._told(cell, "failed", {}, f"{type(error).__name__}: {error}")
+                continue
+            if lease is None:
+                self.elsewhere.append(cell)
+            elif (record := read_record(cell.folder)) is not None and record["status"] == "completed":
+                lease.release()  # another process was quicker
+                self._told(cell, "completed", record["metrics"])
+            else:
+                self._begin(cell, lease)
+
+    def _begin(self, cell: Cell, lease: Lease) -> None:
+        """Open a run's folder and make its trial, which goes on from its checkpoint if it has one."""
         from persona_sweeps.adapters import create_adapter
         from persona_sweeps.training.trial import Trial
 
-        self._cells += cells
-        for cell in cells:
-            writer = RunWriter(cell)
-            try:
-                own = self.data(cell)
-                adapter = create_adapter(self.base.model, self.base.tokenizer, cell.config.peft, cell.config.seed)
-                trial = Trial(adapter, cell.config.train, cell.config.seed, own.train, own.evaluation)
-                index = self.engine.add(trial)
-            except Exception as error:
-                self.fail(writer, error)
-                continue
-            trial.judge_after(self.source.rungs(cell, trial.total_examples))
-            self.members.append(Member(index, cell, own, writer, trial))
-            self.clock.join(index)
-            self.console.begin(cell, trial.total_steps)
+        try:
+            found = stored(cell, self.console)
+            writer = RunWriter(cell, lease, after=found.step if found is not None else 0)
+        except OSError as error:
+            lease.release()
+            self._told(cell, "failed", {}, f"{type(error).__name__}: {error}")
+            return
+        try:
+            own = self.context.data(cell)
+            adapter = create_adapter(self.base.model, self.base.tokenizer, cell.config.peft, cell.config.seed)
+            trial = Trial(adapter, cell.config.train, cell.config.seed, own.train, own.evaluation)
+            member = Member(len(self.engine.trials), cell, own, writer, trial)
+            self.clock.join(member.index)
+            if found is not None:
+                self.keeper.resume(member, found)
+            self.engine.add(trial)
+        except Exception as error:
+            self.fail(writer, error)
+            return
+        trial.judge_after(self.source.rungs(cell, trial.total_examples))
+        self.members.append(member)
+        self.console.begin(cell, trial.total_steps)
 
     def _step(self) -> None:
         """Take one step of all, and let the source judge those that have come to a rung."""
@@ -179,6 +166,18 @@ class _Group:
         self.clock.lap(
             {index: self.members[index].trial.progress.unique_tokens - tokens for index, tokens in before.items()}
         )
+        if self.stop.requested or self.keeper.due:
+            self._keep()
+            self.stop.check()
+
+    def _keep_after(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Save what an error in a shared pass would lose: each run goes on alone from there."""
+        if kind is not None and issubclass(kind, Exception):
+            self._keep()
+
+    def _keep(self) -> None:
+        """Save what has been trained and isn't in a record yet."""
+        self.keeper.save(member for member in self.members if member.index not in self._ended)
 
     def _over(self) -> list[Member]:
         """Return the members that have no steps left and no record yet."""
@@ -191,38 +190,58 @@ class _Group:
 
         for member in members:
             if member.trial.failure is not None:
-                describe(member, self.base, self.clock)
+                describe(member, self.base, self.clock, self.keeper.resumes(member))
                 self.fail(member.writer, member.trial.failure)
             elif member.trial.pruned is not None:
-                prune(member, self.base, self.clock)
-                self._told(member, "pruned", member.trial.pruned)
+                prune(member, self.base, self.clock, self.keeper.resumes(member))
+                self._told(member.cell, "pruned", member.writer.outcome.metrics, member.trial.pruned)
         trained = [m for m in members if m.trial.failure is None and m.trial.pruned is None]
         if trained:
             release_memory()  # training leaves pieces of other sizes than evaluation wants
-        with self.console.evaluating(len(trained)):
-            found = evaluate(self.engine, trained, self.base) if trained else {}
+        try:
+            with self.console.evaluating(len(trained)), self.stop.at_once():
+                found = evaluate(self.engine, trained, self.base) if trained else {}
+        except Stopped:
+            self._keep()
+            raise
         self.clock.lap({member.index: 1 for member in members})
         for member in trained:
             try:
-                finish(member, found[member.index], self.base, self.clock)
-                self._told(member, "completed")
+                finish(member, found[member.index], self.base, self.clock, self.keeper.resumes(member))
+                self._told(member.cell, "completed", member.writer.outcome.metrics)
             except Exception as error:
                 self.fail(member.writer, error)
         for member in members:
             self._ended.add(member.index)
             self.engine.retire(member.index)
 
-    def _told(self, member: Member, status: str, reason: str = "") -> None:
-        metrics = member.writer.outcome.metrics
-        self.console.end(member.cell, status, metrics, reason)
-        self.source.ended(member.cell, status, metrics, reason)
+    def _told(self, cell: Cell, status: str, metrics: Mapping[str, float], reason: str = "") -> None:
+        if status != "failed":
+            forget(cell)
+        self.console.end(cell, status, metrics, reason)
+        self.source.ended(cell, status, metrics, reason)
 
     def fail(self, writer: RunWriter, error: Exception) -> None:
-        """Record a run as failed, and tell."""
-        writer.fail(error)
+        """Record a run as failed, and tell; a checkpoint stays, unless training itself was what failed."""
         reason = f"{type(error).__name__}: {error}"
-        self.console.end(writer.cell, "failed", {}, reason)
-        self.source.ended(writer.cell, "failed", {}, reason)
+        try:
+            writer.fail(error)
+        except OSError as second:
+            reason += f"; and its record couldn't be written: {second}"
+            writer.abandon()
+        if isinstance(error, TrialError):
+            forget(writer.cell)
+        self._told(writer.cell, "failed", {}, reason)
+
+    def fail_alone(self, cell: Cell, error: Exception) -> None:
+        """Record a run as failed that no member stands for any more, or never did."""
+        try:
+            lease = take(cell, self.console)
+            if lease is not None:
+                self.fail(RunWriter(cell, lease), error)
+        except OSError as second:
+            reason = f"{type(error).__name__}: {error}; and its record couldn't be written: {second}"
+            self._told(cell, "failed", {}, reason)
 
     def _abandon_unended(self) -> None:
         for member in self.members:

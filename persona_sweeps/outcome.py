@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from persona_sweeps.models.loading import BaseModel
 
 
-def finish(member: Member, found: Evaluated, base: BaseModel, clock: GroupClock) -> None:
+def finish(member: Member, found: Evaluated, base: BaseModel, clock: GroupClock, resumes: int = 0) -> None:
     """Score, save and record one run as completed. Raises whatever keeps it from that: an error of this run's own."""
     from persona_sweeps.evaluation.metrics.overlap import score_overlap
 
@@ -27,16 +27,16 @@ def finish(member: Member, found: Evaluated, base: BaseModel, clock: GroupClock)
         found.overlap = score_overlap(found.predictions, list(data.prepared.eval["completion"]), overlap)
     _export(member, base)
     writer.outcome.metrics = metrics(cell, data, found)
-    describe(member, base, clock)
+    describe(member, base, clock, resumes)
     writer.complete(samples(data, found))
 
 
-def prune(member: Member, base: BaseModel, clock: GroupClock) -> None:
+def prune(member: Member, base: BaseModel, clock: GroupClock, resumes: int = 0) -> None:
     """Record a run that was ended early, with what it had come to; its adapter isn't kept."""
     items = member.trial.progress.eval_items
     assert items is not None and member.trial.pruned is not None
     member.writer.outcome.metrics = metrics(member.cell, member.data, Evaluated(items))
-    describe(member, base, clock)
+    describe(member, base, clock, resumes)
     member.writer.prune(member.trial.pruned)
 
 
@@ -51,7 +51,7 @@ def _export(member: Member, base: BaseModel) -> None:
         export_adapter(adapter, base.model, cell.config.model.hub_id, cell.folder.adapter)
 
 
-def describe(member: Member, base: BaseModel, clock: GroupClock) -> None:
+def describe(member: Member, base: BaseModel, clock: GroupClock, resumes: int = 0) -> None:
     """Fill in a run's outcome but for its metrics: what only its training can tell, as far as it came."""
     from persona_sweeps.models.quantization import weights_bytes
 
@@ -74,6 +74,8 @@ def describe(member: Member, base: BaseModel, clock: GroupClock) -> None:
         "peak_device_bytes": peak_device_bytes(),
         "device": str(base.model.device),
     }
+    if resumes:
+        outcome.resources["resumes"] = resumes
     if progress.micro_batch_size is not None:
         outcome.resources["micro_batch_size"] = progress.micro_batch_size
     outcome.fingerprints = {

@@ -50,6 +50,16 @@ class RunFolder:
         return self.path / "adapter"
 
     @property
+    def checkpoint(self) -> Path:
+        """What a run that is interrupted goes on from; gone once it has ended."""
+        return self.path / "checkpoint"
+
+    @property
+    def lease(self) -> Path:
+        """Says which process is training the run."""
+        return self.path / "lease"
+
+    @property
     def model(self) -> Path:
         """The whole model, where all of it was trained."""
         return self.path / "model"

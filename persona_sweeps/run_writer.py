@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
@@ -14,9 +15,10 @@ from typing import IO, Any
 from omegaconf import OmegaConf
 
 from persona_sweeps import tracking
+from persona_sweeps.lease import Lease
 from persona_sweeps.plan import Cell
 from persona_sweeps.provenance import environment, now
-from persona_sweeps.record import SCHEMA_VERSION, redacted, write_json, write_json_lines, write_text
+from persona_sweeps.record import SCHEMA_VERSION, read_record, redacted, write_json, write_json_lines, write_text
 
 TRACEBACK_LINES = 12
 
@@ -36,32 +38,35 @@ class RunOutcome:
 class RunWriter:
     """Opens a run's folder as `running` and leaves it completed or failed; every record is written whole."""
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Cell, lease: Lease | None = None, after: int = 0) -> None:
+        """`lease` says that the run is this process's own; after so many steps it goes on from a checkpoint."""
         self.cell = cell
+        self._lease = lease
         self.folder = cell.folder
         self.outcome = RunOutcome()
         self.status = "running"
         self.failure: dict[str, str] | None = None
         self.samples: list[dict[str, Any]] = []
-        self._created = now()
+        earlier = read_record(self.folder) if after else None
+        self._created = earlier["provenance"]["created"] if earlier is not None else now()
         self._started = time.perf_counter()
         self.folder.path.mkdir(parents=True, exist_ok=True)
         self._write_hydra()
-        self._history: IO[str] = open(self.folder.history, "w", encoding="utf-8")  # noqa: SIM115 - closed by _end
+        self._cut_history(after)
+        self._history: IO[str] = open(self.folder.history, "a", encoding="utf-8")  # noqa: SIM115 - closed by _close
         self._log: IO[str] = open(self.folder.log, "a", encoding="utf-8")  # noqa: SIM115
         self._write_record()
         self._tracker = tracking.start(cell.config, cell.resolved, self.folder.path, cell.run_id, cell.name)
-        self.say(f"run {cell.run_id} started: {' '.join(cell.overrides) or 'no overrides'}")
+        started = f"goes on after step {after}" if after else "started"
+        self.say(f"run {cell.run_id} {started}: {' '.join(cell.overrides) or 'no overrides'}")
 
     def say(self, message: str) -> None:
         """Add a line to the run's log."""
-        self._log.write(f"{now()} {redacted(message)}\n")
-        self._log.flush()
+        self._append(self._log, f"{now()} {redacted(message)}\n")
 
     def log(self, values: Mapping[str, float]) -> None:
         """Add a step to the history and the tracker; a value that is not a number becomes null in the history."""
-        self._history.write(json.dumps({key: _json_number(value) for key, value in values.items()}) + "\n")
-        self._history.flush()
+        self._append(self._history, json.dumps({key: _json_number(value) for key, value in values.items()}) + "\n")
         curves = {key: value for key, value in values.items() if key != "step"}
         self._tracker.log(int(values["step"]), curves)
 
@@ -87,18 +92,39 @@ class RunWriter:
 
     def abandon(self) -> None:
         """Let go of the files of a run that is cut short; its record keeps saying `running`."""
-        self._history.close()
-        self._log.close()
+        self._close()
         self._tracker.finish("failed", {}, [])
 
     def _end(self, status: str) -> None:
+        """Write the record, unless another process has taken the run meanwhile: then LeaseLost is raised."""
+        if self._lease is not None:
+            self._lease.check()
         self.status = status
         self.outcome.resources.setdefault("wall_seconds", time.perf_counter() - self._started)
         self.say(f"{status}: {self.failure['message'] if self.failure else self.outcome.metrics}")
-        self._history.close()
-        self._log.close()
         self._write_record()
+        self._close()
         self._tracker.finish(status, self.outcome.metrics, self.samples)
+
+    def _close(self) -> None:
+        for file in (self._history, self._log):
+            with contextlib.suppress(OSError):
+                file.close()
+        if self._lease is not None:
+            self._lease.release()
+
+    def _append(self, file: IO[str], line: str) -> None:
+        """Add a line. One that a full disk can't take is lost and counted: it isn't worth the run."""
+        try:
+            file.write(line)
+            file.flush()
+        except (OSError, ValueError):
+            self.outcome.resources["lost_log_lines"] = self.outcome.resources.get("lost_log_lines", 0) + 1
+
+    def _cut_history(self, after: int) -> None:
+        """Keep of an earlier history what came before the checkpoint that the run goes on from."""
+        lines = self.folder.history.read_text(encoding="utf-8").splitlines() if self.folder.history.exists() else []
+        write_text(self.folder.history, "".join(f"{line}\n" for line in lines if _is_before(line, after)))
 
     def _write_hydra(self) -> None:
         contents = {
@@ -133,6 +159,13 @@ class RunWriter:
             "failure": self.failure,
         }
         write_json(self.folder.record, _finite(record))
+
+
+def _is_before(line: str, after: int) -> bool:
+    try:
+        return json.loads(line)["step"] <= after
+    except (ValueError, KeyError, TypeError):  # torn by a crash
+        return False
 
 
 def _json_number(value: float) -> float | None:

@@ -53,6 +53,14 @@ class Stop:
             raise Stopped(self.requested)
 
 
+_heard: list[Stop] = []
+
+
+def current() -> Stop:
+    """Return what hears this process's signals; one that never is asked, where none are heard."""
+    return _heard[-1] if _heard else Stop()
+
+
 @contextlib.contextmanager
 def heard() -> Iterator[Stop]:
     """Hear the signals while the block runs; what handled them before does so again afterwards.
@@ -68,8 +76,10 @@ def heard() -> Iterator[Stop]:
         stop.ask(signal.Signals(number).name)
 
     before = {number: signal.signal(number, handle) for number in SIGNALS}
+    _heard.append(stop)
     try:
         yield stop
     finally:
+        _heard.pop()
         for number, handler in before.items():
             signal.signal(number, handler)

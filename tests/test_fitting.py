@@ -82,12 +82,8 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def pretend(*memories: int) -> None:
         monkeypatch.setattr(device, "device_count", lambda: len(memories))
         monkeypatch.setattr(device, "_cuda_memory", lambda index: memories[index])
-        device.memory_bytes.cache_clear()
-        device.total_memory_bytes.cache_clear()
 
-    yield pretend
-    device.memory_bytes.cache_clear()
-    device.total_memory_bytes.cache_clear()
+    return pretend
 
 
 def test_weights_beyond_one_gpu_are_spread_over_all(gpus: Callable[..., None]) -> None:

@@ -52,7 +52,7 @@ def test_without_a_gpu_there_is_no_peak_of_one() -> None:
 
 def test_a_base_is_kept_for_the_next_group_and_given_up_for_another_quantization(make_cell: Callable) -> None:
     pytest.importorskip("bitsandbytes")
-    from persona_sweeps.group import BaseCache
+    from persona_sweeps.bases import BaseCache
 
     cache = BaseCache()
     tiny = ("model=gpt2", "model.scale=tiny", "train.max_length=512", "device=cpu")

@@ -14,11 +14,10 @@ from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
 from persona_sweeps.console import Console
+from persona_sweeps.context import Context
 from persona_sweeps.errors import UserError
 from persona_sweeps.execute import predicted, train
-from persona_sweeps.group import BaseCache
 from persona_sweeps.plan import Cell, make_plan
-from persona_sweeps.preparing import Preparer
 from persona_sweeps.record import read_record
 from persona_sweeps.study.ledger import FINALS, RUN, Ledger
 from persona_sweeps.study.settings import StudySettings
@@ -53,7 +52,7 @@ class Finals:
         self._ledger, self._space, self._settings = ledger, space, settings
         self._seed, self._compose, self._console = seed, compose, console
 
-    def run(self, data: Preparer, bases: BaseCache) -> None:
+    def run(self, context: Context) -> None:
         """Train what isn't done of them, and say what they scored.
 
         Does nothing while another process trains them or trials are in training elsewhere: whoever ends last does it.
@@ -69,11 +68,11 @@ class Finals:
             self._console.note("Another process is training the finalists.")
             return
         try:
-            self._train(data, bases)
+            self._train(context)
         finally:
             lock.release()
 
-    def _train(self, data: Preparer, bases: BaseCache) -> None:
+    def _train(self, context: Context) -> None:
         cells = self._cells()
         self._ledger.study.set_user_attr(FINALS, list(_rows(cells)))
         plan = make_plan([cell for several in cells.values() for cell in several])
@@ -82,7 +81,7 @@ class Finals:
         self._console.note(f"Finals: {settings} with {seeds}, scored on test; {len(plan.to_do)} runs to train.")
         if plan.groups:
             predicted(plan, self._console)
-            train(plan, data, bases, self._console)
+            train(plan, context)
         for number, runs in cells.items():
             self._console.note(f"Trial {number} on test, {_told(runs)}")
             for cell in runs:

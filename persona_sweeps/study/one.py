@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 from persona_sweeps.config import PlanMode
 from persona_sweeps.console import Console
+from persona_sweeps.context import Context
 from persona_sweeps.errors import ConfigError, UserError
 from persona_sweeps.execute import predicted, quiet_libraries
-from persona_sweeps.group import BaseCache, run_group
+from persona_sweeps.group import run_group
 from persona_sweeps.identity import essence
 from persona_sweeps.launching import compose_cell, compose_job
 from persona_sweeps.plan import Cell, make_plan
-from persona_sweeps.preparing import Preparer
 from persona_sweeps.study.finals import Finals
 from persona_sweeps.study.ledger import Ledger
-from persona_sweeps.study.samplers import make_sampler
+from persona_sweeps.study.samplers import make_sampler, trials_in
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.source import StudySource
 from persona_sweeps.study.space import Dimension, Space, parse
@@ -72,6 +73,7 @@ class OneStudy:
     def check(self) -> None:
         """Compose a run at each end of the space. Raises UserError when one can't work."""
         make_sampler(self.settings, self.space)
+        self.settings = replace(self.settings, n_trials=trials_in(self.settings, self.space))
         if self.settings.warm_start is not None:
             self._known, self._passed_over = known_settings(self._output_dir, self.settings, self.space)
         ends = [[dim.override(value) for dim, value in zip(self.space, end, strict=True)] for end in self.space.ends()]
@@ -82,7 +84,7 @@ class OneStudy:
         if plan.groups:
             predicted(plan, self.console)
 
-    def run(self, data: Preparer, bases: BaseCache) -> None:
+    def run(self, context: Context) -> None:
         """Train runs until the study has as many trials as asked, and say what was found."""
         varied = self.space.describe()
         if self._only_plan:
@@ -102,24 +104,24 @@ class OneStudy:
                 best = f"The {len(self._known)} best settings of sweep {self.settings.warm_start}"
                 self.console.note(f"{best} are tried first{others}.")
             try:
-                self._train(StudySource(ledger, self.space, self.settings, self._compose, self.console), data, bases)
+                self._train(StudySource(ledger, self.space, self.settings, self._compose, self.console), context)
                 conclude(ledger, self.space, self.settings, self.console)
                 if self.settings.final_seeds:
                     finals = Finals(ledger, self.space, self.settings, self._seed, self._compose_final, self.console)
-                    finals.run(data, bases)
+                    finals.run(context)
             finally:
                 path = write_studies(self._journal, self._sweep, self._output_dir)
             self.console.note(f"  {path}")
         finally:
             ledger.close()
 
-    def _train(self, source: StudySource, data: Preparer, bases: BaseCache) -> None:
+    def _train(self, source: StudySource, context: Context) -> None:
         done = sum(trial.state.is_finished() for trial in source.ledger.trials())
         varied = ", ".join(self.space.describe())
         of = f"{done} of {self.settings.n_trials} trials done already"
         self.console.note(f"Study {self.name}: {of}; searching over {varied}.")
         while cells := source.new_group(self._size):
-            run_group(cells, data, bases, self.console, source, self._size)
+            run_group(cells, context, source, self._size)
 
     def _terms(self, varied: Mapping[str, str]) -> Mapping[str, Any]:
         """Return what may not change while a study goes on, since its trials could no longer be compared."""

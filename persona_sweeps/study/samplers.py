@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -61,6 +62,18 @@ class SeededPerTrial(BaseSampler):
         return self._make(derive_seed(self._seed, "sampler", trial.number, purpose) % 2**32)
 
 
+class _Grid(GridSampler):
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
+        """Not end the study with the grid, which Optuna can do within its own loop alone: `trials_in` is the end."""
+
+
+def trials_in(settings: StudySettings, space: Space) -> int:
+    """Return how many trials the study is to have: as asked, but a grid's no more than it has points."""
+    if settings.sampler != "grid":
+        return settings.n_trials
+    return min(settings.n_trials, math.prod(len(values) for values in space.grid().values()))
+
+
 def _tpe(seed: int) -> BaseSampler:
     # Trials in training count as if they were bad, so that those beside them look elsewhere.
     return TPESampler(seed=seed, multivariate=True, constant_liar=True)
@@ -80,7 +93,7 @@ def make_sampler(settings: StudySettings, space: Space) -> BaseSampler:
     """Return the sampler of a study. Raises ConfigError where the space doesn't suit it."""
     if settings.sampler == "grid":
         grid: Mapping[str, list[Any]] = space.grid()
-        return GridSampler(grid, seed=settings.seed)
+        return SeededPerTrial(lambda seed: _Grid(grid, seed=seed), settings.seed)
     if settings.sampler == "qmc":
         with warnings.catch_warnings():  # "experimental", as Optuna has said of it for years
             warnings.simplefilter("ignore", ExperimentalWarning)

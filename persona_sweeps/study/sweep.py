@@ -13,8 +13,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from persona_sweeps.console import Console
-from persona_sweeps.group import BaseCache
-from persona_sweeps.preparing import Preparer
+from persona_sweeps.context import Context
 from persona_sweeps.study.one import OneStudy
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import dimension, is_dimension
@@ -34,10 +33,9 @@ def sweep(given: Mapping[str, Any], context: HydraContext, config: DictConfig, a
     studies = [OneStudy(settings, context, config, fixed, chosen, varied) for chosen in _combinations(listed)]
     for study in studies:
         study.check()
-    console, bases = Console(), BaseCache()
-    data = Preparer(console)
+    shared = Context.of(Console())
     for study in studies:
-        study.run(data, bases)
+        study.run(shared)
 
 
 def _combinations(listed: Sequence[Override]) -> list[tuple[str, ...]]:

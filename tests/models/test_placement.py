@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from tests.toolbox import QUANTIZATIONS
 
 
 @pytest.fixture
-def gpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+def gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Pretend GPUs with so many bytes each, of which a tenth is taken."""
 
     def pretend(*memories: int) -> None:
@@ -29,10 +29,8 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
             monkeypatch.setattr(module, "device_count", lambda: len(memories))
         monkeypatch.setattr(device, "_cuda_memory", lambda index: memories[index])
         monkeypatch.setattr(placement, "free_bytes", lambda index: memories[index] * 9 // 10)
-        device.memory_bytes.cache_clear()
 
-    yield pretend
-    device.memory_bytes.cache_clear()
+    return pretend
 
 
 def test_only_what_is_too_large_for_the_first_gpu_is_spread_and_over_the_free_memory_of_gpus_alone(

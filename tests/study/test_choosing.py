@@ -55,6 +55,14 @@ def test_the_winner_is_trained_anew_and_scored_on_examples_that_the_search_never
     assert f"Trial {best.number} on test, 2 seeds" in ended.out
 
 
+def test_a_grid_ends_with_its_last_point_whatever_number_is_asked_for(launch: Callable, tiny: tuple[str, ...]) -> None:
+    ended = launch(*SEARCH, *tiny, *size(9, 3), *GRID)
+    assert ended.code == 0 and "0 of 4 trials" in ended.out, ended.err
+    trials = trials_of(ended.output)
+    assert states(trials) == ["COMPLETE"] * 4
+    assert sorted(trial.params["train.learning_rate"] for trial in trials) == [1e-3, 3e-3, 1e-2, 3e-2]
+
+
 def test_the_test_part_is_looked_at_once(launch: Callable, tiny: tuple[str, ...]) -> None:
     ended = launch(*SEARCH, *tiny, *size(1), *GRID, *FINAL, "train.max_steps=8", "hydra.sweeper.finalists=1")
     assert ended.code == 0, ended.err

@@ -1,0 +1,123 @@
+"""Worker processes on this machine, each of which sees a GPU of its own, or a share of the CPUs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from persona_sweeps.jobs.backend import State, Status, Task
+from persona_sweeps.jobs.worker import WITH_PARENT
+
+CPUS_A_WORKER = 4
+"""where no number of workers is given and there is no GPU"""
+PATIENCE = 60.0
+"""seconds that workers have to save what they are training"""
+
+
+@dataclass
+class _Worker:
+    process: subprocess.Popen
+    slot: int
+
+
+class LocalBackend:
+    """A queue of groups and a worker process for each slot."""
+
+    survives = False
+
+    def __init__(self, folder: Path, slots: int, on_gpus: bool) -> None:
+        """`folder` takes what workers print."""
+        self.slots = slots
+        self._folder = folder
+        self._devices = _visible_devices(slots) if on_gpus else None
+        self._threads = max(
+            1, (len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1) // slots
+        )
+        self._waiting: list[tuple[str, Task]] = []
+        self._workers: dict[str, _Worker] = {}
+        self._ended: dict[str, Status] = {}
+        self._given = 0
+
+    def submit(self, tasks: Sequence[Task]) -> list[str]:
+        ids = []
+        for task in tasks:
+            self._given += 1
+            ids.append(f"{os.getpid()}-{self._given}")
+            self._waiting.append((ids[-1], task))
+        self._start()
+        return ids
+
+    def poll(self, jobs: Sequence[str]) -> Mapping[str, Status]:
+        for name, worker in list(self._workers.items()):
+            if (code := worker.process.poll()) is not None:
+                del self._workers[name]
+                self._ended[name] = Status(State.ended, reason=_in_words(code))
+        self._start()
+        waiting = {name for name, _ in self._waiting}
+        return {name: self._status(name, waiting) for name in jobs}
+
+    def log(self, job: str) -> Path | None:
+        return self._folder / f"{job}.log"
+
+    def avoid(self, node: str) -> None:
+        """There is no other node."""
+
+    def stop(self, jobs: Sequence[str]) -> None:
+        self._waiting.clear()
+        for worker in self._workers.values():
+            worker.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + PATIENCE
+        for worker in self._workers.values():
+            try:
+                worker.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+
+    def _status(self, name: str, waiting: set[str]) -> Status:
+        if name in self._workers:
+            return Status(State.running)
+        return Status(State.waiting) if name in waiting else self._ended.get(name, Status(State.ended))
+
+    def _start(self) -> None:
+        """Give free slots to what waits."""
+        free = [slot for slot in range(self.slots) if slot not in {worker.slot for worker in self._workers.values()}]
+        for slot in free[: len(self._waiting)]:
+            name, task = self._waiting.pop(0)
+            self._workers[name] = _Worker(self._launch(name, task, slot), slot)
+
+    def _launch(self, name: str, task: Task, slot: int) -> subprocess.Popen:
+        environment = {**os.environ, "OMP_NUM_THREADS": str(self._threads), "PYTHONUNBUFFERED": "1"}
+        if self._devices is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = self._devices[slot]
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with open(self._folder / f"{name}.log", "ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "persona_sweeps.jobs.worker", WITH_PARENT, str(task.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,  # a Ctrl-C is the launcher's to pass on
+            )
+
+
+def cpus() -> int:
+    """Return how many CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _visible_devices(slots: int) -> list[str]:
+    """Return what CUDA_VISIBLE_DEVICES is to say in each slot: one each of those that this process may use."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [name.strip() for name in given.split(",")] if given else [str(index) for index in range(slots)]
+    return [names[slot % len(names)] for slot in range(slots)]
+
+
+def _in_words(code: int) -> str:
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

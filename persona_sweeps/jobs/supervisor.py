@@ -1,0 +1,235 @@
+"""Watches the jobs of a sweep until each of its runs has a record.
+
+What a job says of itself counts for nothing: it may vanish, or end well without having done its work. When it is no
+longer there, its runs' records tell what is left, and that is given to another job.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from persona_sweeps import stopping
+from persona_sweeps.console import Console
+from persona_sweeps.errors import TrialError
+from persona_sweeps.jobs.backend import Backend, State, Status, Task
+from persona_sweeps.jobs.group_file import write_group
+from persona_sweeps.keeping import take
+from persona_sweeps.lease import break_dead, holder
+from persona_sweeps.plan import Cell, Plan
+from persona_sweeps.record import read_json, read_record, write_json
+from persona_sweeps.stopping import Stopped
+
+JOBS = "jobs.json"
+ENDED = ("completed", "failed", "pruned")
+BAD_NODE = 2
+"""jobs that vanished on a node before it is given no more"""
+TAIL = 3
+"""lines of a job's output that are told when it has vanished"""
+
+
+@dataclass
+class Job:
+    """A job and the runs that it has to bring to their ends."""
+
+    id: str
+    cells: list[Cell]
+    state: State = State.waiting
+    node: str = ""
+    before: dict[str, str | None] = field(default_factory=dict)
+    """when each run's record was made that was there as the job was given out: an earlier attempt's"""
+
+
+class Supervisor:
+    """Gives groups to jobs and sees to it that every run ends, whatever becomes of the jobs."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        folder: Path,
+        console: Console,
+        max_retries: int,
+        poll_seconds: float,
+        search_path: Sequence[str] = (),
+    ) -> None:
+        """`folder` is the sweep's; what is needed to find the jobs again is kept in it."""
+        self._backend = backend
+        self._folder = folder
+        self._console = console
+        self._max_retries = max_retries
+        self._poll_seconds = poll_seconds
+        self._search_path = search_path
+        self._jobs: list[Job] = []
+        self._lost: Counter[str] = Counter()
+        """how often a run's job was lost, by run id"""
+        self._blamed: Counter[str] = Counter()
+        self._files = 0
+
+    def run(self, plan: Plan) -> None:
+        """Bring all runs of a plan to their ends. Raises Stopped when asked to stop; jobs that survive then go on."""
+        stop = stopping.current()
+        try:
+            with stop.at_once():
+                left = self._reattach(plan)
+                self._give(list(spread(left, self._backend.slots)))
+                while self._jobs:
+                    time.sleep(self._poll_seconds)
+                    self._look()
+        except Stopped:
+            self._leave()
+            raise
+
+    def _reattach(self, plan: Plan) -> list[list[Cell]]:
+        """Take up the jobs of an earlier command that are still there; return the groups of the other runs."""
+        cells = {cell.run_id: cell for cell in plan.to_do}
+        known = (read_json(self._folder / JOBS) or {}).get("jobs", [])
+        statuses = self._backend.poll([entry["id"] for entry in known])
+        for entry in known:
+            own = [cells[run_id] for run_id in entry["runs"] if run_id in cells]
+            if own and statuses[entry["id"]].state is not State.ended:
+                self._jobs.append(Job(entry["id"], own, before=entry["before"]))
+                self._console.note(f"Job {entry['id']} is still there, with {_runs(own)}.")
+        taken = {cell.run_id for job in self._jobs for cell in job.cells}
+        groups = [[cell for cell in group if cell.run_id not in taken] for group in plan.groups]
+        return [group for group in groups if group]
+
+    def _give(self, groups: Sequence[Sequence[Cell]]) -> None:
+        """Start a job for each group."""
+        if not groups:
+            return
+        tasks = []
+        for group in groups:
+            path = self._new_file()
+            write_group(path, group, self._search_path)
+            tasks.append(Task(path, group))
+        for task, job in zip(tasks, self._backend.submit(tasks), strict=True):
+            self._jobs.append(Job(job, list(task.cells), before={c.run_id: _made(c) for c in task.cells}))
+            self._console.note(f"Job {job}: {_runs(task.cells)} of {task.cells[0].config.model.name}.")
+        self._note_jobs()
+
+    def _look(self) -> None:
+        """See how the jobs stand, and follow up those that have ended."""
+        statuses = self._backend.poll([job.id for job in self._jobs])
+        again: list[list[Cell]] = []
+        for job in list(self._jobs):
+            status = statuses[job.id]
+            self._tell_ended(job)
+            if status.state is State.ended:
+                self._jobs.remove(job)
+                again += self._follow_up(job, status)
+            elif (status.state, status.node) != (job.state, job.node):
+                job.state, job.node = status.state, status.node
+                where = f" on {status.node}" if status.node else ""
+                self._console.note(f"Job {job.id} is {status.state.value}{where}.")
+        self._give(again)
+        if not again:
+            self._note_jobs()
+
+    def _follow_up(self, job: Job, status: Status) -> list[list[Cell]]:
+        """Return the groups in which what a job has left undone is to be tried again."""
+        left = [cell for cell in job.cells if not _has_ended(cell, job)]
+        if not left:
+            return []
+        self._console.note(f"Job {job.id} ended without {_runs(left)}: {self._why(job, status)}")
+        self._blame(job.node)
+        for cell in left:
+            self._free(cell, job)
+            self._lost[cell.run_id] += 1
+        hopeless = [cell for cell in left if self._lost[cell.run_id] > self._max_retries]
+        for cell in hopeless:
+            self._give_up(cell, f"its job was lost {self._lost[cell.run_id]} times, the last: {self._why(job, status)}")
+        again = [cell for cell in left if cell not in hopeless]
+        # One of them may be what kills the job: alone it can't take the others with it.
+        return [[cell] for cell in again] if len(left) == len(job.cells) else [again] if again else []
+
+    def _free(self, cell: Cell, job: Job) -> None:
+        """Remove the lease of a job that is gone: from another node its death would show only after a while."""
+        who = holder(cell.folder.lease)
+        if who is not None and who.job is not None and who.job == job.id:
+            break_dead(cell.folder.lease, who.owner)
+
+    def _give_up(self, cell: Cell, reason: str) -> None:
+        from persona_sweeps.run_writer import RunWriter
+
+        try:
+            lease = take(cell, self._console)
+            if lease is not None:
+                RunWriter(cell, lease).fail(TrialError(reason))
+        except OSError as error:
+            reason += f"; and its record couldn't be written: {error}"
+        self._console.end(cell, "failed", {}, reason)
+
+    def _blame(self, node: str) -> None:
+        if not node:
+            return
+        self._blamed[node] += 1
+        if self._blamed[node] == BAD_NODE:
+            self._backend.avoid(node)
+            self._console.note(f"{BAD_NODE} jobs were lost on {node}: it is given no more.")
+
+    def _why(self, job: Job, status: Status) -> str:
+        """Return what is known of a job's end: the place's word for it, and the last lines that it printed."""
+        path = self._backend.log(job.id)
+        try:
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path is not None else []
+        except OSError:
+            lines = []
+        told = " / ".join(line.strip() for line in lines[-TAIL:] if line.strip())
+        words = status.reason or "it vanished"
+        return f"{words} ({told})" if told else words
+
+    def _tell_ended(self, job: Job) -> None:
+        for cell in job.cells:
+            if cell.run_id not in self._console.ended and _has_ended(cell, job):
+                record = read_record(cell.folder) or {}
+                reason = (record.get("failure") or {}).get("message", "")
+                self._console.end(cell, record["status"], record.get("metrics") or {}, reason)
+
+    def _leave(self) -> None:
+        """Go, leaving behind what can go on alone."""
+        self._note_jobs()
+        if self._backend.survives:
+            jobs = ", ".join(job.id for job in self._jobs)
+            self._console.note(f"Jobs that go on: {jobs or 'none'}. The same command comes back to them.")
+        else:
+            self._backend.stop([job.id for job in self._jobs])
+
+    def _note_jobs(self) -> None:
+        jobs = [{"id": job.id, "runs": [c.run_id for c in job.cells], "before": job.before} for job in self._jobs]
+        write_json(self._folder / JOBS, {"jobs": jobs})
+
+    def _new_file(self) -> Path:
+        """Return a path for a group file that no earlier command has used."""
+        folder = self._folder / "groups"
+        while (path := folder / f"group-{self._files}.json").exists():
+            self._files += 1
+        return path
+
+
+def spread(groups: Sequence[Sequence[Cell]], slots: int) -> Iterator[list[Cell]]:
+    """Yield the groups, the largest halved until there is one for each slot or all are single runs."""
+    found = [list(group) for group in groups]
+    while 0 < len(found) < slots and len(largest := max(found, key=len)) > 1:
+        middle = (len(largest) + 1) // 2
+        found[found.index(largest) : found.index(largest) + 1] = [largest[:middle], largest[middle:]]
+    yield from found
+
+
+def _has_ended(cell: Cell, job: Job) -> bool:
+    """Whether a run has a result of this job, or of another process meanwhile."""
+    record = read_record(cell.folder)
+    if record is None or record["status"] not in ENDED:
+        return False
+    return record["status"] == "completed" or record["provenance"]["created"] != job.before.get(cell.run_id)
+
+
+def _made(cell: Cell) -> str | None:
+    record = read_record(cell.folder)
+    return None if record is None else record["provenance"]["created"]
+
+
+def _runs(cells: Sequence[Cell]) -> str:
+    return f"{len(cells)} run{'s' * (len(cells) != 1)}"
