@@ -93,7 +93,8 @@ def make_sampler(settings: StudySettings, space: Space) -> BaseSampler:
     """Return the sampler of a study. Raises ConfigError where the space doesn't suit it."""
     if settings.sampler == "grid":
         grid: Mapping[str, list[Any]] = space.grid()
-        return SeededPerTrial(lambda seed: _Grid(grid, seed=seed), settings.seed)
+        # Its seed decides which point has which number, so it must be the same for all trials.
+        return SeededPerTrial(lambda seed: _Grid(grid, seed=settings.seed), settings.seed)
     if settings.sampler == "qmc":
         with warnings.catch_warnings():  # "experimental", as Optuna has said of it for years
             warnings.simplefilter("ignore", ExperimentalWarning)
