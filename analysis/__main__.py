@@ -23,8 +23,8 @@ examples:
 tables:
 {tables}
 
-Tables are printed as Markdown and written, with a CSV of full precision and run ids, to
-<output-dir>/tables, or to <output-dir>/sweeps/<name>/tables with --sweep. Only completed runs
+Tables are printed as Markdown and written, with a CSV of full precision and run ids and with
+figures, to <output-dir>/tables, or to <output-dir>/sweeps/<name>/tables with --sweep. Only completed runs
 are ranked; failed, pruned and unreadable ones are listed below with the reason.
 Exit code: 0 done, 1 no runs yet, 2 an unknown table or sweep.
 """

@@ -24,6 +24,15 @@ def count(value: float | None) -> str:
     return ABSENT if value is None else f"{value:,.0f}" if math.isfinite(value) else str(value)
 
 
+def tokens(value: float | None) -> str:
+    """Return a number of tokens in thousands (k) or millions (M)."""
+    if value is None or not math.isfinite(value):
+        return ABSENT
+    if value >= 1e6:
+        return f"{value / 1e6:,.2f} M"
+    return f"{value / 1e3:,.1f} k" if value >= 1e3 else f"{value:,.0f}"
+
+
 def rate(value: float | None) -> str:
     """Return a learning rate as short as it goes."""
     return ABSENT if value is None else f"{value:g}"

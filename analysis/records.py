@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from analysis.studies import Study, read_studies
 from persona_sweeps.errors import UserError, did_you_mean
 
 SCHEMA_VERSION = 1
@@ -59,6 +60,7 @@ class Selection:
     records: Sequence[Record]
     problems: Sequence[Problem] = ()
     absent: Sequence[str] = ()
+    studies: Sequence[Study] = ()
 
     def completed(self) -> list[Record]:
         return [record for record in self.records if record.status == "completed"]
@@ -74,16 +76,22 @@ class _Reader:
 
     problems: list[Problem] = field(default_factory=list)
 
-    def sweep(self, path: Path) -> Sequence[Any] | None:
-        """Return the cells of a sweep.json, or None after setting it aside."""
+    def sweep(self, path: Path) -> Mapping[str, Any] | None:
+        """Return a sweep.json, which has a list of cells; None after setting it aside."""
         try:
-            cells = _json(path).get("cells")
-            if not isinstance(cells, list):
+            document = _json(path)
+            if not isinstance(document.get("cells"), list):
                 raise _SetAside("it has no list of cells")
         except _SetAside as reason:
             self.problems.append(Problem(path, str(reason)))
             return None
-        return cells
+        return document
+
+    def studies(self, path: Path, document: Mapping[str, Any], by_id: Mapping[str, Record]) -> list[Study]:
+        """Return the studies of a sweep.json, setting aside what can't be used of them."""
+        studies, reasons = read_studies(path.parent.name, document, by_id)
+        self.problems += [Problem(path, reason) for reason in reasons]
+        return studies
 
     def records(self, output_dir: Path) -> Iterator[Record]:
         """Yield the record of every run folder, each run id once, in order of folder names."""
@@ -131,10 +139,15 @@ def _record(folder: Path) -> Record:
 
 
 def read_all(output_dir: Path) -> Selection:
-    """Return every run under `output_dir`/runs."""
+    """Return every run under `output_dir`/runs, and the studies of all sweeps."""
     reader = _Reader()
     records = list(reader.records(output_dir))
-    return Selection(title="all runs", records=records, problems=reader.problems)
+    by_id = {record.run_id: record for record in records}
+    studies: list[Study] = []
+    for path in sorted((output_dir / "sweeps").glob("*/sweep.json")):
+        document = reader.sweep(path)
+        studies += reader.studies(path, document, by_id) if document is not None else []
+    return Selection(title="all runs", records=records, problems=reader.problems, studies=studies)
 
 
 def read_sweep(output_dir: Path, name: str) -> Selection:
@@ -150,12 +163,14 @@ def read_sweep(output_dir: Path, name: str) -> Selection:
     reader = _Reader()
     records = list(reader.records(output_dir))
     path = output_dir / "sweeps" / name / "sweep.json"
-    cells = reader.sweep(path)
+    document = reader.sweep(path)
     title = f"sweep {name}"
-    if cells is None:
+    if document is None:
         named = [record for record in records if record.get("config.sweep.name") == name]
         return Selection(title=title, records=named, problems=reader.problems)
+    cells = document["cells"]
     by_id = {record.run_id: record for record in records}
+    studies = reader.studies(path, document, by_id)
     chosen: dict[str, Record] = {}
     absent: list[str] = []
     for cell in cells:
@@ -165,7 +180,7 @@ def read_sweep(output_dir: Path, name: str) -> Selection:
         else:
             absent.append(_cell_in_words(cell))
     problems = [problem for problem in reader.problems if _concerns(problem, path, cells)]
-    return Selection(title=title, records=list(chosen.values()), problems=problems, absent=absent)
+    return Selection(title=title, records=list(chosen.values()), problems=problems, absent=absent, studies=studies)
 
 
 def sweep_names(output_dir: Path) -> list[str]:

@@ -11,7 +11,16 @@ from typing import Any
 from analysis.records import Record
 from analysis.statistics import Spread, spread
 
-_BESIDE_THE_POINT = ("seed", "sweep", "tracker", "device", "output_dir", "show_examples", "group_size")
+_BESIDE_THE_POINT = (
+    "seed",
+    "sweep",
+    "tracker",
+    "device",
+    "output_dir",
+    "show_examples",
+    "group_size",
+    "checkpoint_seconds",
+)
 _OF_AN_UNTUNED_BASE = ("max_length", "precision")
 _FINGERPRINTS = ("data_fingerprint", "template_fingerprint", "model_fingerprint")
 
@@ -103,9 +112,10 @@ def model_label(record: Record) -> str:
 
 
 def dataset_label(record: Record) -> str:
-    """Return the data source and, where there is one, the persona."""
+    """Return the data source and, where there is one, the persona; "(validation)" where that part was evaluated."""
     source, persona = record.get("config.dataset.source", "?"), record.get("config.dataset.persona")
-    return f"{source}, {persona}" if persona else str(source)
+    label = f"{source}, {persona}" if persona else str(source)
+    return f"{label} (validation)" if record.get("config.dataset.evaluate_on") == "validation" else label
 
 
 def effective_learning_rate(record: Record) -> float | None:

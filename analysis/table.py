@@ -1,4 +1,4 @@
-"""A table as it goes to Markdown and to CSV, and the writing of both."""
+"""A table as it goes to Markdown and to CSV, with its figures, and the writing of all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,29 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Figure:
+    """A picture of a section; `render` returns the bytes of each of its files by suffix (`.svg`).
+
+    `name` is that of the files, unique among all tables; `caption` says what is seen in a few words without markup.
+    """
+
+    name: str
+    caption: str
+    render: Callable[[], Mapping[str, bytes]]
+
+
+@dataclass(frozen=True)
 class Section:
-    """Rows that may be compared with one another; `notes` are sentences told below them."""
+    """Rows that may be compared with one another; `notes` are sentences told below them.
+
+    A section whose rows aren't like the others' has `columns` of its own.
+    """
 
     title: str
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
+    columns: Sequence[Column] | None = None
+    figures: Sequence[Figure] = ()
 
 
 @dataclass(frozen=True)
@@ -52,8 +69,9 @@ def markdown(table: Table) -> str:
     blocks = [f"# {cell(table.title)}"]
     for section in table.sections:
         blocks.append(f"## {cell(section.title)}")
-        blocks.append(_grid(table.columns, section.rows))
+        blocks.append(_grid(table.columns if section.columns is None else section.columns, section.rows))
         blocks += _bullets(section.notes)
+        blocks += [f"![{figure.caption}]({figure.name}.svg)" for figure in section.figures]
     if table.notes:
         blocks += ["## Notes", *_bullets(table.notes)]
     return "\n\n".join(blocks) + "\n"
@@ -70,14 +88,15 @@ def to_csv(table: Table) -> str:
 
 
 def write(table: Table, folder: Path, name: str) -> list[Path]:
-    """Write `folder`/`name`.md and .csv, each whole or not at all; return their paths."""
+    """Write `folder`/`name`.md and .csv, and the figures beside them, each whole or not at all; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for suffix, text in ((".md", markdown(table)), (".csv", to_csv(table))):
-        path = folder / f"{name}{suffix}"
-        _write_atomically(path, text)
-        paths.append(path)
-    return paths
+    texts = ((".md", markdown(table)), (".csv", to_csv(table)))
+    files = {f"{name}{suffix}": text.encode("utf-8", "replace") for suffix, text in texts}
+    for figure in (figure for section in table.sections for figure in section.figures):
+        files |= {f"{figure.name}{suffix}": content for suffix, content in figure.render().items()}
+    for file_name, content in files.items():
+        _write_atomically(folder / file_name, content)
+    return [folder / file_name for file_name in files]
 
 
 def _grid(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
@@ -98,11 +117,11 @@ def _bullets(notes: Sequence[str]) -> list[str]:
     return ["\n".join(f"- {' '.join(note.split())}" for note in notes)] if notes else []
 
 
-def _write_atomically(path: Path, text: str) -> None:
+def _write_atomically(path: Path, content: bytes) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)

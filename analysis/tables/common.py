@@ -91,7 +91,7 @@ def raw_setting(setting: Setting) -> dict[str, Any]:
 def left_out(selection: Selection) -> list[str]:
     """Return a sentence for each run, cell and file that no row shows, with the reason."""
     sentences = [
-        f"Not ranked: {_title(record)} {_reason(record)}."
+        f"Not ranked: {_title(record)} {reason(record)}."
         for record in selection.records
         if record.status != "completed"
     ]
@@ -105,7 +105,8 @@ def _title(record: Record) -> str:
     return f"{name} ({model_label(record)}, {dataset_label(record)}, run {record.run_id})"
 
 
-def _reason(record: Record) -> str:
+def reason(record: Record) -> str:
+    """Say how a run that wasn't completed ended."""
     if record.status == "running":
         return "is still running, or was stopped without a word"
     message = " ".join(str(record.get("failure.message") or record.get("training.pruned") or "").split())

@@ -24,6 +24,13 @@ _PEFT: dict[str, dict[str, Any]] = {
     "none": {"method": "none", "learning_rate": None},
     "prompt_tuning": {"method": "prompt_tuning", "learning_rate": 3e-2, "num_virtual_tokens": 16, "init": "text"},
 }
+SPACE: dict[str, dict[str, Any]] = {
+    "peft.r": {"name": "CategoricalDistribution", "attributes": {"choices": [4, 8, 16]}},
+    "train.learning_rate": {
+        "name": "FloatDistribution",
+        "attributes": {"step": None, "low": 1e-4, "high": 1e-2, "log": True},
+    },
+}
 _PARAMETERS = {"none": 0, "prompt_tuning": 9216, "lora": 460800}
 
 
@@ -71,6 +78,35 @@ class Outputs:
     def sweep(self, name: str, run_ids: list[str], more: list[Any] | None = None) -> None:
         cells = [{"overrides": [f"a={n}"], "run_id": n, "folder": f"runs/x-{n}", "state": "completed"} for n in run_ids]
         sweep = {"schema_version": 1, "name": name, "command": "launch.py -m", "cells": [*cells, *(more or [])]}
+        self.write(f"sweeps/{name}/sweep.json", json.dumps(sweep))
+
+    def trial(
+        self,
+        study: str,
+        number: int,
+        value: float | dict[str, float] | None = None,
+        params: dict[str, Any] | None = None,
+        state: str = "completed",
+        tokens: float | None = 1000,
+        **top: Any,
+    ) -> dict[str, Any]:
+        """Add a trial's run, with its completion NLL or these metrics, and return its cell for `study_sweep`."""
+        metrics = value if isinstance(value, dict) else {} if value is None else {"completion_nll": value}
+        training = {"trainable_parameters": 1000} | ({} if tokens is None else {"tokens": tokens})
+        change = {"metrics": metrics, "training": training, "config.dataset.evaluate_on": "validation"}
+        change |= {f"config.{key}": item for key, item in (params or {}).items()}
+        if state == "failed":
+            top = {"failure": {"type": "TrialError", "message": "loss is NaN"}, **top}
+        run_id = self.run("lora", None, change, status=state, **top)
+        cell = {"overrides": [], "run_id": run_id, "folder": f"runs/lora-{self.count}-{run_id}", "state": state}
+        return cell | {"study": study, "trial": number, "params": params or {}}
+
+    def study_sweep(self, name: str, studies: dict[str, Any], cells: list[Any]) -> None:
+        """Write the sweep.json of studies: those keys of each that aren't the usual."""
+        usual = {"metric": ["completion_nll"], "direction": ["minimize"], "sampler": "random", "pruner": "none"}
+        usual |= {"n_trials": 16, "max_tokens": None, "space": SPACE}
+        described = {study: usual | about if isinstance(about, dict) else about for study, about in studies.items()}
+        sweep = {"schema_version": 1, "name": name, "command": "launch.py -m", "studies": described, "cells": cells}
         self.write(f"sweeps/{name}/sweep.json", json.dumps(sweep))
 
     def write(self, relative: str, text: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from analysis.__main__ import main as analysis_main
 from tests.conftest import write_dialogue
 from tests.study.test_studies import record_of, size, states, trials_of
 
@@ -166,3 +168,21 @@ def test_a_mistake_is_told_before_any_trial(
     assert ended.code == 1 and ended.err.startswith("error: ") and ended.err.count("\n") == 1
     for fragment in fragments:
         assert fragment in ended.err
+
+
+def test_optuna_s_own_api_agrees_with_analysis_on_every_trial(launch: Callable, tiny: tuple[str, ...]) -> None:
+    ended = launch(*SEARCH, *tiny, *size(6), "train.max_steps=9", *FINAL)
+    assert ended.code == 0, ended.err
+    assert analysis_main(["hyperparameters", "--sweep", "s", "--output-dir", str(ended.output)]) == 0
+    with (ended.output / "sweeps" / "s" / "tables" / "hyperparameters.csv").open() as file:
+        rows = {int(row["trial"]): row for row in csv.DictReader(file) if row["final"] == "False"}
+    trials = trials_of(ended.output)
+    assert sorted(rows) == [trial.number for trial in trials]
+    for trial in trials:
+        row = rows[trial.number]
+        assert row["run_id"] == trial.user_attrs["run_id"]
+        assert row["state"] == {"COMPLETE": "completed", "PRUNED": "pruned"}[trial.state.name]
+        assert {key: float(row[f"param_{key}"]) for key in trial.params} == trial.params
+        told = row["value_completion_nll"]
+        assert told == "" if trial.value is None else float(told) == trial.value
+        assert int(row["tokens"]) == trial.user_attrs["tokens"]

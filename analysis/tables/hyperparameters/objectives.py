@@ -1,0 +1,45 @@
+"""Studies of several metrics: the best trial by each, since no one order ranks trials."""
+
+from __future__ import annotations
+
+from analysis import numbers
+from analysis.measures import measure
+from analysis.settings import model_label
+from analysis.table import Column, Section
+from analysis.tables.hyperparameters.evaluations import Entrant, Evaluation, in_words
+from analysis.tables.hyperparameters.told import attention, counts, spent_tokens
+
+ALONE = (
+    "These studies have several metrics, so no one order ranks their trials: there is no curve of the best, no target "
+    "and no importance, but the best trial by each metric."
+)
+
+
+def section(evaluation: Evaluation) -> Section:
+    """Return a row a study with the best value of every metric and its setting."""
+    columns = [
+        Column("study", right=False),
+        Column("model", right=False),
+        Column("method", right=False),
+        Column("trials"),
+        Column("tokens"),
+    ]
+    for metric in evaluation.metrics:
+        columns += [Column(f"best {metric}"), Column("setting", right=False)]
+    notes = [note for entrant in evaluation.entrants for note in attention(entrant)]
+    return Section(evaluation.title, [_row(entrant) for entrant in evaluation.entrants], [ALONE, *notes], columns)
+
+
+def _row(entrant: Entrant) -> list[str]:
+    row = [
+        entrant.label,
+        model_label(entrant.example),
+        str(entrant.example.get("config.peft.method", "?")),
+        counts(entrant.study),
+        numbers.tokens(spent_tokens(entrant.study)),
+    ]
+    for place, metric in enumerate(entrant.study.metrics):
+        best = entrant.best(place)
+        assert best.values is not None, "a completed trial has values"
+        row += [measure(metric).form(best.values[place]), in_words(best.params)]
+    return row
