@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from persona_sweeps.config import PlanMode
 from persona_sweeps.console import Console
+from persona_sweeps.device import planning_for
 from persona_sweeps.errors import UserError
+from persona_sweeps.place import HERE, Place
 from persona_sweeps.plan import Cell, Plan, make_plan
 from persona_sweeps.preparing import Tokenizers
 from persona_sweeps.record import SCHEMA_VERSION, read_record, redacted, write_json
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from persona_sweeps.preflight import Prediction
 
 
-def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = ()) -> Plan:
+def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = (), place: Place = HERE) -> Plan:
     """Run what is not done of these cells and return the plan; `sweep` is None for a single run.
 
     `earlier` are the cells of the same sweep that an earlier batch ran. Raises UserError before any run starts for
@@ -31,7 +33,8 @@ def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = 
     if cells[0].config.show_examples is not None:
         _show(plan)
         return plan
-    predictions = predicted(plan, console) if plan.groups else {}
+    with planning_for(place.machine):
+        predictions = predicted(plan, console) if plan.groups else {}
     console.plan(plan, sweep)
     if cells[0].config.plan is PlanMode.only:
         if plan.groups:
@@ -45,9 +48,7 @@ def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = 
         write_sweep(written[0], sweep, _rows([*earlier, *cells]))
     if plan.groups:
         try:
-            from persona_sweeps.context import Context
-
-            train(plan, Context.of(console))
+            place.run(plan, predictions, folder / "sweeps" / (sweep or ""), console)
         finally:
             if sweep is not None:
                 write_sweep(written[0], sweep, _rows([*earlier, *cells]))

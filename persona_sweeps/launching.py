@@ -13,8 +13,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from persona_sweeps.config import PlanMode
+from persona_sweeps.device import planning_for
 from persona_sweeps.errors import UserError
 from persona_sweeps.execute import execute
+from persona_sweeps.place import HERE, Place
 from persona_sweeps.plan import Cell, Refused, make_cell
 from persona_sweeps.record import read_record
 from persona_sweeps.review import refusal
@@ -26,6 +28,7 @@ def launch(
     job_overrides: Sequence[Sequence[str]],
     initial_job: int,
     earlier: Sequence[Cell],
+    place: Place = HERE,
 ) -> tuple[list[JobReturn], list[Cell]]:
     """Carry out a batch of jobs of a sweep; return Hydra's results in order, and the cells.
 
@@ -41,13 +44,14 @@ def launch(
     for number, overrides in enumerate(job_overrides, start=initial_job):
         try:
             job = compose_job(context, config, overrides, number)
-            cells.append(_cell(job, overrides))
+            with planning_for(place.machine):
+                cells.append(_cell(job, overrides))
             composed.append(job)
         except (UserError, HydraException, OmegaConfBaseException) as error:
             refused.append(Refused(tuple(filter_overrides(list(overrides))), _reason(error)))
     if refused and (config.plan != PlanMode.only or not cells):
         raise refusal(refused, len(job_overrides))
-    execute(cells, sweep=cells[0].config.sweep.name, earlier=earlier)
+    execute(cells, cells[0].config.sweep.name, earlier, place)
     if refused:
         raise refusal(refused, len(job_overrides))
     pairs = zip(cells, composed, strict=True)

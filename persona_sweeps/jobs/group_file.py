@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
+
 from persona_sweeps.errors import UserError
 from persona_sweeps.plan import Cell, make_cell
 from persona_sweeps.record import read_json, write_json
@@ -29,6 +31,15 @@ def read_group(path: Path) -> list[Cell]:
     if found is None or found.get("format") != FORMAT:
         raise UserError(f"{path} is no group of runs that this version wrote.")
     return [_cell(row, found) for row in found["cells"]]
+
+
+def search_path_of(config: DictConfig) -> list[str]:
+    """Return the folders of configs beside the project's own: those of --config-dir and hydra.searchpath."""
+    from persona_sweeps.app import conf_folder
+
+    sources = config.hydra.runtime.config_sources
+    found = [str(source.path) for source in sources if source.schema == "file"]
+    return [f"file://{path}" for path in found if Path(path) != conf_folder()]
 
 
 def _settled(cell: Cell) -> list[str]:

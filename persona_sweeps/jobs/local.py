@@ -10,14 +10,62 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from omegaconf import DictConfig
+
+from persona_sweeps.config import DeviceKind
+from persona_sweeps.console import Console
+from persona_sweeps.device import Machine, cuda_capability, device_count, memory_bytes, resolve_device
+from persona_sweeps.errors import ConfigError
 from persona_sweeps.jobs.backend import State, Status, Task
+from persona_sweeps.jobs.group_file import search_path_of
+from persona_sweeps.jobs.supervisor import Supervisor
 from persona_sweeps.jobs.worker import WITH_PARENT
+from persona_sweeps.place import Place, Predictions
+from persona_sweeps.plan import Plan
+from persona_sweeps.settings import refuse_unknown, too_small
 
 CPUS_A_WORKER = 4
 """where no number of workers is given and there is no GPU"""
 PATIENCE = 60.0
 """seconds that workers have to save what they are training"""
+
+
+@dataclass(frozen=True)
+class LocalSettings:
+    """The keys of conf/hydra/launcher/local.yaml."""
+
+    workers: int | None
+    max_retries: int
+    poll_seconds: float
+
+
+LEAST = {"workers": 1, "max_retries": 0}
+
+
+def local_place(given: Mapping[str, Any], config: DictConfig) -> Place:
+    """Return worker processes as a place. Raises ConfigError for settings that are wrong."""
+    refuse_unknown(LocalSettings, given, "hydra.launcher")
+    settings = LocalSettings(**given)
+    if mistakes := list(too_small(settings, LEAST, "hydra.launcher")):
+        raise ConfigError(" ".join(mistakes))
+    on_gpus = resolve_device(DeviceKind(str(config.device))) == "cuda" and device_count() > 0
+    slots = settings.workers or (device_count() if on_gpus else max(1, cpus() // CPUS_A_WORKER))
+    memory = memory_bytes("cpu")
+    machine = Machine(
+        gpus=int(on_gpus),
+        compute_capability=cuda_capability() or 0,
+        gpu_bytes=memory_bytes("cuda") if on_gpus else None,
+        host_bytes=None if memory is None else memory // slots,
+    )
+
+    def run(plan: Plan, predictions: Predictions, folder: Path, console: Console) -> None:
+        backend = LocalBackend(folder / "jobs", slots, on_gpus)
+        search_path = search_path_of(config)
+        Supervisor(backend, folder, console, settings.max_retries, settings.poll_seconds, search_path).run(plan)
+
+    return Place(run, machine)
 
 
 @dataclass

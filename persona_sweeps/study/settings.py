@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from persona_sweeps.errors import ConfigError, did_you_mean
+from persona_sweeps.settings import refuse_unknown, too_small
 
 DIRECTIONS = ("minimize", "maximize")
 SAMPLERS = ("tpe", "gp", "cmaes", "random", "qmc", "grid", "nsga2")
@@ -37,10 +38,7 @@ class StudySettings:
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> StudySettings:
         """Return checked settings. Raises ConfigError with every mistake, one sentence each."""
-        known = [entry.name for entry in fields(cls)]
-        for name in given:
-            if name not in known:
-                raise ConfigError(f"hydra.sweeper.{name} is not a key of this sweeper.{did_you_mean(name, known)}")
+        refuse_unknown(cls, given, "hydra.sweeper")
         values = dict(given)
         for key in ("metric", "direction"):
             values[key] = [values[key]] if isinstance(values[key], str) else list(values[key])
@@ -74,10 +72,7 @@ def _choices(settings: StudySettings) -> Iterator[str]:
 
 
 def _numbers(settings: StudySettings) -> Iterator[str]:
-    for key, minimum in LEAST.items():
-        value = getattr(settings, key)
-        if value is not None and (not isinstance(value, int) or value < minimum):
-            yield f"hydra.sweeper.{key}={value} must be a whole number of at least {minimum}."
+    yield from too_small(settings, LEAST, "hydra.sweeper")
 
 
 def _objectives(settings: StudySettings) -> Iterator[str]:

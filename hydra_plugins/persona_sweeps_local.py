@@ -1,0 +1,18 @@
+"""Hydra launcher `local`: carries out a sweep in worker processes on this machine.
+
+Hydra executes this module in every Hydra process, so it imports nothing heavy, and no `annotations` from
+`__future__`: Hydra 1.3's scanner runs it before `sys.modules` holds it.
+"""
+
+from typing import Any
+
+from omegaconf import DictConfig
+
+from persona_sweeps.launcher import SweepLauncher
+
+
+class LocalLauncher(SweepLauncher):
+    def place(self, config: DictConfig) -> Any:
+        from persona_sweeps.jobs.local import local_place
+
+        return local_place(self.settings, config)
