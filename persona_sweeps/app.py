@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from persona_sweeps import stopping
-from persona_sweeps.config import PlanMode, register_schemas
+from persona_sweeps.config import register_schemas
 from persona_sweeps.errors import UserError
 from persona_sweeps.stopping import EXIT_CODE, Stopped
 
@@ -60,7 +60,7 @@ def _run(config: DictConfig) -> str:
     cell = make_cell(config, list(settings.overrides.task), hydra_config)  # type: ignore[arg-type]
     plan = execute([cell], sweep=None)
     failed = failures(plan)
-    if failed and cell.config.show_examples is None and cell.config.plan is not PlanMode.only:
+    if failed and not cell.config.only_tells:
         raise UserError(f"the run failed; {failed[0].folder.record} has the reason.")
     return cell.run_id
 

@@ -36,7 +36,7 @@ class DeviceKind(StrEnum):
 
 
 class PlanMode(StrEnum):
-    """Whether a command ends with its plan."""
+    """Whether a command trains, or only tells: its plan, or how its runs stand."""
 
     run = "run"
     only = "only"
@@ -268,7 +268,13 @@ class RunConfig:
     output_dir: str = MISSING
     show_examples: int | None = None
     plan: PlanMode = PlanMode.run
+    status: PlanMode = PlanMode.run
     group_size: int = MISSING
+
+    @property
+    def only_tells(self) -> bool:
+        """Whether this command trains nothing."""
+        return PlanMode.only in (self.plan, self.status) or self.show_examples is not None
 
 
 SCHEMAS: dict[str, dict[str, type]] = {

@@ -15,6 +15,7 @@ from persona_sweeps.place import HERE, Place
 from persona_sweeps.plan import Cell, Plan, make_plan
 from persona_sweeps.preparing import Tokenizers
 from persona_sweeps.record import SCHEMA_VERSION, read_record, redacted, write_json
+from persona_sweeps.status import show
 
 if TYPE_CHECKING:
     from persona_sweeps.context import Context
@@ -32,6 +33,10 @@ def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = 
     folder = Path(cells[0].config.output_dir)
     if cells[0].config.show_examples is not None:
         _show(plan)
+        return plan
+    if cells[0].config.status is PlanMode.only:
+        title = f"Sweep {sweep}" if sweep else "Run"
+        show([(cell.name, cell.folder) for cell in plan.runs], title, console.terminal)
         return plan
     with planning_for(place.machine):
         predictions = predicted(plan, console) if plan.groups else {}

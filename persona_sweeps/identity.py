@@ -14,7 +14,7 @@ from persona_sweeps.record import SCHEMA_VERSION
 RUN_ID_LENGTH = 10
 
 CANNOT_MATTER = (
-    "sweep", "tracker", "device", "output_dir", "show_examples", "plan", "group_size", "checkpoint_seconds",
+    "sweep", "tracker", "device", "output_dir", "show_examples", "plan", "status", "group_size", "checkpoint_seconds",
     "model.licence", "model.gated", "model.instruct", "model.counterpart", "model.linear_layers", "model.architecture",
     "model.embedded", "peft.learning_rate", "train.micro_batch_size",
     "dataset.path", "dataset.eval_path",

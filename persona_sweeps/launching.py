@@ -49,7 +49,7 @@ def launch(
             composed.append(job)
         except (UserError, HydraException, OmegaConfBaseException) as error:
             refused.append(Refused(tuple(filter_overrides(list(overrides))), _reason(error)))
-    if refused and (config.plan != PlanMode.only or not cells):
+    if refused and (PlanMode.only not in (config.plan, config.status) or not cells):
         raise refusal(refused, len(job_overrides))
     execute(cells, cells[0].config.sweep.name, earlier, place)
     if refused:
@@ -96,11 +96,7 @@ def _job_return(cell: Cell, job: DictConfig) -> JobReturn:
     result.working_dir = str(cell.folder.path)
     result.task_name = cell.name
     record: dict[str, Any] = read_record(cell.folder) or {}
-    if (
-        cell.config.show_examples is not None
-        or cell.config.plan is PlanMode.only
-        or record.get("status") == "completed"
-    ):
+    if cell.config.only_tells or record.get("status") == "completed":
         result.status, result.return_value = JobStatus.COMPLETED, record.get("metrics")
     else:
         reason = (record.get("failure") or {}).get("message", "it left no record")

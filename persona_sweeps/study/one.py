@@ -21,6 +21,8 @@ from persona_sweeps.group import run_group
 from persona_sweeps.identity import essence
 from persona_sweeps.launching import compose_cell, compose_job
 from persona_sweeps.plan import Cell, make_plan
+from persona_sweeps.record import RunFolder, read_json
+from persona_sweeps.status import show
 from persona_sweeps.study.finals import Finals
 from persona_sweeps.study.ledger import Ledger
 from persona_sweeps.study.samplers import make_sampler, trials_in
@@ -58,6 +60,7 @@ class OneStudy:
         self._sweep = str(composed.sweep.name)
         self._size = int(composed.group_size)
         self._only_plan = composed.plan == PlanMode.only
+        self._only_status = composed.status == PlanMode.only
         self._seed = int(composed.seed)
         self._output_dir = Path(str(composed.output_dir))
         self._journal = self._output_dir / "sweeps" / self._sweep / JOURNAL
@@ -92,6 +95,9 @@ class OneStudy:
             for key, told in varied.items():
                 self.console.note(f"  {key}: {told}")
             return
+        if self._only_status:
+            self._show_status()
+            return
         sampler = make_sampler(self.settings, self.space)
         ledger = Ledger(self._journal, self.name, self.settings.direction, sampler)
         try:
@@ -114,6 +120,20 @@ class OneStudy:
             self.console.note(f"  {path}")
         finally:
             ledger.close()
+
+    def _show_status(self) -> None:
+        """Tell how the runs of the study stand, its finals among them, by what sweep.json and the journal list."""
+        if not self._journal.is_file():
+            self.console.note(f"Study {self.name} hasn't begun: there is no {self._journal}.")
+            return
+        write_studies(self._journal, self._sweep, self._output_dir)
+        listed = read_json(self._journal.with_name("sweep.json")) or {"cells": []}
+        runs = {
+            row["folder"]: (Path(row["folder"]).name, RunFolder(self._output_dir / row["folder"]))
+            for row in listed["cells"]
+            if row["study"] == self.name
+        }
+        show(list(runs.values()), f"Study {self.name}", self.console.terminal)
 
     def _train(self, source: StudySource, context: Context) -> None:
         done = sum(trial.state.is_finished() for trial in source.ledger.trials())
