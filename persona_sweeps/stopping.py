@@ -18,7 +18,7 @@ EXIT_CODE = 75
 
 
 class Stopped(BaseException):
-    """The process was asked to stop, and what it was training is saved."""
+    """The process was asked to stop, and what it was training is saved; its text is the signal's name."""
 
 
 class Stop:

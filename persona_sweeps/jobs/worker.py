@@ -21,6 +21,9 @@ from persona_sweeps.stopping import EXIT_CODE, Stopped
 WITH_PARENT = "--with-parent"
 """ask to stop when the process that started this one dies"""
 SET_PDEATHSIG = 1
+OUT_OF_TIME = ("SIGUSR1", "SIGUSR2")
+"""what SLURM sends ahead of the time limit. TERM comes before a preemption, after which it puts the job into the queue
+again itself, and when a person cancels the job, which then isn't to come back."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             work(Path(arguments[0]))
         except Stopped as stopped:
             print(f"Stopped by {stopped}; what was in training is saved.", file=sys.stderr, flush=True)
-            _ask_slurm_for_another_turn()
+            if str(stopped) in OUT_OF_TIME:
+                _ask_slurm_for_another_turn()
             return EXIT_CODE
         except UserError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)

@@ -1,0 +1,176 @@
+"""SLURM jobs, submitted through submitit, and watched with squeue, which needs no accounting database."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from persona_sweeps.console import Console
+from persona_sweeps.errors import UserError
+from persona_sweeps.jobs.backend import State, Status, Task
+from persona_sweeps.jobs.group_file import search_path_of
+from persona_sweeps.jobs.slurm_settings import GB, SlurmSettings
+from persona_sweeps.jobs.supervisor import Supervisor
+from persona_sweeps.place import Place, Predictions
+from persona_sweeps.plan import Plan
+
+WAITING = {"PENDING", "REQUEUED", "REQUEUE_FED", "SUSPENDED", "SPECIAL_EXIT"}
+RUNNING = {"CONFIGURING", "RUNNING", "COMPLETING", "SIGNALING", "STAGE_OUT", "RESIZING", "STOPPED"}
+HELD = "held"
+"""in the reason of a job that SLURM won't start again by itself, after launching it has failed too often"""
+COMMAND_SECONDS = 60
+"""after which a command of SLURM is taken to have failed: its controller may be down"""
+HOST_BYTES = 6 * GB
+"""of host memory beside the weights, where GPUs hold the training"""
+HEADROOM = 1.3
+"""times what the preflight predicts: SLURM kills what exceeds its memory"""
+
+
+def slurm_place(given: Mapping[str, Any], config: DictConfig) -> Place:
+    """Return SLURM as a place. Raises UserError for settings that are wrong, and where there is no SLURM."""
+    settings = SlurmSettings.read(given)
+    if missing := [name for name in ("sbatch", "squeue", "srun") if shutil.which(name) is None]:
+        raise UserError(
+            f"hydra/launcher=slurm needs {', '.join(missing)}, not found on PATH: run it on a login node, or set "
+            "hydra/launcher=local."
+        )
+    try:
+        import submitit  # noqa: F401
+    except ImportError as error:
+        raise UserError("hydra/launcher=slurm needs submitit: pip install 'persona-sweeps[slurm]'.") from error
+
+    def run(plan: Plan, predictions: Predictions, folder: Path, console: Console) -> None:
+        backend = SlurmBackend(settings, folder / "jobs", predictions)
+        search_path = search_path_of(config)
+        Supervisor(backend, folder, console, settings.max_retries, settings.poll_seconds, search_path).run(plan)
+
+    return Place(run, settings.machine())
+
+
+class SlurmBackend:
+    """A job a group; those that ask for the same resources are submitted as one array."""
+
+    survives = True
+
+    def __init__(self, settings: SlurmSettings, folder: Path, predictions: Predictions) -> None:
+        """`folder` takes the scripts and what jobs print; every node must see it."""
+        self.slots = settings.max_parallel
+        self._settings = settings
+        self._folder = folder.absolute()
+        self._predictions = predictions
+        self._known: dict[str, Status] = {}
+        self._avoided: list[str] = []
+
+    def submit(self, tasks: Sequence[Task]) -> list[str]:
+        alike: dict[str, list[Task]] = {}
+        for task in tasks:
+            alike.setdefault(repr(sorted(self._resources(task).items(), key=str)), []).append(task)
+        ids: dict[Path, str] = {}
+        for several in alike.values():
+            ids |= dict(zip([task.path for task in several], self._submit(several), strict=True))
+        return [ids[task.path] for task in tasks]
+
+    def _submit(self, tasks: Sequence[Task]) -> list[str]:
+        from submitit import SlurmExecutor
+        from submitit.core.utils import FailedJobError
+
+        executor = SlurmExecutor(self._folder, python=self._settings.python)
+        executor.update_parameters(**self._resources(tasks[0]))
+        try:
+            with executor.batch():
+                jobs = [executor.submit(work, str(task.path.absolute()), os.getcwd()) for task in tasks]
+        except (FailedJobError, subprocess.SubprocessError) as error:
+            told = " ".join(str(error).split())
+            raise UserError(f"sbatch refused the jobs: {told}. Check the settings under hydra.launcher.") from error
+        for job in jobs:
+            self._known[job.job_id] = Status(State.waiting)
+        return [job.job_id for job in jobs]
+
+    def poll(self, jobs: Sequence[str]) -> Mapping[str, Status]:
+        if jobs and (found := _squeue()) is not None:
+            for job in jobs:
+                self._known[job] = found.get(job, Status(State.ended, self._node(job), "SLURM no longer knows it"))
+        # A controller that doesn't answer says nothing of the jobs: they stand as they stood.
+        return {job: self._known.get(job, Status(State.waiting)) for job in jobs}
+
+    def log(self, job: str) -> Path | None:
+        return self._folder / f"{job}_0_log.out"
+
+    def avoid(self, node: str) -> None:
+        self._avoided.append(node)
+
+    def stop(self, jobs: Sequence[str]) -> None:
+        """Jobs of a cluster survive."""
+
+    def _node(self, job: str) -> str:
+        return self._known[job].node if job in self._known else ""
+
+    def _resources(self, task: Task) -> dict[str, Any]:
+        """Return submitit's parameters for the jobs of a group's model."""
+        own = self._settings.of(task.cells[0].config.model.name)
+        asked = {
+            "job_name": task.cells[0].config.sweep.name,
+            "partition": own.partition,
+            "account": own.account,
+            "qos": own.qos,
+            "constraint": own.constraint,
+            "cpus_per_task": own.cpus_per_job,
+            "mem": f"{1000 * (own.mem_gb or self._predicted_gb(task)):.0f}M",
+            "time": own.timeout_min,
+            "signal_delay_s": own.signal_seconds,
+            "array_parallelism": own.max_parallel,
+            "exclude": ",".join(self._avoided) or None,
+            "setup": own.setup or None,
+            "stderr_to_stdout": True,
+            "additional_parameters": {"requeue": True, **own.additional},
+        }
+        if own.gpus_per_job:
+            kind = f"{own.gpu_type}:" if own.gpu_type else ""
+            asked["gres"] = f"gpu:{kind}{own.gpus_per_job}"
+        return {key: value for key, value in asked.items() if value is not None}
+
+    def _predicted_gb(self, task: Task) -> float:
+        """Return the host memory that a group will take, with some to spare."""
+        from persona_sweeps.preflight import group_bytes
+
+        predictions = [self._predictions[c.run_id] for c in task.cells if c.run_id in self._predictions]
+        if not predictions:
+            return 2 * HOST_BYTES / GB
+        on_cpu = not self._settings.of(task.cells[0].config.model.name).gpus_per_job
+        if on_cpu:
+            return max(2.0, HEADROOM * group_bytes(predictions, on_cpu=True) / GB)
+        return (HEADROOM * max(p.weights_bytes for p in predictions) + HOST_BYTES) / GB
+
+
+def work(path: str, folder: str) -> int:
+    """Train a group, in a job: what submitit calls there."""
+    from persona_sweeps.jobs.worker import main
+
+    os.chdir(folder)
+    return main([path])
+
+
+def _squeue() -> dict[str, Status] | None:
+    """Return how this user's jobs stand, those that ended lately too; None when SLURM doesn't answer."""
+    command = ["squeue", "--noheader", "--array", "--states=all", f"--user={getpass.getuser()}", "--format=%i|%T|%N|%r"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=True)
+    except (subprocess.SubprocessError, OSError):
+        return None
+    return dict(_status(line) for line in done.stdout.splitlines() if line.count("|") >= 3)
+
+
+def _status(line: str) -> tuple[str, Status]:
+    job, state, node, reason = line.strip().split("|", 3)
+    if state in RUNNING:
+        return job, Status(State.running, node)
+    if state in WAITING and HELD not in reason.lower():
+        return job, Status(State.waiting)
+    return job, Status(State.ended, node, state if reason in ("None", "") else f"{state}, {reason}")
