@@ -405,7 +405,10 @@ def test_a_process_in_another_pid_namespace_is_judged_by_its_heartbeat(
 # Files that tell nothing
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\0" * 64, b'{"pid": "7"}', b'{"pid": 1e3}', b'{"pid": true}'])
+UNREADABLE = [b"", b"{", b"[]", b"\0" * 64, b"[" * 10**5, b'{"pid": "7"}', b'{"pid": 1e3}', b'{"pid": true}']
+
+
+@pytest.mark.parametrize("text", UNREADABLE, ids=lambda text: repr(text[:16]))
 def test_an_owner_that_cannot_be_read_is_one_elsewhere(path: Path, quick: None, text: bytes) -> None:
     begun = time.monotonic()
     written(path, text)
@@ -414,7 +417,13 @@ def test_an_owner_that_cannot_be_read_is_one_elsewhere(path: Path, quick: None, 
     taken_after_standing_still(path, begun)
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.parametrize("pid", [0, -1, 2**31, 10**30])
+def test_an_impossible_pid_is_not_looked_up(path: Path, pid: int) -> None:
+    written(path, this_process(pid=pid))
+    assert who(path).alive is None
+
+
+@settings(max_examples=50, deadline=None)
 @given(
     st.binary()
     | st.recursive(
@@ -477,7 +486,7 @@ def test_a_lost_lease_is_never_made_again(path: Path, monkeypatch: pytest.Monkey
 # Forks
 
 FORK = """
-import os, sys, threading
+import os, sys, threading, time
 from persona_sweeps import lease
 lease.HEARTBEAT = 0.01
 held = lease.acquire(sys.argv[1])
@@ -487,6 +496,9 @@ if not os.fork():
     assert lease.acquire(sys.argv[1]) is None
     with lease.acquire(sys.argv[1] + "-child") as own:
         own.check()
+        begun = os.stat(own.path / own.owner).st_mtime_ns
+        while os.stat(own.path / own.owner).st_mtime_ns == begun:
+            time.sleep(0.01)  # its own heart beats
     try:
         held.check()
     except lease.LeaseLost:
@@ -499,7 +511,7 @@ os.kill(os.getpid(), 9)
 
 def test_a_forked_child_neither_holds_nor_releases_its_parents_lease(path: Path) -> None:
     command = [sys.executable, "-W", "ignore", "-c", FORK, str(path)]
-    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=PATIENCE)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
 
 
@@ -581,21 +593,22 @@ def test_a_file_in_the_place_of_a_lease_is_a_plain_error(path: Path) -> None:
 # Races
 
 RACE = """
-import json, multiprocessing, os, sys
+import json, multiprocessing, os, sys, time
 from pathlib import Path
 from persona_sweeps import lease, liveness
 
 def race(barriers, folder, rounds, wins):
     for number in range(rounds):
-        barriers.wait()
+        barriers.wait(60)
         path, won = folder / str(number), None
         while won is None and (found := lease.holder(path)) and found.owner == "dead":
+            time.sleep(0.001)
             won = lease.acquire(path)
         with wins.get_lock():
             wins[number] += won is not None
-        barriers.wait()
+        barriers.wait(60)
 
-lease.STALE_AFTER = 0.01
+lease.STALE_AFTER = 0.004
 folder, rounds, takers = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 for number in range(rounds):
     (folder / str(number)).mkdir()
@@ -616,7 +629,7 @@ print(json.dumps([len(os.listdir(folder / str(number))) for number in range(roun
 @pytest.mark.parametrize("dead", [{"started": "1"}, {"boot": "another"}], ids=["here", "elsewhere"])
 @pytest.mark.parametrize(
     "rounds, takers",
-    [(100, 2), pytest.param(500, 2, marks=pytest.mark.slow), pytest.param(200, 5, marks=pytest.mark.slow)],
+    [(40, 2), pytest.param(500, 2, marks=pytest.mark.slow), pytest.param(200, 5, marks=pytest.mark.slow)],
 )
 def test_of_takers_of_a_dead_lease_exactly_one_wins(
     tmp_path: Path, start: Callable[..., subprocess.Popen[str]], rounds: int, takers: int, dead: dict[str, str]
