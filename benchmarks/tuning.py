@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from persona_sweeps.provenance import environment, now
 from persona_sweeps.record import write_json
 
 BEGIN, END = "<!-- tuning:begin -->", "<!-- tuning:end -->"
+RESULT = "tuning.json"
 COMMAND = ("-m", "experiment=tuning", "hydra.sweeper.final_seeds=0")
 SEARCHES: dict[str, tuple[str, ...]] = {
     "full grid": ("hydra.sweeper.pruner=none",),
@@ -66,7 +68,7 @@ def search(name: str, overrides: Sequence[str]) -> Search:
     best = min(range(len(rows)), key=lambda place: _value(records[place]))
     return Search(
         name=name,
-        command=f"python launch.py {' '.join(arguments)}",
+        command=shlex.join(["python", "launch.py", *arguments]),
         states=dict(Counter(row["state"] for row in rows)),
         tokens=sum(record["training"]["tokens"] for record in runs.values()),
         cpu_seconds=seconds,
@@ -79,11 +81,14 @@ def _value(record: Mapping[str, Any]) -> float:
     return record["metrics"]["completion_nll"] if record["status"] == "completed" else math.inf
 
 
-def render(searches: Sequence[Search], source: str) -> str:
-    """Return the searches as a Markdown table; the first is what the others are compared with."""
+def render(kept: Mapping[str, Any]) -> str:
+    """Return what was kept of the searches as a Markdown table; the first is what the others are compared with."""
+    searches = [Search(**found) for found in kept["searches"]]
     reference = searches[0]
+    source = f"{kept['created'][:10]}, {kept['host_cpu']}, torch {kept['packages']['torch']}"
     lines = [
-        "| Search | Completed | Pruned | Training tokens | Of the grid's | CPU s | Best NLL | Against the grid | Setting |",
+        "| Search | Completed | Pruned | Training tokens | Of the grid's | CPU s | Best NLL | Against the grid |"
+        " Setting |",
         "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | :--- |",
     ]
     for found in searches:
@@ -115,11 +120,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    known = environment()
-    kept = [asdict(found) for found in searches]
-    write_json(options.results / "tuning.json", {"created": now(), **known, "searches": kept})
-    source = f"{now()[:10]}, {known['host_cpu']}, torch {known['packages']['torch']}"
-    rewrite_between(options.page, BEGIN, END, render(searches, source))
+    kept = {"created": now(), **environment(), "searches": [asdict(found) for found in searches]}
+    write_json(options.results / RESULT, kept)
+    rewrite_between(options.page, BEGIN, END, render(kept))
     print(f"Wrote {options.page}")
     return 0
 
