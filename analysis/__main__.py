@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.commands import COMMANDS, load
 from analysis.records import Selection, read_all, read_sweep
 from analysis.table import markdown, write
 from analysis.tables import TABLES
@@ -32,14 +33,24 @@ Exit code: 0 done, 1 no runs yet, 2 an unknown table or sweep.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments and return its exit code."""
-    options = _parser().parse_args(argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
     if hasattr(sys.stdout, "reconfigure"):  # a terminal without α or ± shows "?" rather than failing
         sys.stdout.reconfigure(errors="replace")
     try:
+        if arguments and arguments[0] in COMMANDS:
+            return _command(arguments[0], arguments[1:])
+        options = _parser().parse_args(arguments)
         return _report(options.tables, options.output_dir, options.sweep)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
+
+
+def _command(name: str, arguments: Sequence[str]) -> int:
+    command = load(name)
+    parser = argparse.ArgumentParser(prog=f"python -m analysis {name}", description=command.SUMMARY)
+    command.add_arguments(parser)
+    return command.run(parser.parse_args(arguments))
 
 
 def _report(names: Sequence[str], output_dir: Path, sweep: str | None) -> int:
