@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -13,9 +14,10 @@ from omegaconf.errors import OmegaConfBaseException
 from persona_sweeps import stopping
 from persona_sweeps.config import register_schemas
 from persona_sweeps.errors import UserError
-from persona_sweeps.stopping import EXIT_CODE, Stopped
+from persona_sweeps.stopping import EXIT_CODE, Detached, Stopped
 
 KEPT = "Completed runs are kept, and those in training were saved: the same command goes on from there."
+GOING_ON = "The jobs go on: the same command comes back to them, and with status=only it tells how they stand."
 FULL_ERROR = "HYDRA_FULL_ERROR"
 GROUPS_OF_HYDRA = ("hydra/launcher", "hydra/sweeper")
 """Hydra's own groups that have options of ours"""
@@ -53,6 +55,7 @@ def _run(config: DictConfig) -> str:
 
     from persona_sweeps.execute import execute, failures
     from persona_sweeps.plan import make_cell
+    from persona_sweeps.record import read_record
 
     settings = HydraConfig.get()
     hydra_config = OmegaConf.to_container(settings, resolve=False, enum_to_str=True)
@@ -61,7 +64,9 @@ def _run(config: DictConfig) -> str:
     plan = execute([cell], sweep=None)
     failed = failures(plan)
     if failed and not cell.config.only_tells:
-        raise UserError(f"the run failed; {failed[0].folder.record} has the reason.")
+        told = (read_record(failed[0].folder) or {}).get("failure") is not None
+        where = f"{failed[0].folder.record} has the reason" if told else "its record couldn't be written"
+        raise UserError(f"the run failed; {where}.")
     return cell.run_id
 
 
@@ -84,10 +89,13 @@ def main() -> None:
     wants_traceback = os.environ.get(FULL_ERROR) == "1"
     os.environ[FULL_ERROR] = "1"  # Hydra then lets exceptions through, to be told here
     try:
-        with stopping.heard():
+        with stopping.heard() as stop, stop.at_once():
             application()
     except Stopped as stopped:
-        print(f"Stopped by {stopped}. {KEPT}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            left = isinstance(stopped, Detached)
+            told = f"Left by {stopped}. {GOING_ON}" if left else f"Stopped by {stopped}. {KEPT}"
+            print(told, file=sys.stderr, flush=True)
         sys.exit(EXIT_CODE)
     except KeyboardInterrupt:
         sys.exit("\nInterrupted at once. Completed runs are kept: the same command goes on from there.")

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console as Terminal
 from rich.markup import escape
@@ -152,7 +153,18 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
+class _Output(Terminal):
+    """Standard output that may go away or fill its disk: the sweep goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        with contextlib.suppress(OSError):
+            super().print(*objects, **options)
+
+
 def _terminal() -> Terminal:
     """Return standard output; where it is no terminal, lines are as long as they are."""
-    found = Terminal(highlight=False, soft_wrap=True)
-    return found if found.is_terminal else Terminal(highlight=False, soft_wrap=True, width=200)
+    found = _Output(highlight=False, soft_wrap=True)
+    return found if found.is_terminal else _Output(highlight=False, soft_wrap=True, width=200)

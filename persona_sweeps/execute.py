@@ -16,10 +16,12 @@ from persona_sweeps.plan import Cell, Plan, make_plan
 from persona_sweeps.preparing import Tokenizers
 from persona_sweeps.record import SCHEMA_VERSION, read_record, redacted, write_json
 from persona_sweeps.status import show
+from persona_sweeps.writable import require_writable
 
 if TYPE_CHECKING:
     from persona_sweeps.context import Context
     from persona_sweeps.preflight import Prediction
+    from persona_sweeps.source import Source
 
 
 def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = (), place: Place = HERE) -> Plan:
@@ -47,16 +49,18 @@ def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = 
 
             review(plan, predictions, console)
         return plan
+    if plan.groups:
+        require_writable(cells[0].config.output_dir)
     written: list[Path] = []
     if sweep is not None:
         written.append(folder / "sweeps" / sweep / "sweep.json")
-        write_sweep(written[0], sweep, _rows([*earlier, *cells]))
+        _try_write_sweep(written[0], sweep, [*earlier, *cells], console)
     if plan.groups:
         try:
             place.run(plan, predictions, folder / "sweeps" / (sweep or ""), console)
         finally:
             if sweep is not None:
-                write_sweep(written[0], sweep, _rows([*earlier, *cells]))
+                _try_write_sweep(written[0], sweep, [*earlier, *cells], console)
     console.summary(plan, written)
     return plan
 
@@ -82,7 +86,6 @@ def train(plan: Plan, context: Context) -> None:
     """
     quiet_libraries()
     from persona_sweeps.group import run_group
-    from persona_sweeps.keeping import wait_for_one
 
     with context.stop.at_once():
         context.data.all(plan.to_do)
@@ -91,13 +94,23 @@ def train(plan: Plan, context: Context) -> None:
         if len(plan.groups) > 1:
             context.console.note(f"Group {number} of {len(plan.groups)}: {len(group)} runs.")
         elsewhere += run_group(group, context)
-    while elsewhere:
-        context.console.note(f"Waiting for {len(elsewhere)} runs that other processes are training.")
+    train_the_others(elsewhere, context)
+
+
+def train_the_others(cells: Sequence[Cell], context: Context, source: Source | None = None) -> None:
+    """Wait for runs that other processes are training, and train those whose process dies."""
+    from persona_sweeps.group import run_group
+    from persona_sweeps.keeping import wait_for_one
+    from persona_sweeps.source import Alone
+
+    left = list(cells)
+    while left:
+        context.console.note(f"Waiting for {len(left)} runs that other processes are training.")
         with context.stop.at_once():
-            free = wait_for_one(elsewhere)
-        elsewhere = [cell for cell in elsewhere if cell not in free]
+            free = wait_for_one(left)
+        left = [cell for cell in left if cell not in free]
         for cell in free:
-            elsewhere += run_group([cell], context)
+            left += run_group([cell], context, Alone(source) if source is not None else None)
 
 
 def _show(plan: Plan) -> None:
@@ -130,6 +143,13 @@ def _rows(cells: Sequence[Cell]) -> list[Mapping[str, Any]]:
     ]
 
 
+def _try_write_sweep(path: Path, sweep: str, cells: Sequence[Cell], console: Console) -> None:
+    try:
+        write_sweep(path, sweep, _rows(cells))
+    except OSError as error:  # runs have records of their own: a list of them isn't worth a sweep
+        console.note(f"{path} couldn't be written: {error}.")
+
+
 def write_sweep(
     path: Path, sweep: str, rows: Sequence[Mapping[str, Any]], studies: Mapping[str, Any] | None = None
 ) -> None:
@@ -157,5 +177,5 @@ def quiet_libraries() -> None:
 
 
 def failures(plan: Plan) -> list[Cell]:
-    """Return the runs of a plan whose record says failed."""
-    return [cell for cell in plan.runs if (read_record(cell.folder) or {}).get("status") == "failed"]
+    """Return the runs of a plan that have no result; a full disk may even keep a record from saying so."""
+    return [cell for cell in plan.runs if (read_record(cell.folder) or {}).get("status") not in ("completed", "pruned")]

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from persona_sweeps.clock import GroupClock
 from persona_sweeps.context import Context
 from persona_sweeps.errors import TrialError
-from persona_sweeps.keeping import Keeper, forget, stored, take
-from persona_sweeps.lease import Lease
+from persona_sweeps.keeping import Keeper, forget, take
+from persona_sweeps.lease import Lease, LeaseLost
 from persona_sweeps.member import Member
 from persona_sweeps.outcome import describe, finish, prune
 from persona_sweeps.plan import Cell
@@ -32,6 +32,11 @@ def run_group(
     Returns the runs that were left alone, since another process is training them. Raises Stopped when the process is
     asked to stop, with all that was in training saved, and else nothing but what ends the process.
     """
+    with context.stop.later():
+        return _run_group(cells, context, source, size)
+
+
+def _run_group(cells: Sequence[Cell], context: Context, source: Source | None, size: int | None) -> list[Cell]:
     from persona_sweeps.training.memory import in_plain_words, release_memory
 
     source = source or Listed()
@@ -53,7 +58,7 @@ def run_group(
     del group
     release_memory()
     for cell in unended:
-        elsewhere += run_group([cell], context, Alone(source))
+        elsewhere += _run_group([cell], context, Alone(source), None)
     return elsewhere
 
 
@@ -69,6 +74,8 @@ class _Group:
         self.members: list[Member] = []
         self.elsewhere: list[Cell] = []
         self._ended: set[int] = set()
+        self._logged: dict[int, int] = {}
+        """the step up to which each member's history goes"""
         self._cells: list[Cell] = []
 
     def unended(self, cells: Sequence[Cell]) -> list[Cell]:
@@ -112,7 +119,7 @@ class _Group:
             try:
                 lease = take(cell, self.console)
             except OSError as error:  # a full disk, or a folder that can't be written
-                self._told(cell, "failed", {}, f"{type(error).__name__}: {error}")
+                self._told(cell, "failed", {}, _reason(error))
                 continue
             if lease is None:
                 self.elsewhere.append(cell)
@@ -124,29 +131,29 @@ class _Group:
 
     def _begin(self, cell: Cell, lease: Lease) -> None:
         """Open a run's folder and make its trial, which goes on from its checkpoint if it has one."""
-        from persona_sweeps.adapters import create_adapter
-        from persona_sweeps.training.trial import Trial
-
-        try:
-            found = stored(cell, self.console)
-            writer = RunWriter(cell, lease, after=found.step if found is not None else 0)
-        except OSError as error:
-            lease.release()
-            self._told(cell, "failed", {}, f"{type(error).__name__}: {error}")
-            return
         try:
             own = self.context.data(cell)
-            adapter = create_adapter(self.base.model, self.base.tokenizer, cell.config.peft, cell.config.seed)
-            trial = Trial(adapter, cell.config.train, cell.config.seed, own.train, own.evaluation)
+            trial, found = self.keeper.trial(cell, self.base, own)
+        except Exception as error:
+            self._fail_unbegun(cell, lease, error)
+            return
+        try:
+            writer = RunWriter(cell, lease, after=trial.progress.step)
+        except Exception as error:  # such as a full disk
+            lease.release()
+            self._told(cell, "failed", {}, _reason(error))
+            return
+        try:
             member = Member(len(self.engine.trials), cell, own, writer, trial)
             self.clock.join(member.index)
             if found is not None:
-                self.keeper.resume(member, found)
+                self.keeper.credit(member, found)
+            trial.judge_after(self.source.rungs(cell, trial.total_examples))
             self.engine.add(trial)
         except Exception as error:
             self.fail(writer, error)
             return
-        trial.judge_after(self.source.rungs(cell, trial.total_examples))
+        self._logged[member.index] = trial.progress.step
         self.members.append(member)
         self.console.begin(cell, trial.total_steps)
 
@@ -158,6 +165,7 @@ class _Group:
         for index, values in logged.items():
             member = self.members[index]
             member.writer.log(values)
+            self._logged[index] = member.trial.progress.step
             self.console.step(member.cell, values)
             if (rung := member.trial.rung) is not None:
                 reports.append(_report(member, rung))
@@ -176,8 +184,12 @@ class _Group:
             self._keep()
 
     def _keep(self) -> None:
-        """Save what has been trained and isn't in a record yet."""
-        self.keeper.save(member for member in self.members if member.index not in self._ended)
+        """Save what has been trained and isn't in a record yet.
+
+        A trial whose last step is in no history, since a pass failed within it, goes on from an earlier checkpoint.
+        """
+        live = [member for member in self.members if member.index not in self._ended]
+        self.keeper.save(m for m in live if self._logged[m.index] == m.trial.progress.step)
 
     def _over(self) -> list[Member]:
         """Return the members that have no steps left and no record yet."""
@@ -193,8 +205,7 @@ class _Group:
                 describe(member, self.base, self.clock, self.keeper.resumes(member))
                 self.fail(member.writer, member.trial.failure)
             elif member.trial.pruned is not None:
-                prune(member, self.base, self.clock, self.keeper.resumes(member))
-                self._told(member.cell, "pruned", member.writer.outcome.metrics, member.trial.pruned)
+                self._prune(member, member.trial.pruned)
         trained = [m for m in members if m.trial.failure is None and m.trial.pruned is None]
         if trained:
             release_memory()  # training leaves pieces of other sizes than evaluation wants
@@ -207,13 +218,24 @@ class _Group:
         self.clock.lap({member.index: 1 for member in members})
         for member in trained:
             try:
+                member.writer.check()
                 finish(member, found[member.index], self.base, self.clock, self.keeper.resumes(member))
                 self._told(member.cell, "completed", member.writer.outcome.metrics)
             except Exception as error:
+                if not isinstance(error, TrialError | LeaseLost):  # its training was sound, and is kept
+                    self.keeper.save([member])
                 self.fail(member.writer, error)
+            self._ended.add(member.index)
         for member in members:
             self._ended.add(member.index)
             self.engine.retire(member.index)
+
+    def _prune(self, member: Member, reason: str) -> None:
+        try:
+            prune(member, self.base, self.clock, self.keeper.resumes(member))
+            self._told(member.cell, "pruned", member.writer.outcome.metrics, reason)
+        except Exception as error:
+            self.fail(member.writer, error)
 
     def _told(self, cell: Cell, status: str, metrics: Mapping[str, float], reason: str = "") -> None:
         if status != "failed":
@@ -223,9 +245,14 @@ class _Group:
 
     def fail(self, writer: RunWriter, error: Exception) -> None:
         """Record a run as failed, and tell; a checkpoint stays, unless training itself was what failed."""
-        reason = f"{type(error).__name__}: {error}"
+        reason = _reason(error)
         try:
             writer.fail(error)
+        except LeaseLost as lost:
+            self.console.note(str(lost))
+            self.elsewhere.append(writer.cell)
+            writer.abandon()
+            return
         except OSError as second:
             reason += f"; and its record couldn't be written: {second}"
             writer.abandon()
@@ -237,16 +264,31 @@ class _Group:
         """Record a run as failed that no member stands for any more, or never did."""
         try:
             lease = take(cell, self.console)
-            if lease is not None:
-                self.fail(RunWriter(cell, lease), error)
         except OSError as second:
-            reason = f"{type(error).__name__}: {error}; and its record couldn't be written: {second}"
-            self._told(cell, "failed", {}, reason)
+            self._told(cell, "failed", {}, f"{_reason(error)}; and its record couldn't be written: {second}")
+            return
+        if lease is None:
+            self.elsewhere.append(cell)
+        else:
+            self._fail_unbegun(cell, lease, error)
+
+    def _fail_unbegun(self, cell: Cell, lease: Lease, error: Exception) -> None:
+        try:
+            writer = RunWriter(cell, lease, after=None)
+        except Exception as second:
+            lease.release()
+            self._told(cell, "failed", {}, f"{_reason(error)}; and its record couldn't be written: {second}")
+            return
+        self.fail(writer, error)
 
     def _abandon_unended(self) -> None:
         for member in self.members:
             if member.writer.status == "running":
                 member.writer.abandon()
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _report(member: Member, rung: int) -> Report:

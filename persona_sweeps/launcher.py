@@ -28,7 +28,10 @@ class SweepLauncher(Launcher):
         self.launched: list = []
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from persona_sweeps.writable import require_writable
+
         self.context, self.config = hydra_context, config
+        require_writable(config.output_dir)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from persona_sweeps.launching import launch

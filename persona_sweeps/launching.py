@@ -99,7 +99,7 @@ def _job_return(cell: Cell, job: DictConfig) -> JobReturn:
     if cell.config.only_tells or record.get("status") == "completed":
         result.status, result.return_value = JobStatus.COMPLETED, record.get("metrics")
     else:
-        reason = (record.get("failure") or {}).get("message", "it left no record")
+        reason = (record.get("failure") or {}).get("message", "how it ended couldn't be written")
         error = UserError(f"{cell.name} failed: {reason}. All runs that could go on did; see {cell.folder.record}.")
         result.status, result.return_value = JobStatus.FAILED, error
     return result

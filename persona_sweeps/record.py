@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 SCHEMA_VERSION = 1
+STATUSES = ("running", "completed", "failed", "pruned")
 
 SECRET_KEY = re.compile(r"(api_?key|token|secret|password|passwd|credential)s?$", re.IGNORECASE)
 SECRET_VALUE = re.compile(r"\b(hf_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{20,}|(?<![/@])(?<!revision=)[0-9a-f]{40}(?!/))\b")
@@ -114,9 +115,14 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def read_record(folder: RunFolder) -> dict[str, Any] | None:
-    """Return the record of a run, or None when there is none that can be read."""
+    """Return the record of a run, or None when there is none that can be read and has the parts of one."""
     record = read_json(folder.record)
-    return record if record is not None and record.get("schema_version") == SCHEMA_VERSION else None
+    return record if record is not None and _is_record(record) else None
+
+
+def _is_record(value: Mapping[str, Any]) -> bool:
+    parts = isinstance(value.get("metrics"), dict) and isinstance(value.get("provenance"), dict)
+    return value.get("schema_version") == SCHEMA_VERSION and value.get("status") in STATUSES and parts
 
 
 def is_completed(folder: RunFolder) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
+import shutil
 import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
@@ -19,8 +21,13 @@ from persona_sweeps.lease import Lease
 from persona_sweeps.plan import Cell
 from persona_sweeps.provenance import environment, now
 from persona_sweeps.record import SCHEMA_VERSION, read_record, redacted, write_json, write_json_lines, write_text
+from persona_sweeps.tracking.none import NoTracker
+
+if TYPE_CHECKING:
+    from persona_sweeps.tracking.tracker import Tracker
 
 TRACEBACK_LINES = 12
+HYDRA = ("config.yaml", "overrides.yaml", "hydra.yaml")
 
 
 @dataclass
@@ -38,8 +45,11 @@ class RunOutcome:
 class RunWriter:
     """Opens a run's folder as `running` and leaves it completed or failed; every record is written whole."""
 
-    def __init__(self, cell: Cell, lease: Lease | None = None, after: int = 0) -> None:
-        """`lease` says that the run is this process's own; after so many steps it goes on from a checkpoint."""
+    def __init__(self, cell: Cell, lease: Lease | None = None, after: int | None = 0) -> None:
+        """`lease` says that the run is this process's own; after so many steps it goes on from a checkpoint.
+
+        With `after=None` nothing begins: only how the run ended is to be written.
+        """
         self.cell = cell
         self._lease = lease
         self.folder = cell.folder
@@ -47,14 +57,20 @@ class RunWriter:
         self.status = "running"
         self.failure: dict[str, str] | None = None
         self.samples: list[dict[str, Any]] = []
-        earlier = read_record(self.folder) if after else None
+        self._lost_lines = 0
+        earlier = read_record(self.folder) if after != 0 else None
         self._created = earlier["provenance"]["created"] if earlier is not None else now()
         self._started = time.perf_counter()
         self.folder.path.mkdir(parents=True, exist_ok=True)
+        self._clear_drafts()
         self._write_hydra()
-        self._cut_history(after)
+        if after is not None:
+            self._cut_history(after)
         self._history: IO[str] = open(self.folder.history, "a", encoding="utf-8")  # noqa: SIM115 - closed by _close
         self._log: IO[str] = open(self.folder.log, "a", encoding="utf-8")  # noqa: SIM115
+        self._tracker: Tracker = NoTracker()
+        if after is None:
+            return
         self._write_record()
         self._tracker = tracking.start(cell.config, cell.resolved, self.folder.path, cell.run_id, cell.name)
         started = f"goes on after step {after}" if after else "started"
@@ -69,6 +85,16 @@ class RunWriter:
         self._append(self._history, json.dumps({key: _json_number(value) for key, value in values.items()}) + "\n")
         curves = {key: value for key, value in values.items() if key != "step"}
         self._tracker.log(int(values["step"]), curves)
+
+    def check(self) -> None:
+        """Raise LeaseLost when another process has taken the run meanwhile, OSError when that can't be told."""
+        if self._lease is not None:
+            self._lease.check()
+
+    def secure(self) -> None:
+        """Have the disk hold the history so far, for a checkpoint that goes with it. Raises as `check` does."""
+        self.check()
+        os.fsync(self._history.fileno())
 
     def complete(self, samples: Sequence[Mapping[str, Any]]) -> None:
         """Write what the run predicted and, last of all, its completed record."""
@@ -97,8 +123,7 @@ class RunWriter:
 
     def _end(self, status: str) -> None:
         """Write the record, unless another process has taken the run meanwhile: then LeaseLost is raised."""
-        if self._lease is not None:
-            self._lease.check()
+        self.check()
         self.status = status
         self.outcome.resources.setdefault("wall_seconds", time.perf_counter() - self._started)
         self.say(f"{status}: {self.failure['message'] if self.failure else self.outcome.metrics}")
@@ -119,20 +144,28 @@ class RunWriter:
             file.write(line)
             file.flush()
         except (OSError, ValueError):
-            self.outcome.resources["lost_log_lines"] = self.outcome.resources.get("lost_log_lines", 0) + 1
+            self._lost_lines += 1
 
     def _cut_history(self, after: int) -> None:
         """Keep of an earlier history what came before the checkpoint that the run goes on from."""
-        lines = self.folder.history.read_text(encoding="utf-8").splitlines() if self.folder.history.exists() else []
-        write_text(self.folder.history, "".join(f"{line}\n" for line in lines if _is_before(line, after)))
+        kept = [line for line in _lines(self.folder.history) if (step := _step_of(line)) is not None and step <= after]
+        write_text(self.folder.history, "".join(f"{line}\n" for line in kept))
+
+    def _clear_drafts(self) -> None:
+        """Remove what a killed process of an earlier attempt left half written."""
+        if self._lease is None:
+            return
+        whole = (self.folder.record, self.folder.history, self.folder.samples, self.folder.adapter, self.folder.model)
+        for path in (*whole, *(self.folder.hydra / name for name in HYDRA)):
+            for draft in path.parent.glob(f".{path.name}-*"):
+                if draft.is_dir():
+                    shutil.rmtree(draft, ignore_errors=True)
+                else:
+                    draft.unlink(missing_ok=True)
 
     def _write_hydra(self) -> None:
-        contents = {
-            "config.yaml": self.cell.resolved,
-            "overrides.yaml": list(self.cell.overrides),
-            "hydra.yaml": {"hydra": self.cell.hydra},
-        }
-        for name, content in contents.items():
+        contents = (self.cell.resolved, list(self.cell.overrides), {"hydra": self.cell.hydra})
+        for name, content in zip(HYDRA, contents, strict=True):
             write_text(self.folder.hydra / name, OmegaConf.to_yaml(OmegaConf.create(redacted(content))))
 
     def _write_record(self) -> None:
@@ -147,7 +180,7 @@ class RunWriter:
             "metrics": outcome.metrics,
             "training": outcome.training,
             "data": outcome.data,
-            "resources": outcome.resources,
+            "resources": outcome.resources | ({"lost_log_lines": self._lost_lines} if self._lost_lines else {}),
             "provenance": {
                 "created": self._created,
                 "finished": None if self.status == "running" else now(),
@@ -161,11 +194,25 @@ class RunWriter:
         write_json(self.folder.record, _finite(record))
 
 
-def _is_before(line: str, after: int) -> bool:
+def torn_lines(history: Path) -> int:
+    """Return how many lines of a history can't be read: a crash, or a disk that was full, cut them."""
+    return sum(_step_of(line) is None for line in _lines(history))
+
+
+def _lines(history: Path) -> list[str]:
     try:
-        return json.loads(line)["step"] <= after
-    except (ValueError, KeyError, TypeError):  # torn by a crash
-        return False
+        return history.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _step_of(line: str) -> int | None:
+    """Return the step of a line of a history; None when it is torn."""
+    try:
+        step = json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return step if isinstance(step, int) else None
 
 
 def _json_number(value: float) -> float | None:

@@ -1,7 +1,8 @@
 """Signals that ask a process to stop: what is in training is saved before it does.
 
-Clusters send TERM, USR1 or USR2 some seconds before they take a node back; a person sends INT. In training the request
-is taken note of, and met after the step that is under way. Where nothing would be lost it is met at once.
+Clusters send TERM, USR1 or USR2 some seconds before they take a node back; a person sends INT, and a terminal that is
+closed HUP. In training the request is taken note of, and met after the step that is under way. Where nothing would be
+lost it is met at once.
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 EXIT_CODE = 75
 """of a process that stopped with work left (EX_TEMPFAIL of sysexits.h): the same command goes on from there"""
 
 
 class Stopped(BaseException):
     """The process was asked to stop, and what it was training is saved; its text is the signal's name."""
+
+
+class Detached(Stopped):
+    """The process was asked to stop, and jobs of a cluster go on without it."""
 
 
 class Stop:
@@ -40,12 +45,23 @@ class Stop:
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
         """Raise Stopped in the block as soon as a signal comes, or right away when one has come before."""
-        self.check()
-        self._at_once = True
+        with self._meeting(at_once=True):
+            self.check()
+            yield
+
+    @contextlib.contextmanager
+    def later(self) -> Iterator[None]:
+        """Take note of signals in the block, and no more: it calls `check` where it can be left."""
+        with self._meeting(at_once=False):
+            yield
+
+    @contextlib.contextmanager
+    def _meeting(self, at_once: bool) -> Iterator[None]:
+        before, self._at_once = self._at_once, at_once
         try:
             yield
         finally:
-            self._at_once = False
+            self._at_once = before
 
     def check(self) -> None:
         """Raise Stopped when the process has been asked to stop."""
@@ -75,7 +91,9 @@ def heard() -> Iterator[Stop]:
     def handle(number: int, frame: FrameType | None) -> None:
         stop.ask(signal.Signals(number).name)
 
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # by nohup, so that the process outlives its terminal
+    numbers = [number for number in SIGNALS if number is not signal.SIGHUP or not ignored]
+    before = {number: signal.signal(number, handle) for number in numbers}
     _heard.append(stop)
     try:
         yield stop

@@ -59,10 +59,21 @@ def _replacing(folder: Path) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as written:
         yield Path(written)
+        _flush_tree(Path(written))
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(written, folder)
         os.mkdir(written)  # what the context manager removes
+
+
+def _flush_tree(folder: Path) -> None:
+    """Have the disk hold all files in a folder: a record that says completed must not be there before them."""
+    for path in (*folder.rglob("*"), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _save(config: SavedConfig, tensors: Mapping[str, Tensor], folder: Path) -> None:

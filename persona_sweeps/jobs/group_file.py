@@ -25,10 +25,20 @@ def write_group(path: Path, cells: Sequence[Cell], search_path: Sequence[str] = 
     write_json(path, {"format": FORMAT, "search_path": list(search_path), "hydra": hydra, "cells": rows})
 
 
+def write_command(path: Path, arguments: Sequence[str]) -> None:
+    """Write the arguments of `launch.py` that a job is to give, in place of a group."""
+    write_json(path, {"format": FORMAT, "arguments": list(arguments)})
+
+
+def read_command(path: Path) -> list[str] | None:
+    """Return the arguments that a job is to give; None where the file is a group, or can't be read."""
+    return (read_json(path) or {}).get("arguments")
+
+
 def read_group(path: Path) -> list[Cell]:
     """Compose the cells of a group. Raises UserError when the file can't be read, or a run is no longer the same."""
     found = read_json(path)
-    if found is None or found.get("format") != FORMAT:
+    if found is None or found.get("format") != FORMAT or not found.keys() >= {"cells", "search_path", "hydra"}:
         raise UserError(f"{path} is no group of runs that this version wrote.")
     return [_cell(row, found) for row in found["cells"]]
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,18 +15,19 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from persona_sweeps import stopping
 from persona_sweeps.config import DeviceKind
-from persona_sweeps.console import Console
 from persona_sweeps.device import Machine, cuda_capability, device_count, memory_bytes, resolve_device
 from persona_sweeps.errors import ConfigError
 from persona_sweeps.jobs.backend import State, Status, Task
 from persona_sweeps.jobs.group_file import search_path_of
-from persona_sweeps.jobs.supervisor import Supervisor
 from persona_sweeps.jobs.worker import WITH_PARENT
 from persona_sweeps.place import Place, Predictions
-from persona_sweeps.plan import Plan
 from persona_sweeps.settings import refuse_unknown, too_small
 
+WORKER = "persona_sweeps.jobs.worker"
+ROOT = Path(__file__).resolve().parents[2]
+"""where Python finds this package"""
 CPUS_A_WORKER = 4
 """where no number of workers is given and there is no GPU"""
 PATIENCE = 60.0
@@ -60,12 +62,10 @@ def local_place(given: Mapping[str, Any], config: DictConfig) -> Place:
         host_bytes=None if memory is None else memory // slots,
     )
 
-    def run(plan: Plan, predictions: Predictions, folder: Path, console: Console) -> None:
-        backend = LocalBackend(folder / "jobs", slots, on_gpus)
-        search_path = search_path_of(config)
-        Supervisor(backend, folder, console, settings.max_retries, settings.poll_seconds, search_path).run(plan)
+    def backend(folder: Path, predictions: Predictions) -> LocalBackend:
+        return LocalBackend(folder, slots, on_gpus)
 
-    return Place(run, machine)
+    return Place(machine, backend, settings.max_retries, settings.poll_seconds, search_path_of(config))
 
 
 @dataclass
@@ -84,9 +84,7 @@ class LocalBackend:
         self.slots = slots
         self._folder = folder
         self._devices = _visible_devices(slots) if on_gpus else None
-        self._threads = max(
-            1, (len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1) // slots
-        )
+        self._threads = max(1, cpus() // slots)
         self._waiting: list[tuple[str, Task]] = []
         self._workers: dict[str, _Worker] = {}
         self._ended: dict[str, Status] = {}
@@ -137,16 +135,23 @@ class LocalBackend:
         free = [slot for slot in range(self.slots) if slot not in {worker.slot for worker in self._workers.values()}]
         for slot in free[: len(self._waiting)]:
             name, task = self._waiting.pop(0)
-            self._workers[name] = _Worker(self._launch(name, task, slot), slot)
+            try:
+                with stopping.current().later():  # a worker that was started is known
+                    self._workers[name] = _Worker(self._launch(name, task, slot), slot)
+            except OSError as error:
+                self._ended[name] = Status(State.ended, reason=f"it couldn't be started: {error}")
 
     def _launch(self, name: str, task: Task, slot: int) -> subprocess.Popen:
         environment = {**os.environ, "OMP_NUM_THREADS": str(self._threads), "PYTHONUNBUFFERED": "1"}
+        if Path(sysconfig.get_path("purelib")) != ROOT:  # a checkout that may not be installed
+            found_in = filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)])
+            environment["PYTHONPATH"] = os.pathsep.join(found_in)
         if self._devices is not None:
             environment["CUDA_VISIBLE_DEVICES"] = self._devices[slot]
         self._folder.mkdir(parents=True, exist_ok=True)
         with open(self._folder / f"{name}.log", "ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "persona_sweeps.jobs.worker", WITH_PARENT, str(task.path)],
+                [sys.executable, "-m", WORKER, f"{WITH_PARENT}{os.getpid()}", str(task.path)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -168,4 +173,7 @@ def _visible_devices(slots: int) -> list[str]:
 
 
 def _in_words(code: int) -> str:
-    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    if code >= 0:
+        return f"exit code {code}"
+    names = {int(known): known.name for known in signal.Signals}
+    return f"killed by {names.get(-code, f'signal {-code}')}"

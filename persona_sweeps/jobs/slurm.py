@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shutil
@@ -12,14 +13,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from persona_sweeps.console import Console
 from persona_sweeps.errors import UserError
 from persona_sweeps.jobs.backend import State, Status, Task
 from persona_sweeps.jobs.group_file import search_path_of
 from persona_sweeps.jobs.slurm_settings import GB, SlurmSettings
-from persona_sweeps.jobs.supervisor import Supervisor
 from persona_sweeps.place import Place, Predictions
-from persona_sweeps.plan import Plan
 
 WAITING = {"PENDING", "REQUEUED", "REQUEUE_FED", "SUSPENDED", "SPECIAL_EXIT"}
 RUNNING = {"CONFIGURING", "RUNNING", "COMPLETING", "SIGNALING", "STAGE_OUT", "RESIZING", "STOPPED"}
@@ -46,12 +44,10 @@ def slurm_place(given: Mapping[str, Any], config: DictConfig) -> Place:
     except ImportError as error:
         raise UserError("hydra/launcher=slurm needs submitit: pip install 'persona-sweeps[slurm]'.") from error
 
-    def run(plan: Plan, predictions: Predictions, folder: Path, console: Console) -> None:
-        backend = SlurmBackend(settings, folder / "jobs", predictions)
-        search_path = search_path_of(config)
-        Supervisor(backend, folder, console, settings.max_retries, settings.poll_seconds, search_path).run(plan)
+    def backend(folder: Path, predictions: Predictions) -> SlurmBackend:
+        return SlurmBackend(settings, folder, predictions)
 
-    return Place(run, settings.machine())
+    return Place(settings.machine(), backend, settings.max_retries, settings.poll_seconds, search_path_of(config))
 
 
 class SlurmBackend:
@@ -84,7 +80,8 @@ class SlurmBackend:
         executor = SlurmExecutor(self._folder, python=self._settings.python)
         executor.update_parameters(**self._resources(tasks[0]))
         try:
-            with executor.batch():
+            # submitit makes one array of a batch, in which it forgets `python`.
+            with contextlib.nullcontext() if self._settings.python else executor.batch():
                 jobs = [executor.submit(work, str(task.path.absolute()), os.getcwd()) for task in tasks]
         except (FailedJobError, subprocess.SubprocessError) as error:
             told = " ".join(str(error).split())

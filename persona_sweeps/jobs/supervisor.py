@@ -6,6 +6,8 @@ longer there, its runs' records tell what is left, and that is given to another 
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,8 +22,8 @@ from persona_sweeps.jobs.group_file import write_group
 from persona_sweeps.keeping import take
 from persona_sweeps.lease import break_dead, holder
 from persona_sweeps.plan import Cell, Plan
-from persona_sweeps.record import read_json, read_record, write_json
-from persona_sweeps.stopping import Stopped
+from persona_sweeps.record import is_completed, read_json, read_record, write_json
+from persona_sweeps.stopping import Detached, Stopped
 
 JOBS = "jobs.json"
 ENDED = ("completed", "failed", "pruned")
@@ -40,7 +42,7 @@ class Job:
     state: State = State.waiting
     node: str = ""
     before: dict[str, str | None] = field(default_factory=dict)
-    """when each run's record was made that was there as the job was given out: an earlier attempt's"""
+    """the digest of each run's record that was there as the job was given out: an earlier attempt's"""
 
 
 class Supervisor:
@@ -67,6 +69,8 @@ class Supervisor:
         """how often a run's job was lost, by run id"""
         self._blamed: Counter[str] = Counter()
         self._files = 0
+        self._noted: list[dict] | None = None
+        self._group_files: list[Path] = []
 
     def run(self, plan: Plan) -> None:
         """Bring all runs of a plan to their ends. Raises Stopped when asked to stop; jobs that survive then go on."""
@@ -78,9 +82,14 @@ class Supervisor:
                 while self._jobs:
                     time.sleep(self._poll_seconds)
                     self._look()
-        except Stopped:
-            self._leave()
+                    stop.check()  # an exception that a signal raises may be lost in what it interrupts
+        except Stopped as stopped:
+            with stop.later():
+                self._leave()
+            if self._backend.survives:
+                raise Detached(*stopped.args) from None
             raise
+        self._clear()
 
     def _reattach(self, plan: Plan) -> list[list[Cell]]:
         """Take up the jobs of an earlier command that are still there; return the groups of the other runs."""
@@ -93,6 +102,10 @@ class Supervisor:
                 self._jobs.append(Job(entry["id"], own, before=entry["before"]))
                 self._console.note(f"Job {entry['id']} is still there, with {_runs(own)}.")
         taken = {cell.run_id for job in self._jobs for cell in job.cells}
+        for cell in plan.to_do:  # by a job of an earlier command, while this one was planned
+            if cell.run_id not in taken and is_completed(cell.folder):
+                taken.add(cell.run_id)
+                self._console.end(cell, "completed", (read_record(cell.folder) or {}).get("metrics") or {})
         groups = [[cell for cell in group if cell.run_id not in taken] for group in plan.groups]
         return [group for group in groups if group]
 
@@ -102,11 +115,16 @@ class Supervisor:
             return
         tasks = []
         for group in groups:
-            path = self._new_file()
-            write_group(path, group, self._search_path)
-            tasks.append(Task(path, group))
+            try:
+                path = self._new_file()
+                self._group_files.append(path)
+                write_group(path, group, self._search_path)
+                tasks.append(Task(path, group))
+            except OSError as error:  # a full disk: the same command tries again
+                for cell in group:
+                    self._console.end(cell, "failed", {}, f"it couldn't be given to a job: {error}")
         for task, job in zip(tasks, self._backend.submit(tasks), strict=True):
-            self._jobs.append(Job(job, list(task.cells), before={c.run_id: _made(c) for c in task.cells}))
+            self._jobs.append(Job(job, list(task.cells), before={c.run_id: _digest(c) for c in task.cells}))
             self._console.note(f"Job {job}: {_runs(task.cells)} of {task.cells[0].config.model.name}.")
         self._note_jobs()
 
@@ -120,6 +138,8 @@ class Supervisor:
             if status.state is State.ended:
                 self._jobs.remove(job)
                 again += self._follow_up(job, status)
+                if all(_has_ended(cell, job) for cell in job.cells):
+                    self._console.note(f"Job {job.id} ended with {_runs(job.cells)}; {len(self._jobs)} jobs to come.")
             elif (status.state, status.node) != (job.state, job.node):
                 job.state, job.node = status.state, status.node
                 where = f" on {status.node}" if status.node else ""
@@ -138,7 +158,8 @@ class Supervisor:
         for cell in left:
             self._free(cell, job)
             self._lost[cell.run_id] += 1
-        hopeless = [cell for cell in left if self._lost[cell.run_id] > self._max_retries]
+        alone = len(job.cells) == 1  # else another run may have been what killed the job
+        hopeless = [cell for cell in left if alone and self._lost[cell.run_id] > self._max_retries]
         for cell in hopeless:
             self._give_up(cell, f"its job was lost {self._lost[cell.run_id]} times, the last: {self._why(job, status)}")
         again = [cell for cell in left if cell not in hopeless]
@@ -155,9 +176,9 @@ class Supervisor:
         from persona_sweeps.run_writer import RunWriter
 
         try:
-            lease = take(cell, self._console)
-            if lease is not None:
-                RunWriter(cell, lease).fail(TrialError(reason))
+            if (lease := take(cell, self._console)) is not None:
+                with lease:
+                    RunWriter(cell, lease, after=None).fail(TrialError(reason))
         except OSError as error:
             reason += f"; and its record couldn't be written: {error}"
         self._console.end(cell, "failed", {}, reason)
@@ -197,16 +218,36 @@ class Supervisor:
         else:
             self._backend.stop([job.id for job in self._jobs])
 
+    def _clear(self) -> None:
+        """Remove what only the jobs needed; what they printed stays."""
+        for path in self._group_files:  # another command of the same sweep may have others
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            (self._folder / "groups").rmdir()
+        if (read_json(self._folder / JOBS) or {}).get("jobs") == self._noted:
+            (self._folder / JOBS).unlink(missing_ok=True)
+
     def _note_jobs(self) -> None:
+        """Write down which jobs there are, where that has changed."""
         jobs = [{"id": job.id, "runs": [c.run_id for c in job.cells], "before": job.before} for job in self._jobs]
-        write_json(self._folder / JOBS, {"jobs": jobs})
+        if jobs == self._noted:
+            return
+        try:
+            write_json(self._folder / JOBS, {"jobs": jobs})
+            self._noted = jobs
+        except OSError as error:
+            self._console.note(f"{self._folder / JOBS} couldn't be written: {error}.")
 
     def _new_file(self) -> Path:
-        """Return a path for a group file that no earlier command has used."""
+        """Make a group file that no other command uses, earlier or at the same time."""
         folder = self._folder / "groups"
-        while (path := folder / f"group-{self._files}.json").exists():
+        while True:
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / f"group-{self._files}.json"
             self._files += 1
-        return path
+            with contextlib.suppress(FileExistsError, FileNotFoundError):  # another one's, or it has removed the folder
+                path.touch(exist_ok=False)
+                return path
 
 
 def spread(groups: Sequence[Sequence[Cell]], slots: int) -> Iterator[list[Cell]]:
@@ -223,12 +264,15 @@ def _has_ended(cell: Cell, job: Job) -> bool:
     record = read_record(cell.folder)
     if record is None or record["status"] not in ENDED:
         return False
-    return record["status"] == "completed" or record["provenance"]["created"] != job.before.get(cell.run_id)
+    return record["status"] == "completed" or _digest(cell) != job.before.get(cell.run_id)
 
 
-def _made(cell: Cell) -> str | None:
-    record = read_record(cell.folder)
-    return None if record is None else record["provenance"]["created"]
+def _digest(cell: Cell) -> str | None:
+    """Return what tells a run's record from another; times don't, where a run goes on or a clock is set."""
+    try:
+        return hashlib.sha256(cell.folder.record.read_bytes()).hexdigest()[:16]
+    except OSError:
+        return None
 
 
 def _runs(cells: Sequence[Cell]) -> str:

@@ -18,29 +18,34 @@ from persona_sweeps import stopping
 from persona_sweeps.errors import UserError
 from persona_sweeps.stopping import EXIT_CODE, Stopped
 
-WITH_PARENT = "--with-parent"
-"""ask to stop when the process that started this one dies"""
+WITH_PARENT = "--with-parent="
+"""and a pid: ask to stop when that process, which started this one, dies"""
 SET_PDEATHSIG = 1
 OUT_OF_TIME = ("SIGUSR1", "SIGUSR2")
-"""what SLURM sends ahead of the time limit. TERM comes before a preemption, after which it puts the job into the queue
-again itself, and when a person cancels the job, which then isn't to come back."""
+"""what SLURM sends ahead of the time limit and, where it is set up so, of a preemption"""
+SLURM_SECONDS = 60
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train a group and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    with stopping.heard():
-        if WITH_PARENT in arguments:
-            arguments.remove(WITH_PARENT)
-            _stop_with_parent()
+    parent = int(arguments.pop(0).partition("=")[2]) if arguments[0].startswith(WITH_PARENT) else None
+    with stopping.heard() as stop:
         try:
-            work(Path(arguments[0]))
+            with stop.at_once():
+                if parent is not None:
+                    _stop_with(parent)
+                work(Path(arguments[0]))
         except Stopped as stopped:
             print(f"Stopped by {stopped}; what was in training is saved.", file=sys.stderr, flush=True)
-            if str(stopped) in OUT_OF_TIME:
-                _ask_slurm_for_another_turn()
+            if parent is None and (job := os.environ.get("SLURM_JOB_ID")) is not None:
+                _ask_for_another_turn(job, str(stopped))
             return EXIT_CODE
+        except SystemExit as ended:  # a command's own end, told already
+            if ended.code == EXIT_CODE and parent is None and (job := os.environ.get("SLURM_JOB_ID")) is not None:
+                _ask_for_another_turn(job, stop.requested or "")
+            raise
         except UserError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             return 1
@@ -48,29 +53,55 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def work(path: Path) -> None:
-    """Train what isn't done of a group. Raises Stopped when asked to stop, UserError when the group can't be read."""
+    """Train what isn't done of a group, or give the command that the file has instead.
+
+    Raises Stopped when asked to stop, UserError when the group can't be read.
+    """
+    from persona_sweeps.app import main as command
     from persona_sweeps.console import Console
     from persona_sweeps.context import Context
     from persona_sweeps.execute import train
-    from persona_sweeps.jobs.group_file import read_group
+    from persona_sweeps.jobs.group_file import read_command, read_group
     from persona_sweeps.plan import Plan
+
+    if (arguments := read_command(path)) is not None:
+        sys.argv = ["launch.py", *arguments]
+        command()
+        return
 
     cells = [cell for cell in read_group(path) if not cell.done]
     if cells:
         train(Plan(cells, [cells]), Context.of(Console()))
 
 
-def _stop_with_parent() -> None:
-    """Have Linux send TERM when the parent dies; elsewhere a worker outlives it, and its leases say so."""
+def _stop_with(parent: int) -> None:
+    """Have Linux send TERM when the parent dies; elsewhere a worker outlives it, and its leases say so.
+
+    Raises Stopped when the parent has died already.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            stopping.current().ask("SIGTERM")
 
 
-def _ask_slurm_for_another_turn() -> None:
-    """Put the job back into the queue: it goes on later, from the checkpoints, whether anyone watches or not."""
-    job = os.environ.get("SLURM_JOB_ID")
-    if job is not None:
-        subprocess.run(["scontrol", "requeue", job], check=False, timeout=60)
+def _ask_for_another_turn(job: str, name: str) -> None:
+    """Put a SLURM job back into the queue: it goes on later, from the checkpoints, whether anyone watches or not.
+
+    A job that ends on a warning isn't put there by SLURM. TERM may also mean that a person has cancelled the job, which
+    then isn't to come back: its state says so.
+    """
+    if name in OUT_OF_TIME or "JobState=RUNNING" in _slurm("show", "job", job):
+        _slurm("requeue", job)
+
+
+def _slurm(*arguments: str) -> str:
+    """Return what scontrol prints; nothing where it fails, since whoever watches the job gives it again then."""
+    try:
+        done = subprocess.run(["scontrol", *arguments], capture_output=True, text=True, timeout=SLURM_SECONDS)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout
 
 
 if __name__ == "__main__":

@@ -82,11 +82,16 @@ class Finals:
         if plan.groups:
             predicted(plan, self._console)
             train(plan, context)
+        self.tell(cells)
+
+    def tell(self, cells: Mapping[int, Sequence[Cell]] | None = None) -> None:
+        """Say what the final runs scored. Raises UserError when one of them failed."""
+        cells = self._cells() if cells is None else cells
         for number, runs in cells.items():
             self._console.note(f"Trial {number} on test, {_told(runs)}")
             for cell in runs:
                 self._console.note(f"  {cell.folder.path}")
-        _require_completed(plan.runs)
+        _require_completed([cell for runs in cells.values() for cell in runs])
 
     def _cells(self) -> dict[int, list[Cell]]:
         """Return the runs of each finalist, by the number of its trial."""

@@ -1,8 +1,8 @@
 """A study's trials in Optuna's journal: asked for, taken over from the dead, told; one file for many processes.
 
-Whoever asks or takes over holds the study's lock, so no trial is lost or given twice. A process at work holds a lock of
-its own for as long as it lives, which the system lets go of however it dies: trials of others whose lock is free were
-running and died, and are taken over.
+Whoever asks or takes over holds the study's lock, so no trial is lost or given twice. A process at work holds a lease
+of its own for as long as it lives: trials of others whose lease is free or dead were running and died, and are taken
+over.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from optuna.samplers import BaseSampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -24,6 +24,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from persona_sweeps.errors import ConfigError
+from persona_sweeps.lease import acquire, holder
 from persona_sweeps.plan import Cell
 
 OWNER, RUN, FOLDER, OVERRIDES, REASON, TOKENS = "owner", "run_id", "folder", "overrides", "reason", "tokens"
@@ -70,13 +71,13 @@ class Ledger:
             )
         self.journal = journal
         self._me = uuid.uuid4().hex[:12]
-        self._alive = FileLock(self._owner_lock(self._me))
-        self._alive.acquire()
+        alive = acquire(self._owner_lock(self._me))
+        assert alive is not None, "no other process has this name"
+        self._alive = alive
 
     def close(self) -> None:
         """Stop being at work: trials that are still running may be taken over."""
         self._alive.release()
-        self._owner_lock(self._me).unlink(missing_ok=True)
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials of the study, in the order they were asked for."""
@@ -125,6 +126,11 @@ class Ledger:
                 claimed[-1].set_user_attr(OWNER, self._me)
                 begin(claimed[-1])
             return claimed
+
+    def has_all(self, n_trials: int, max_tokens: int | None) -> bool:
+        """Whether as many trials were asked for as there are to be, by number or by budget."""
+        begun = sum(trial.state is not TrialState.WAITING for trial in self.trials())
+        return begun >= n_trials or (max_tokens is not None and self._tokens() >= max_tokens)
 
     def report(self, trial: Trial, rung: int, nll: float, item_nll: np.ndarray) -> None:
         """Note what a trial has come to at a rung; once, however often it had to be trained."""
@@ -177,16 +183,11 @@ class Ledger:
             return True
         if owner == self._me:
             return False
-        lock = FileLock(self._owner_lock(owner))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return False
-        lock.release()
-        return True
+        who = holder(self._owner_lock(owner))
+        return who is None or who.alive is False
 
     def _owner_lock(self, owner: str) -> Path:
-        return self._folder / f".worker-{owner}.lock"
+        return self._folder / f".worker-{owner}"
 
 
 def _difference(name: str, begun: Any, asked: Any) -> str | None:

@@ -11,20 +11,21 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from optuna.trial import TrialState
 
 from persona_sweeps.config import PlanMode
 from persona_sweeps.console import Console
 from persona_sweeps.context import Context
 from persona_sweeps.errors import ConfigError, UserError
-from persona_sweeps.execute import predicted, quiet_libraries
+from persona_sweeps.execute import predicted, quiet_libraries, train_the_others
 from persona_sweeps.group import run_group
 from persona_sweeps.identity import essence
 from persona_sweeps.launching import compose_cell, compose_job
 from persona_sweeps.plan import Cell, make_plan
-from persona_sweeps.record import RunFolder, read_json
+from persona_sweeps.record import RunFolder, read_json, read_record
 from persona_sweeps.status import show
 from persona_sweeps.study.finals import Finals
-from persona_sweeps.study.ledger import Ledger
+from persona_sweeps.study.ledger import FINALS, Ledger
 from persona_sweeps.study.samplers import make_sampler, trials_in
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.source import StudySource
@@ -58,12 +59,14 @@ class OneStudy:
             raise _told(error) from error
         self._method = str(composed.peft.method)
         self._sweep = str(composed.sweep.name)
-        self._size = int(composed.group_size)
+        self.group_size = int(composed.group_size)
+        """trials at most that train together"""
         self._only_plan = composed.plan == PlanMode.only
         self._only_status = composed.status == PlanMode.only
         self._seed = int(composed.seed)
         self._output_dir = Path(str(composed.output_dir))
-        self._journal = self._output_dir / "sweeps" / self._sweep / JOURNAL
+        self.folder = self._output_dir / "sweeps" / self._sweep
+        self._journal = self.folder / JOURNAL
         if "dataset.evaluate_on" in self._named and composed.dataset.evaluate_on == "test" and settings.final_seeds:
             raise ConfigError(
                 "dataset.evaluate_on=test searches on the test part, where the winner can't be scored afterwards: drop "
@@ -81,25 +84,16 @@ class OneStudy:
             self._known, self._passed_over = known_settings(self._output_dir, self.settings, self.space)
         ends = [[dim.override(value) for dim, value in zip(self.space, end, strict=True)] for end in self.space.ends()]
         cells = [self._compose(overrides) for overrides in ends]
-        self._least = cells[0]
+        self.least = cells[0]
+        """a run at one end of the space"""
         quiet_libraries()
         plan = make_plan(cells)
-        if plan.groups:
-            predicted(plan, self.console)
+        self.predictions = predicted(plan, self.console) if plan.groups else {}
 
     def run(self, context: Context) -> None:
         """Train runs until the study has as many trials as asked, and say what was found."""
         varied = self.space.describe()
-        if self._only_plan:
-            self.console.note(f"Study {self.name}: {self.settings.n_trials} trials of peft={self._method}.")
-            for key, told in varied.items():
-                self.console.note(f"  {key}: {told}")
-            return
-        if self._only_status:
-            self._show_status()
-            return
-        sampler = make_sampler(self.settings, self.space)
-        ledger = Ledger(self._journal, self.name, self.settings.direction, sampler)
+        ledger = self._ledger()
         try:
             ledger.agree(self._terms(varied))
             ledger.study.set_user_attr(
@@ -113,13 +107,65 @@ class OneStudy:
                 self._train(StudySource(ledger, self.space, self.settings, self._compose, self.console), context)
                 conclude(ledger, self.space, self.settings, self.console)
                 if self.settings.final_seeds:
-                    finals = Finals(ledger, self.space, self.settings, self._seed, self._compose_final, self.console)
-                    finals.run(context)
+                    self._finals(ledger).run(context)
             finally:
                 path = write_studies(self._journal, self._sweep, self._output_dir)
             self.console.note(f"  {path}")
         finally:
             ledger.close()
+
+    def conclude(self) -> None:
+        """Say what was found, when jobs have carried out the study. Raises UserError when nothing was."""
+        ledger = self._ledger()
+        try:
+            path = write_studies(self._journal, self._sweep, self._output_dir)
+            conclude(ledger, self.space, self.settings, self.console)
+            if self.settings.final_seeds:
+                self._finals(ledger).tell()
+            self.console.note(f"  {path}")
+        finally:
+            ledger.close()
+
+    def _finals(self, ledger: Ledger) -> Finals:
+        return Finals(ledger, self.space, self.settings, self._seed, self._compose_final, self.console)
+
+    @property
+    def only_tells(self) -> bool:
+        """Whether the command trains nothing."""
+        return self._only_plan or self._only_status
+
+    def tell(self) -> None:
+        """Print the plan of the study, or how its runs stand, whichever the command asks for."""
+        if self._only_status:
+            self._show_status()
+            return
+        self.console.note(f"Study {self.name}: {self.settings.n_trials} trials of peft={self._method}.")
+        for key, told in self.space.describe().items():
+            self.console.note(f"  {key}: {told}")
+
+    def is_over(self) -> bool:
+        """Whether no trial is to be asked for or finished any more, and the finals are done."""
+        if not self._journal.is_file():
+            return False
+        ledger = self._ledger()
+        try:
+            source = StudySource(ledger, self.space, self.settings, self._compose, self.console)
+            asked_for = ledger.has_all(self.settings.n_trials, self.settings.max_tokens) or source.has_failed_enough
+            running = any(trial.state is TrialState.RUNNING for trial in ledger.trials())
+            if running or not asked_for:
+                return False
+            finals = ledger.study.user_attrs.get(FINALS)
+            none_due = not self.settings.final_seeds or not any(t.state is TrialState.COMPLETE for t in ledger.trials())
+            return none_due or (finals is not None and all(self._has_ended(row["folder"]) for row in finals))
+        finally:
+            ledger.close()
+
+    def _has_ended(self, folder: str) -> bool:
+        return (read_record(RunFolder(self._output_dir / folder)) or {}).get("status") in ("completed", "failed")
+
+    def _ledger(self) -> Ledger:
+        sampler = make_sampler(self.settings, self.space)
+        return Ledger(self._journal, self.name, self.settings.direction, sampler)
 
     def _show_status(self) -> None:
         """Tell how the runs of the study stand, its finals among them, by what sweep.json and the journal list."""
@@ -140,8 +186,10 @@ class OneStudy:
         varied = ", ".join(self.space.describe())
         of = f"{done} of {self.settings.n_trials} trials done already"
         self.console.note(f"Study {self.name}: {of}; searching over {varied}.")
-        while cells := source.new_group(self._size):
-            run_group(cells, context, source, self._size)
+        elsewhere: list[Cell] = []
+        while cells := source.new_group(self.group_size):
+            elsewhere += run_group(cells, context, source, self.group_size)
+        train_the_others(elsewhere, context, source)
 
     def _terms(self, varied: Mapping[str, str]) -> Mapping[str, Any]:
         """Return what may not change while a study goes on, since its trials could no longer be compared."""
@@ -158,7 +206,7 @@ class OneStudy:
         """Return what all runs of the study have in common, by dotted key."""
         varied = set(self.space.describe())
         varied |= {"peft.alpha"} if "peft.alpha_ratio" in varied else set()
-        return {key: value for key, value in _flat(essence(self._least.resolved)).items() if key not in varied}
+        return {key: value for key, value in _flat(essence(self.least.resolved)).items() if key not in varied}
 
     def _compose(self, drawn: Sequence[str]) -> Cell:
         """Return a trial's cell, evaluated on the validation part unless the command says otherwise."""

@@ -7,19 +7,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.types import HydraContext
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from persona_sweeps.errors import UserError
-
-FUSED = "FusedLauncher"
+from persona_sweeps.launcher import SweepLauncher
 
 
 def start(given: Mapping[str, Any], context: HydraContext, config: DictConfig, arguments: Sequence[str]) -> None:
     """Carry out a command's studies. Raises UserError for want of Optuna, or of a launcher that trials can join."""
     if importlib.util.find_spec("optuna") is None:
         raise UserError("hydra/sweeper=optuna needs Optuna: pip install 'persona-sweeps[study]'.")
-    if not str(config.hydra.launcher._target_).endswith(FUSED):
-        raise UserError("hydra/sweeper=optuna needs hydra/launcher=fused, in which new trials can join: set it.")
+    launcher = instantiate(config.hydra.launcher)
+    if not isinstance(launcher, SweepLauncher):
+        raise UserError("hydra/sweeper=optuna needs hydra/launcher=fused, local or slurm, which new trials can join.")
     from persona_sweeps.study.sweep import sweep
 
-    sweep(given, context, config, arguments)
+    sweep(given, context, config, arguments, launcher.place(config))

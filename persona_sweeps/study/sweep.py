@@ -14,12 +14,21 @@ from omegaconf import DictConfig
 
 from persona_sweeps.console import Console
 from persona_sweeps.context import Context
+from persona_sweeps.device import planning_for
+from persona_sweeps.place import Place
+from persona_sweeps.study.distribute import distribute
 from persona_sweeps.study.one import OneStudy
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import dimension, is_dimension
+from persona_sweeps.writable import require_writable
+
+NOT_FOR_JOBS = ("hydra/launcher=", "hydra.launcher.", "hydra.mode=", "hydra.searchpath=")
+"""overrides that a job of a study isn't given: there all trials are in its own process"""
 
 
-def sweep(given: Mapping[str, Any], context: HydraContext, config: DictConfig, arguments: Sequence[str]) -> None:
+def sweep(
+    given: Mapping[str, Any], context: HydraContext, config: DictConfig, arguments: Sequence[str], place: Place
+) -> None:
     """Carry out the studies that a command asks for. Raises UserError before any run starts for what is wrong."""
     setup_globals()
     settings = StudySettings.read(given)
@@ -31,11 +40,32 @@ def sweep(given: Mapping[str, Any], context: HydraContext, config: DictConfig, a
     fixed = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
     listed = [override for override in overrides if override.is_sweep_override() and not is_dimension(override)]
     studies = [OneStudy(settings, context, config, fixed, chosen, varied) for chosen in _combinations(listed)]
-    for study in studies:
-        study.check()
-    shared = Context.of(Console())
-    for study in studies:
-        study.run(shared)
+    with planning_for(place.machine):
+        for study in studies:
+            study.check()
+    require_writable(config.output_dir)
+    if studies[0].only_tells:
+        for study in studies:
+            study.tell()
+    elif place.backend is not None:
+        distribute(studies, place, _command(config, arguments, studies[0], place), Console())
+        for study in studies:
+            study.conclude()
+    else:
+        shared = Context.of(Console())
+        for study in studies:
+            study.run(shared)
+
+
+def _command(config: DictConfig, arguments: Sequence[str], study: OneStudy, place: Place) -> list[str]:
+    """Return the arguments with which a job works on the studies, as the machine that plans has settled them."""
+    own = [text for text in config.hydra.overrides.hydra if not text.lstrip("+~").startswith(NOT_FOR_JOBS)]
+    resolved = study.least.resolved
+    settled = {"device": resolved["device"], "train.precision": resolved["train"]["precision"]}
+    kept = [text for text in arguments if text.split("=", 1)[0] not in settled]
+    search = [f"hydra.searchpath=[{','.join(place.search_path)}]"] if place.search_path else []
+    settled_texts = [f"{key}={value}" for key, value in settled.items()]
+    return ["-m", *kept, *settled_texts, *own, *search, "hydra/launcher=fused"]
 
 
 def _combinations(listed: Sequence[Override]) -> list[tuple[str, ...]]:

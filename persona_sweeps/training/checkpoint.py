@@ -1,6 +1,6 @@
 """A trial's state on disk, from which it goes on to the same result as if it had not been interrupted.
 
-A checkpoint is a folder `step-000012` with the tensors (safetensors) and the rest (JSON, with the tensors' hash). It is
+A checkpoint is a folder `step-000012` with the tensors (safetensors) and the rest (JSON, with a hash of both). It is
 made under another name, flushed to the disk and renamed, so that it is there whole or not at all. Dropout and the order
 of examples are functions of the trial's seed and step, so neither needs a generator's state.
 """
@@ -27,7 +27,7 @@ from persona_sweeps.training.trial import Trial
 
 FORMAT = 1
 STATE, TENSORS = "state.json", "tensors.safetensors"
-BROKEN = "broken-"
+STEP, BROKEN = "step-", "broken-"
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 """what AdamW remembers of each parameter"""
 
@@ -59,15 +59,15 @@ def save(trial: Trial, folder: Path, run_id: str, notes: Mapping[str, Any]) -> P
 
     One of the same step is worth as much, and is left. Raises OSError when it can't be written; older ones stay then.
     """
-    final = folder / f"step-{trial.progress.step:06d}"
+    final = folder / f"{STEP}{trial.progress.step:06d}"
     if final.is_dir():
         return final
     folder.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(dir=folder, prefix=".making-"))
     try:
-        save_file(_tensors(trial), making / TENSORS)
+        _write_tensors(_tensors(trial), making / TENSORS)
         state = _state(trial) | {"format": FORMAT, "run_id": run_id, "notes": dict(notes)}
-        state["sha256"] = _digest(making / TENSORS)
+        state["sha256"] = _digest(state, making / TENSORS)
         (making / STATE).write_text(json.dumps(state), encoding="utf-8")
         for name in (TENSORS, STATE):
             _flush(making / name)
@@ -90,7 +90,7 @@ def newest(folder: Path, run_id: str) -> tuple[Checkpoint | None, list[str]]:
     told: list[str] = []
     for left in folder.glob(".making-*"):
         shutil.rmtree(left, ignore_errors=True)
-    for path in sorted(_found(folder), reverse=True):
+    for path in reversed(_found(folder)):
         try:
             return _read(path, run_id), told
         except CheckpointError as error:
@@ -190,20 +190,34 @@ def _read(path: Path, run_id: str) -> Checkpoint:
             raise CheckpointError(f"{STATE} isn't one of format {FORMAT}")
         if state["run_id"] != run_id:
             raise CheckpointError(f"it is of run {state['run_id']}")
-        if _digest(path / TENSORS) != state["sha256"]:
-            raise CheckpointError(f"{TENSORS} isn't what was written")
+        if _digest(state, path / TENSORS) != state["sha256"]:
+            raise CheckpointError(f"{STATE} or {TENSORS} isn't what was written")
         return Checkpoint(path, state, load_file(path / TENSORS))
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise CheckpointError(f"{type(error).__name__}: {error}") from error
 
 
 def _found(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("step-*") if path.is_dir()]
+    """Return the checkpoints in a folder by their steps, the newest last."""
+    numbered = [(path.name.removeprefix(STEP), path) for path in folder.glob(f"{STEP}*") if path.is_dir()]
+    return [path for _, path in sorted((int(step), path) for step, path in numbered if step.isdecimal())]
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write a safetensors file. Raises OSError when it can't be written, for which the library has its own error."""
+    try:
+        save_file(dict(tensors), path)
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
+
+
+def _digest(state: Mapping[str, Any], tensors: Path) -> str:
+    """Return the SHA-256 (hex) of all that a checkpoint holds."""
+    told = {name: value for name, value in state.items() if name != "sha256"}
+    with tensors.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update(json.dumps(told, sort_keys=True).encode())
+    return digest.hexdigest()
 
 
 def _flush(path: Path) -> None:

@@ -161,7 +161,7 @@ def test_two_metrics_leave_the_runs_that_no_other_beats_in_both(launch: Callable
         (["peft.r=choice(4,0)"], ["peft.r=0 must be at least 1"]),
         (["peft.r=interval(2,1)"], ["peft.r"]),
         (["hydra.sweeper.sampler=grid"], ["train.learning_rate is an interval"]),
-        (["hydra/launcher=basic"], ["needs hydra/launcher=fused"]),
+        (["hydra/launcher=basic"], ["needs hydra/launcher=fused, local or slurm"]),
         (["train.learning_rate=choice(1e-3,0)"], ["train.learning_rate=0"]),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else str(value),
