@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globals
 from hydra.errors import HydraException
 from hydra.types import HydraContext
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from persona_sweeps.composing import Composer
 from persona_sweeps.config import PlanMode
 from persona_sweeps.device import planning_for
 from persona_sweeps.errors import UserError
@@ -38,15 +38,13 @@ def launch(
     if not job_overrides:
         raise UserError("This sweep has no cells: one of its lists or ranges of values is empty.")
     setup_globals()
-    composed: list[DictConfig] = []
+    composer = Composer(context, config)
     cells: list[Cell] = []
     refused: list[Refused] = []
     for number, overrides in enumerate(job_overrides, start=initial_job):
         try:
-            job = compose_job(context, config, overrides, number)
             with planning_for(place.machine):
-                cells.append(_cell(job, overrides))
-            composed.append(job)
+                cells.append(compose_cell(composer, overrides, number))
         except (UserError, HydraException, OmegaConfBaseException) as error:
             refused.append(Refused(tuple(filter_overrides(list(overrides))), _reason(error)))
     if refused and (PlanMode.only not in (config.plan, config.status) or not cells):
@@ -54,8 +52,7 @@ def launch(
     execute(cells, cells[0].config.sweep.name, earlier, place)
     if refused:
         raise refusal(refused, len(job_overrides))
-    pairs = zip(cells, composed, strict=True)
-    return [_job_return(cell, job) for cell, job in pairs], cells
+    return [_job_return(cell) for cell in cells], cells
 
 
 def _reason(error: Exception) -> str:
@@ -65,34 +62,16 @@ def _reason(error: Exception) -> str:
     return explain(error, conf_folder()) or str(error)
 
 
-def compose_cell(context: HydraContext, config: DictConfig, overrides: Sequence[str]) -> Cell:
+def compose_cell(composer: Composer, overrides: Sequence[str], number: int = 0) -> Cell:
     """Return the cell that overrides ask for. Raises UserError, or what Hydra raises, for one that can't work."""
-    return _cell(compose_job(context, config, overrides, 0), overrides)
+    task, hydra = composer.job(overrides, number)
+    return make_cell(task, filter_overrides(list(overrides)), hydra)
 
 
-def compose_job(context: HydraContext, config: DictConfig, overrides: Sequence[str], job: int) -> DictConfig:
-    """Return the config of one job of a sweep."""
-    composed = context.config_loader.load_sweep_config(config, list(overrides))
-    with open_dict(composed):
-        composed.hydra.job.id = job
-        composed.hydra.job.num = job
-    return composed
-
-
-def _cell(job: DictConfig, overrides: Sequence[str]) -> Cell:
-    hydra = OmegaConf.to_container(job.hydra, resolve=False, enum_to_str=True)
-    assert isinstance(hydra, dict)
-    task = copy.deepcopy(job)
-    with read_write(task), open_dict(task):
-        del task["hydra"]
-    return make_cell(task, filter_overrides(list(overrides)), hydra)  # type: ignore[arg-type]
-
-
-def _job_return(cell: Cell, job: DictConfig) -> JobReturn:
+def _job_return(cell: Cell) -> JobReturn:
     """Describe a run to Hydra's sweeper, which raises the error of the first failed one when all have ended."""
     result = JobReturn()
     result.overrides = list(cell.overrides)
-    result.cfg, result.hydra_cfg = job, job
     result.working_dir = str(cell.folder.path)
     result.task_name = cell.name
     record: dict[str, Any] = read_record(cell.folder) or {}

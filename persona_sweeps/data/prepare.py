@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persona_sweeps.cache import cache_dir
-from persona_sweeps.config import DatasetConfig, RunConfig
-from persona_sweeps.data import load_corpus
+from persona_sweeps.config import RunConfig
+from persona_sweeps.data import load_corpus, source_stamps
 from persona_sweeps.data.example import Corpus, Example
 from persona_sweeps.data.rendering import RenderedExample, Renderer
 from persona_sweeps.data.store import PreparedData, load_entry, save_entry, to_dataset
@@ -32,7 +32,7 @@ def prepare(config: RunConfig, tokenizer: PreTrainedTokenizerBase, tokenizer_fin
     `DataError` as `load_corpus` does, and `DataError` if on either side no example fits in `train.max_length`.
     """
     asked = [asdict(config.dataset), tokenizer_fingerprint, config.train.max_length]
-    memo_key = _digest([*asked, _source_stamps(config.dataset)])
+    memo_key = _digest([*asked, source_stamps(config.dataset)])
     if memo_key not in _memo:
         corpus = load_corpus(config.dataset)
         folder = cache_dir() / "data" / _digest([*asked, corpus.fingerprint, _code_fingerprint()])
@@ -76,15 +76,6 @@ def _fitting(
             "(dataset.card, dataset.context_lines)."
         )
     return fitting, len(rendered) - len(fitting)
-
-
-def _source_stamps(config: DatasetConfig) -> list[tuple[str, int, int]]:
-    """Return name, time and size of the files that the config names, so that a changed file is read again."""
-    names = [name for key in ("path", "eval_path") if (name := getattr(config, key, None))]
-    roots = [Path(name).expanduser() for name in names]
-    files = [file for root in roots for file in (sorted(root.rglob("*.md")) if root.is_dir() else [root])]
-    stats = [(str(file), file.stat()) for file in files if file.exists()]
-    return [(name, stat.st_mtime_ns, stat.st_size) for name, stat in stats]
 
 
 def _code_fingerprint() -> str:

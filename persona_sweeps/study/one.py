@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException
-from hydra.types import HydraContext
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import TrialState
 
+from persona_sweeps.composing import Composer
 from persona_sweeps.config import PlanMode
 from persona_sweeps.console import Console
 from persona_sweeps.context import Context
@@ -20,7 +19,7 @@ from persona_sweeps.errors import ConfigError, UserError
 from persona_sweeps.execute import predicted, quiet_libraries, train_the_others
 from persona_sweeps.group import run_group
 from persona_sweeps.identity import essence
-from persona_sweeps.launching import compose_cell, compose_job
+from persona_sweeps.launching import compose_cell
 from persona_sweeps.plan import Cell, make_plan
 from persona_sweeps.record import RunFolder, read_json, read_record
 from persona_sweeps.status import show
@@ -42,8 +41,7 @@ class OneStudy:
     def __init__(
         self,
         settings: StudySettings,
-        context: HydraContext,
-        config: DictConfig,
+        composer: Composer,
         fixed: Sequence[str],
         combination: Sequence[str],
         varied: Sequence[Dimension],
@@ -52,9 +50,9 @@ class OneStudy:
         self.settings = settings
         self._fixed = [*fixed, *combination]
         self._named = {text.split("=", 1)[0].lstrip("+~") for text in self._fixed} | {dim.key for dim in varied}
-        self._context, self._config = context, config
+        self._composer = composer
         try:
-            composed = compose_job(context, config, self._fixed, 0)
+            composed, _ = self._composer.job(self._fixed, 0)
         except (HydraException, OmegaConfBaseException) as error:
             raise _told(error) from error
         self._method = str(composed.peft.method)
@@ -221,7 +219,7 @@ class OneStudy:
 
     def _cell(self, overrides: Sequence[str]) -> Cell:
         try:
-            return compose_cell(self._context, self._config, list(overrides))
+            return compose_cell(self._composer, overrides)
         except (HydraException, OmegaConfBaseException) as error:
             raise _told(error) from error
 

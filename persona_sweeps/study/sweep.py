@@ -12,6 +12,7 @@ from hydra.core.utils import setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
+from persona_sweeps.composing import Composer
 from persona_sweeps.console import Console
 from persona_sweeps.context import Context
 from persona_sweeps.device import planning_for
@@ -39,7 +40,8 @@ def sweep(
     varied = [dimension(override) for override in overrides if is_dimension(override)]
     fixed = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
     listed = [override for override in overrides if override.is_sweep_override() and not is_dimension(override)]
-    studies = [OneStudy(settings, context, config, fixed, chosen, varied) for chosen in _combinations(listed)]
+    composer = Composer(context, config)
+    studies = [OneStudy(settings, composer, fixed, chosen, varied) for chosen in _combinations(listed)]
     with planning_for(place.machine):
         for study in studies:
             study.check()

@@ -17,11 +17,10 @@ from transformers import PreTrainedModel
 
 from persona_sweeps.adapters.stack import AdapterStack
 from persona_sweeps.data.packing import PackedRow, TokenSequence, pack
-from persona_sweeps.errors import TrialError
 from persona_sweeps.training.batch import collate, split_passes
 from persona_sweeps.training.forward import GroupForward
 from persona_sweeps.training.limits import Extent, Limits, Rows, Tell, in_one_pass
-from persona_sweeps.training.memory import HeapWatch, keep_freed_memory
+from persona_sweeps.training.memory import HeapWatch, is_out_of_memory, keep_freed_memory
 from persona_sweeps.training.trial import ROW_NODES, Trial, with_virtual_tokens
 
 LogStep = Callable[[int, dict[str, float]], None]
@@ -83,7 +82,9 @@ class Engine:
             trial = self.trials[index]
             try:
                 logged[index] = trial.update(losses[index])
-            except TrialError as error:
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise  # alone, it may fit
                 trial.fail(error)
         self._evaluate_due(logged)
         if self._heap is not None:

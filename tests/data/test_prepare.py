@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
@@ -142,11 +143,14 @@ def test_writers_at_the_same_time_all_get_the_data(run: Run, own_cache: Path) ->
     assert len(entries(own_cache)) == 2
 
 
-def test_a_cache_that_cannot_be_written_costs_a_warning(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_cache_that_cannot_be_written_costs_a_sentence(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("PERSONA_SWEEPS_CACHE", str(tmp_path / "file" / "cache"))
-    with caplog.at_level(logging.WARNING):
-        assert len(run().train) == 16
-    assert "can't be cached" in caplog.text
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    assert len(run().train) == 16
+    told = capsys.readouterr().err
+    assert told.count("can't be written") == 1 and "PERSONA_SWEEPS_CACHE" in told
+    assert len(entries(Path(os.environ["PERSONA_SWEEPS_CACHE"]))) == 1

@@ -12,18 +12,21 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
 
+from tests.conftest import REPOSITORY
+
 
 def test_hydra_discovers_the_launcher() -> None:
     assert "FusedLauncher" in [plugin.__name__ for plugin in Plugins.instance().discover(Launcher)]
 
 
-def test_the_module_that_every_hydra_process_executes_is_light() -> None:
+def test_the_modules_that_every_hydra_process_executes_are_light() -> None:
+    modules = ", ".join(f"hydra_plugins.{path.stem}" for path in (REPOSITORY / "hydra_plugins").glob("*.py"))
     code = (
-        "import hydra.core.plugins, sys; before = set(sys.modules); import hydra_plugins.persona_sweeps_fused; "
+        f"import hydra.core.plugins, hydra.utils, sys; before = set(sys.modules); import {modules}; "
         "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert set(printed.split()) <= {"hydra_plugins"}
+    assert set(printed.split()) <= {"hydra", "hydra_plugins", "persona_sweeps"}
 
 
 def test_results_come_back_in_the_order_of_the_jobs(launch: Callable, tiny: tuple[str, ...], monkeypatch) -> None:
@@ -44,7 +47,7 @@ def test_results_come_back_in_the_order_of_the_jobs(launch: Callable, tiny: tupl
     assert [result.status for result, _ in kept] == [JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.COMPLETED]
     records = {record["run_id"]: record for record in ended.records()}
     for number, (result, cell) in enumerate(kept):
-        assert result.hydra_cfg.hydra.job.num == number and result.overrides == list(cell.overrides)
+        assert cell.hydra["job"]["num"] == number and result.overrides == list(cell.overrides)
         if result.status is JobStatus.COMPLETED:
             assert result.return_value == records[cell.run_id]["metrics"]
     with pytest.raises(Exception, match="All runs that could go on did"):
