@@ -18,7 +18,8 @@ def cell(make_cell: Callable[..., Any], tiny: tuple[str, ...], tmp_path: Path) -
 
 
 def complete(cell: Cell, folder: Path | None = None, status: str = "completed") -> None:
-    write_json((folder or cell.folder.path) / "run.json", {"schema_version": 1, "status": status})
+    record = {"schema_version": 1, "status": status, "metrics": {}, "provenance": {}}
+    write_json((folder or cell.folder.path) / "run.json", record)
 
 
 def test_trials_of_one_base_model_form_one_group(cell) -> None:

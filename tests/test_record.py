@@ -93,7 +93,7 @@ def test_what_is_no_record_reads_as_none(tmp_path: Path, content: bytes | None) 
 
 @pytest.mark.parametrize("status, completed", [("completed", True), ("failed", False), ("running", False)])
 def test_only_a_completed_record_is_completed(tmp_path: Path, status: str, completed: bool) -> None:
-    write_json(RunFolder(tmp_path).record, {"schema_version": 1, "status": status})
+    write_json(RunFolder(tmp_path).record, {"schema_version": 1, "status": status, "metrics": {}, "provenance": {}})
     assert is_completed(RunFolder(tmp_path)) is completed
 
 

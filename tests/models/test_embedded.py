@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -94,9 +93,9 @@ def test_two_processes_at_once_convert_once(small_gguf: Path, own_cache: Path) -
     assert sum("Converting small.gguf once" in line for output in lines for line in output) == 1
 
 
-@pytest.mark.skipif(os.name != "posix", reason="/dev/null is a file that can't be a folder")
-def test_a_cache_that_cannot_be_written_is_told(small_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PERSONA_SWEEPS_CACHE", "/dev/null/cache")
+def test_a_cache_that_cannot_hold_a_model_is_told(small_gguf: Path, own_cache: Path) -> None:
+    own_cache.mkdir()
+    (own_cache / "models").write_text("not a folder")
     with pytest.raises(UserError, match="PERSONA_SWEEPS_CACHE"):
         converted_folder("small", small_gguf)
 

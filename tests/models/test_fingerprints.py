@@ -5,8 +5,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from persona_sweeps.config import ModelConfig
 from persona_sweeps.models.fingerprints import file_sha256, files_sha256
 from persona_sweeps.models.loading import load_tokenizer, tokenizer_fingerprint
@@ -33,8 +31,9 @@ def test_a_remembered_hash_that_is_damaged_is_taken_again(tmp_path: Path, own_ca
         assert file_sha256(path) == expected
 
 
-def test_an_unwritable_cache_costs_only_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PERSONA_SWEEPS_CACHE", "/dev/null/cache")
+def test_a_hash_that_cannot_be_noted_costs_only_the_memory(tmp_path: Path, own_cache: Path) -> None:
+    own_cache.mkdir()
+    (own_cache / "hashes").write_text("not a folder")
     path = tmp_path / "weights"
     path.write_bytes(b"one")
     assert file_sha256(path) == hashlib.sha256(b"one").hexdigest()

@@ -1,0 +1,113 @@
+"""A command that is asked to stop saves what it trains, says so, and goes on from there as if nothing had been."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from persona_sweeps.app import KEPT
+from persona_sweeps.stopping import EXIT_CODE
+from tests.faults.processes import Command, children
+from tests.faults.results import (
+    OUTPUT,
+    assert_equal,
+    beginnings,
+    folder_of,
+    records,
+    results,
+    saved_steps,
+    steps_logged,
+)
+
+
+def in_training(folder: Path, steps: int = 60) -> Callable[[], bool]:
+    return lambda: steps_logged(folder / OUTPUT) >= steps
+
+
+def printed(command: Command, text: str) -> Callable[[], bool]:
+    return lambda: text in command.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP], ids=lambda n: n.name)
+def test_a_group_in_training_is_saved_and_goes_on_to_the_same_bits(
+    start: Callable, together: tuple[str, ...], left_alone: Callable, tmp_path: Path, number: signal.Signals
+) -> None:
+    first = start(tmp_path, *together)
+    first.wait_for(in_training(tmp_path))
+    first.send(number)
+    assert first.wait() == EXIT_CODE
+    assert f"Stopped by {number.name}. {KEPT}" in first.output and "Traceback" not in first.output
+    saved = saved_steps(tmp_path / OUTPUT)
+    assert len(saved) == 6 and len(set(saved)) == 1, "all six were at the same step"
+    assert not list((tmp_path / OUTPUT).glob("runs/*/lease")), "whoever comes next need not wait"
+
+    second = start(tmp_path, *together)
+    assert second.wait() == 0, second.output
+    assert_equal(results(tmp_path / OUTPUT), left_alone(*together))
+    for run_id, record in records(tmp_path / OUTPUT).items():
+        assert record["resources"]["resumes"] == 1
+        assert beginnings(folder_of(tmp_path / OUTPUT, run_id)) == [0, saved[0]]
+    assert not list((tmp_path / OUTPUT).glob("runs/*/checkpoint"))
+
+
+@pytest.mark.parametrize("moment", ["Sweep default", "Loading", "Evaluating"])
+def test_before_and_after_training_a_request_is_met_at_once(
+    start: Callable, together: tuple[str, ...], left_alone: Callable, tmp_path: Path, moment: str
+) -> None:
+    longer = (*together, "generation.max_new_tokens=60") if moment == "Evaluating" else together
+    first = start(tmp_path, *longer)
+    first.wait_for(printed(first, moment))
+    first.send(signal.SIGTERM)
+    assert first.wait() == EXIT_CODE, first.output
+    assert f"Stopped by SIGTERM. {KEPT}" in first.output
+    trained = saved_steps(tmp_path / OUTPUT)
+    assert trained == ([100] * 6 if moment == "Evaluating" else trained)
+
+    second = start(tmp_path, *longer)
+    assert second.wait() == 0, second.output
+    if moment == "Evaluating":
+        assert steps_logged(tmp_path / OUTPUT) == 600, "nothing was trained again"
+        assert {record["resources"]["resumes"] for record in records(tmp_path / OUTPUT).values()} == {1}
+    else:
+        assert_equal(results(tmp_path / OUTPUT), left_alone(*together))
+
+
+def test_a_second_ctrl_c_ends_at_once(start: Callable, brief: tuple[str, ...], tmp_path: Path) -> None:
+    """The first is met after a step; within a long one the second doesn't wait for it."""
+    slow = ("train.batch_size=4000", "train.micro_batch_size=2", "train.max_steps=null", "train.epochs=400")
+    command = start(tmp_path, *brief, *slow, f"dataset.path={long_dialogue(tmp_path)}", "train.eval_every=0")
+    command.wait_for(lambda: list((tmp_path / OUTPUT).glob("runs/*/run.log")))
+    command.send(signal.SIGINT)
+    command.process.join(1.0)
+    command.send(signal.SIGINT)
+    assert command.wait() == 1
+    assert "Interrupted at once" in command.output and "Traceback" not in command.output
+
+
+def long_dialogue(folder: Path) -> Path:
+    from tests.conftest import write_dialogue
+
+    return write_dialogue(folder / "long.jsonl", lines=6000)
+
+
+@pytest.mark.slow
+def test_workers_are_saved_with_their_launcher(
+    start: Callable, brief: tuple[str, ...], left_alone: Callable, tmp_path: Path
+) -> None:
+    two = (*brief, "seed=0,1", "train.max_steps=600", "group_size=1")
+    local = (*two, "hydra/launcher=local", "hydra.launcher.workers=2", "hydra.launcher.poll_seconds=0.1")
+    first = start(tmp_path, *local)
+    first.wait_for(in_training(tmp_path))
+    workers = children(first.pid)
+    first.send(signal.SIGINT)
+    assert first.wait() == EXIT_CODE, first.output
+    assert f"Stopped by SIGINT. {KEPT}" in first.output
+    assert workers and not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    assert saved_steps(tmp_path / OUTPUT)
+
+    second = start(tmp_path, *two)
+    assert second.wait() == 0, second.output
+    assert_equal(results(tmp_path / OUTPUT), left_alone(*two))

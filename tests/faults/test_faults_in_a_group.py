@@ -1,0 +1,188 @@
+"""What goes wrong with one run of a group leaves the others as they would have been; what all share costs no steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.results import OUTPUT, assert_equal, beginnings, folder_of, records, results, steps_logged
+
+STEPS = 12
+SWEEP = ("seed=0,1,2", f"train.max_steps={STEPS}", "train.eval_every=4", "sweep.name=group")
+
+
+def by_seed(output: Path) -> dict[int, dict[str, Any]]:
+    return {record["config"]["seed"]: record for record in records(output).values()}
+
+
+@pytest.fixture
+def healthy(launch: Callable, tiny: tuple[str, ...]) -> Callable[[Path], None]:
+    """A function that sees whether all runs in a folder are what they come to when nothing goes wrong."""
+
+    def compare(output: Path) -> None:
+        assert launch("-m", *tiny, *SWEEP, "output_dir=healthy").code == 0
+        expected, found = results(output.parent / "healthy"), results(output)
+        assert_equal(found, {run_id: expected[run_id] for run_id in found}, exactly=False)
+
+    return compare
+
+
+def set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    from persona_sweeps import adapters
+
+    make = adapters.create_adapter
+
+    def broken(model: Any, tokenizer: Any, config: Any, seed: int) -> Any:
+        if seed == 1:
+            raise RuntimeError("broken on purpose")
+        return make(model, tokenizer, config, seed)
+
+    monkeypatch.setattr(adapters, "create_adapter", broken)
+
+
+def step(monkeypatch: pytest.MonkeyPatch) -> None:
+    from persona_sweeps.training.trial import Trial
+
+    update = Trial.update
+
+    def broken(trial: Trial, loss: float) -> Any:
+        if trial.adapter.seed == 1 and trial.progress.step == 5:
+            raise RuntimeError("broken on purpose")
+        return update(trial, loss)
+
+    monkeypatch.setattr(Trial, "update", broken)
+
+
+def loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    from persona_sweeps.training.trial import Trial
+
+    update = Trial.update
+    monkeypatch.setattr(
+        Trial, "update", lambda trial, loss: update(trial, float("nan") if trial.adapter.seed == 1 else loss)
+    )
+
+
+def scoring(monkeypatch: pytest.MonkeyPatch) -> None:
+    from persona_sweeps import outcome
+
+    metrics = outcome.metrics
+
+    def broken(cell: Any, *rest: Any) -> Any:
+        if cell.config.seed == 1:
+            raise RuntimeError("broken on purpose")
+        return metrics(cell, *rest)
+
+    monkeypatch.setattr(outcome, "metrics", broken)
+
+
+def exporting(monkeypatch: pytest.MonkeyPatch) -> None:
+    from persona_sweeps.adapters import export
+
+    save = export.export_adapter
+
+    def broken(adapter: Any, *rest: Any) -> None:
+        if adapter.seed == 1:
+            raise RuntimeError("broken on purpose")
+        save(adapter, *rest)
+
+    monkeypatch.setattr(export, "export_adapter", broken)
+
+
+@pytest.mark.parametrize("breaks", [set_up, step, loss, scoring, exporting], ids=lambda f: f.__name__)
+def test_a_fault_of_one_run_is_its_own(
+    launch: Callable, tiny: tuple[str, ...], healthy: Callable, monkeypatch: pytest.MonkeyPatch, breaks: Callable
+) -> None:
+    with monkeypatch.context() as patched:
+        breaks(patched)
+        broken = launch("-m", *tiny, *SWEEP)
+    assert broken.code == 1 and "Traceback" not in broken.err
+    runs = by_seed(broken.output)
+    assert {seed: run["status"] for seed, run in runs.items()} == {0: "completed", 1: "failed", 2: "completed"}
+    why = "not a finite number" if breaks is loss else "broken on purpose"
+    assert why in runs[1]["failure"]["message"] and why in broken.err + broken.out
+    assert [runs[seed]["resources"]["group_size"] for seed in (0, 2)] == [2 if breaks is set_up else 3] * 2
+
+    again = launch("-m", *tiny, *SWEEP)
+    assert again.code == 0 and "2 done already, 1 to run" in again.out
+    trained = beginnings(folder_of(again.output, runs[1]["run_id"]))
+    assert trained[-1] == (STEPS if breaks in (scoring, exporting) else 0), "what was trained is kept"
+    healthy(again.output)
+
+
+def in_the_pass(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    from persona_sweeps.training.engine import Engine
+
+    gather = Engine._gather
+
+    def broken(engine: Engine, examples: Any) -> Any:
+        if len(examples) > 1 and engine.trials[0].progress.step == at:
+            raise RuntimeError("broken on purpose")
+        return gather(engine, examples)
+
+    monkeypatch.setattr(Engine, "_gather", broken)
+
+
+def in_an_evaluation(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    from persona_sweeps.training.engine import Engine
+
+    score = Engine.evaluation_nll
+
+    def broken(engine: Engine, indices: Any) -> Any:
+        if len(indices) > 1 and engine.trials[0].progress.step == at + 1:
+            raise RuntimeError("broken on purpose")
+        return score(engine, indices)
+
+    monkeypatch.setattr(Engine, "evaluation_nll", broken)
+
+
+@pytest.mark.parametrize("breaks, at", [(in_the_pass, 7), (in_an_evaluation, 7), (in_the_pass, 0)])
+def test_after_a_fault_that_all_share_each_goes_on_alone_from_where_it_was(
+    launch: Callable,
+    tiny: tuple[str, ...],
+    healthy: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+    breaks: Callable,
+    at: int,
+) -> None:
+    """The step of a failed evaluation is in no history: it is taken again, from the checkpoint before."""
+    with monkeypatch.context() as patched:
+        breaks(patched, at)
+        broken = launch("-m", *tiny, *SWEEP, "checkpoint_seconds=0")
+    assert broken.code == 0, broken.err
+    assert "A pass of 3 trials failed (RuntimeError: broken on purpose); each now runs alone." in broken.out
+    for run_id, record in records(broken.output).items():
+        assert record["resources"]["group_size"] == 1
+        assert beginnings(folder_of(broken.output, run_id)) == [0, at]
+    assert steps_logged(broken.output) == 3 * STEPS
+    healthy(broken.output)
+
+
+def test_a_run_that_breaks_every_pass_fails_with_what_it_had(
+    launch: Callable, tiny: tuple[str, ...], healthy: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone at last, it is known to be the one; its history stays, and the same command goes on from its last step."""
+    from persona_sweeps.training.engine import Engine
+
+    gather = Engine._gather
+
+    def broken(engine: Engine, examples: Any) -> Any:
+        if any(
+            engine.trials[index].adapter.seed == 1 and engine.trials[index].progress.step == 6 for index in examples
+        ):
+            raise RuntimeError("broken on purpose")
+        return gather(engine, examples)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Engine, "_gather", broken)
+        first = launch("-m", *tiny, *SWEEP)
+    runs = by_seed(first.output)
+    assert first.code == 1 and {seed: run["status"] for seed, run in runs.items()}[1] == "failed"
+    guilty = folder_of(first.output, runs[1]["run_id"])
+    assert len((guilty / "history.jsonl").read_text().splitlines()) == 6
+    again = launch("-m", *tiny, *SWEEP)
+    assert again.code == 0 and beginnings(guilty) == [0, 6, 6]
+    healthy(again.output)
+    assert again.output.name == OUTPUT
