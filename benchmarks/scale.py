@@ -1,0 +1,218 @@
+"""`python -m benchmarks.scale`: what ten thousand runs cost beside their training, with trials that do nothing.
+
+The real planner, leases, run writers and records work on a sweep whose trials are never trained; and processes share a
+study of Optuna's journal without training its trials. Counted are CPU seconds, files, and calls that a shared file
+system's metadata server has to answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.page import rewrite_between
+from benchmarks.rounds import ROOT
+from persona_sweeps.provenance import environment, now
+from persona_sweeps.record import write_json
+
+BEGIN, END = "<!-- scale:begin -->", "<!-- scale:end -->"
+RESULT = "scale.json"
+COMMON = (
+    "model.scale=tiny", "device=cpu", "train.precision=fp32", "peft=lora", "metrics=[likelihood]", "sweep.name=scale",
+)  # fmt: skip
+COUNTED = ("open", "mkdir", "rename", "replace", "unlink", "rmdir", "fsync", "utime", "listdir", "scandir", "stat")
+"""functions of `os` whose calls a shared file system answers; `open` is the builtin's too"""
+WORKERS = 4
+
+
+@contextlib.contextmanager
+def counting(calls: Counter[str]) -> Iterator[None]:
+    """Count calls of the functions above while the block runs."""
+    originals: dict[str, Callable] = {name: getattr(os, name) for name in COUNTED}
+    opened = io.open
+
+    def counted(name: str, function: Callable) -> Callable:
+        def call(*arguments: Any, **options: Any) -> Any:
+            calls[name] += 1
+            return function(*arguments, **options)
+
+        return call
+
+    for name, function in originals.items():
+        setattr(os, name, counted(name, function))
+    io.open = counted("open", opened)
+    try:
+        yield
+    finally:
+        for name, function in originals.items():
+            setattr(os, name, function)
+        io.open = opened
+
+
+def command(runs: int, folder: Path, *more: str) -> float:
+    """Give the sweep's command; return its CPU seconds."""
+    arguments = ["-m", *COMMON, f"seed=range({runs})", f"output_dir={folder}", *more]
+    before = os.times()
+    subprocess.run([sys.executable, str(ROOT / "launch.py"), *arguments], check=True, stdout=subprocess.DEVNULL)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def pretend(runs: int, folder: Path) -> dict[str, Any]:
+    """Take each run through its lease, its files and its record; return what that cost a run."""
+    from hydra import initialize_config_dir
+
+    from persona_sweeps.app import conf_folder
+    from persona_sweeps.composing import Composer
+    from persona_sweeps.config import register_schemas
+    from persona_sweeps.keeping import take
+    from persona_sweeps.launching import compose_cell
+    from persona_sweeps.run_writer import RunWriter
+
+    register_schemas()
+    calls: Counter[str] = Counter()
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        composer = Composer(*_context())
+        cells = [compose_cell(composer, [*COMMON, f"seed={seed}", f"output_dir={folder}"]) for seed in range(runs)]
+    console = _Quiet()
+    started = time.process_time()
+    with counting(calls):
+        for cell in cells:
+            writer = RunWriter(cell, take(cell, console))  # type: ignore[arg-type]
+            writer.log({"step": 1, "train_nll": 1.0})
+            writer.outcome.metrics = {"completion_nll": 1.0}
+            writer.outcome.comparability_key = "0" * 16
+            writer.complete([])
+    seconds = time.process_time() - started
+    files = sum(len(names) for _, _, names in os.walk(folder / "runs")) / runs
+    return {
+        "cpu_seconds": seconds / runs,
+        "files": files,
+        "calls": {name: round(count / runs, 1) for name, count in calls.most_common()},
+    }
+
+
+def share_a_study(trials: int, workers: int, folder: Path) -> dict[str, float]:
+    """Have processes ask and tell the trials of one study; return what a trial cost them, and the journal's size."""
+    before, started = os.times(), time.perf_counter()
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from benchmarks.scale import work; "
+        "work(sys.argv[2], int(sys.argv[3]))"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, str(ROOT), str(folder), str(trials)]) for _ in range(workers)
+    ]
+    assert all(process.wait() == 0 for process in processes)
+    after = os.times()
+    seconds = after.children_user + after.children_system - before.children_user - before.children_system
+    return {
+        "trials": trials,
+        "workers": workers,
+        "cpu_seconds": seconds / trials,
+        "wall_seconds": (time.perf_counter() - started) / trials,
+        "journal_bytes": (folder / "study.log").stat().st_size / trials,
+    }
+
+
+def work(folder: str, trials: int) -> None:
+    """Ask and tell trials until the study has as many as it should."""
+    from optuna.samplers import RandomSampler
+    from optuna.trial import Trial, TrialState
+
+    from persona_sweeps.study.ledger import Ledger
+
+    ledger = Ledger(Path(folder) / "study.log", "scale", ["minimize"], RandomSampler(seed=0))
+
+    def begin(trial: Trial) -> None:
+        trial.suggest_float("train.learning_rate", 1e-4, 1e-2, log=True)
+
+    while claimed := ledger.claim(1, trials, None, begin):
+        for trial in claimed:
+            ledger.tell(trial.number, TrialState.COMPLETE, [1.0], tokens=1)
+    ledger.close()
+
+
+def _context() -> tuple[Any, Any]:
+    from hydra._internal.callbacks import Callbacks
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import HydraContext, RunMode
+
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
+    return context, hydra.config_loader.load_configuration("config", ["hydra.mode=MULTIRUN"], RunMode.MULTIRUN)
+
+
+class _Quiet:
+    def note(self, text: str) -> None:
+        """Nobody watches."""
+
+
+def measure(runs: int, trials: Sequence[int]) -> dict[str, Any]:
+    """Return what so many runs cost, and studies of so many trials."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        plan = command(runs, folder, "status=only")
+        run = pretend(runs, folder)
+        again = command(runs, folder)
+        status = command(runs, folder, "status=only")
+        studies = []
+        for count in trials:
+            (folder / str(count)).mkdir()
+            studies.append(share_a_study(count, WORKERS, folder / str(count)))
+    return {
+        "runs": runs, "plan_cpu_seconds": plan, "run": run, "again_cpu_seconds": again, "status_cpu_seconds": status,
+        "studies": studies,
+    }  # fmt: skip
+
+
+def render(kept: dict[str, Any]) -> str:
+    """Return the figures as Markdown."""
+    runs, run = kept["runs"], kept["run"]
+    calls = ", ".join(f"{count:g} {name}" for name, count in run["calls"].items())
+    rows = [
+        (f"planning {runs:,} runs", f"{kept['plan_cpu_seconds']:.0f} CPU s"),
+        ("the same command again, when all are done", f"{kept['again_cpu_seconds']:.0f} CPU s"),
+        ("`status=only`, when all are done", f"{kept['status_cpu_seconds']:.0f} CPU s"),
+        ("lease, files and record of a run", f"{1000 * run['cpu_seconds']:.0f} CPU ms, {run['files']:g} files"),
+        ("calls to the file system for that", calls),
+        *(
+            (
+                f"a trial of {study['trials']:,} in one study, {study['workers']} processes",
+                f"{1000 * study['cpu_seconds']:.0f} CPU ms, {study['journal_bytes'] / 1000:.1f} kB of journal",
+            )
+            for study in kept["studies"]
+        ),
+    ]
+    table = "\n".join(f"| {what} | {cost} |" for what, cost in (("Beside training", "Cost"), (":---", ":---"), *rows))
+    source = f"{kept['created'][:10]}, {kept['host_cpu']}, a local disk"
+    return f"\n{table}\n\n- `python -m benchmarks.scale`, {source}.\n"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, keep the figures, and write them to docs/clusters.md."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--trials", type=int, nargs="+", default=[200, 2000])
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results", metavar="DIR")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "clusters.md", metavar="FILE")
+    options = parser.parse_args(argv)
+    kept = {"created": now(), **environment(), **measure(options.runs, options.trials)}
+    write_json(options.results / RESULT, kept)
+    rewrite_between(options.page, BEGIN, END, render(kept))
+    print(render(kept))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
