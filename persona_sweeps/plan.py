@@ -5,8 +5,10 @@ Nothing here imports torch: asking again for a sweep that is done takes no longe
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +87,25 @@ def make_cell(config: DictConfig, overrides: Sequence[str], hydra: dict[str, Any
     identity = run_id(resolved, corpus.fingerprint, _weights(typed_config))
     runs = Path(typed_config.output_dir) / "runs"
     name = run_name(resolved)
-    folder = RunFolder(next(iter(sorted(runs.glob(f"*-{identity}"))), runs / f"{name}-{identity}"))
+    folder = RunFolder(_folder(runs, name, identity))
     done = is_completed(folder)
     if not done and (in_the_way := obstacles(typed_config)):
         raise ConfigError(" ".join(in_the_way))
     return Cell(tuple(overrides), typed_config, resolved, hydra, identity, name, folder, done)
+
+
+def _folder(runs: Path, name: str, identity: str) -> Path:
+    """Return a run's folder: the one that ends with its id, whatever else it is called, or the one to make."""
+    usual = runs / f"{name}-{identity}"
+    if usual.is_dir() or not runs.is_dir():
+        return usual
+    return runs / _listed(runs, runs.stat().st_mtime_ns).get(identity, usual.name)
+
+
+@lru_cache(maxsize=2)
+def _listed(runs: Path, changed: int) -> dict[str, str]:
+    """Return the names of all run folders by their ids, as they are since `changed`."""
+    return {name.rpartition("-")[2]: name for name in sorted(os.listdir(runs), reverse=True)}
 
 
 def _settle_alpha(config: DictConfig) -> None:

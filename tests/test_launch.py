@@ -135,7 +135,8 @@ def test_an_interrupted_sweep_says_so_and_goes_on_where_it_stopped(
     _, err = process.communicate(timeout=60)
     assert process.returncode == 75
     assert err.strip() == (
-        "Stopped by SIGINT. Completed runs are kept, and those in training were saved: the same command goes on from there."
+        "Stopped by SIGINT. Completed runs are kept, and those in training were saved: "
+        "the same command goes on from there."
     )
     untuned = next(tmp_path.glob("multirun_outputs/runs/*none*/run.json"))
     written = untuned.stat().st_mtime_ns
