@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from analysis.commands import COMMANDS, load
-from analysis.records import Selection, read_all, read_sweep
-from analysis.table import markdown, write
+from analysis.options import TableOptions, add_arguments, give, is_empty, nothing_yet, resolve_metric, select
 from analysis.tables import TABLES
 from persona_sweeps.errors import UserError, did_you_mean
 
@@ -19,14 +17,19 @@ examples:
   python -m analysis leaderboard                       one table
   python -m analysis --sweep demo                      the runs of one sweep only
   python -m analysis lora-vs-prompt-tuning --sweep demo
+  python -m analysis leaderboard --where peft.method=lora --where "metrics.bleu>0.01" --format latex
   python -m analysis --output-dir /data/outputs        runs that were kept elsewhere
 
 tables:
 {tables}
 
-Tables are printed as Markdown and written, with a CSV of full precision and run ids and with
-figures, to <output-dir>/tables, or to <output-dir>/sweeps/<name>/tables with --sweep. Only completed runs
-are ranked; failed, pruned and unreadable ones are listed below with the reason.
+commands (each has its own --help):
+{commands}
+
+Tables are printed in the form asked for and written, as that, as Markdown and as a CSV of full precision
+with run ids, with figures, to <output-dir>/tables, or to <output-dir>/sweeps/<name>/tables with --sweep;
+those of --where and --metric to a folder of their own there. Only completed runs are ranked; failed, pruned
+and unreadable ones are listed below with the reason.
 Exit code: 0 done, 1 no runs yet, 2 an unknown table or sweep.
 """
 
@@ -40,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments and arguments[0] in COMMANDS:
             return _command(arguments[0], arguments[1:])
         options = _parser().parse_args(arguments)
-        return _report(options.tables, options.output_dir, options.sweep)
+        return _report(options)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
@@ -53,50 +56,44 @@ def _command(name: str, arguments: Sequence[str]) -> int:
     return command.run(parser.parse_args(arguments))
 
 
-def _report(names: Sequence[str], output_dir: Path, sweep: str | None) -> int:
-    """Print and write these tables, or all that apply where none is named."""
-    for name in names:
+def _report(options: argparse.Namespace) -> int:
+    """Print and write the tables asked for, or all that apply where none is named."""
+    for name in options.tables:
         if name not in TABLES:
             raise UserError(f"No table is called {name!r}.{did_you_mean(name, TABLES)} Known: {', '.join(TABLES)}.")
-    selection = read_all(output_dir) if sweep is None else read_sweep(output_dir, sweep)
-    if not (selection.records or selection.problems or selection.absent):
-        print(_nothing_yet(selection, output_dir), file=sys.stderr)
+    selection = select(options)
+    if is_empty(selection):
+        print(nothing_yet(selection, options.output_dir), file=sys.stderr)
         return 1
-    folder = output_dir / "tables" if sweep is None else output_dir / "sweeps" / sweep / "tables"
-    written = []
-    for name in dict.fromkeys(names) or [name for name, entry in TABLES.items() if entry.applies(selection)]:
-        table = TABLES[name].build(selection)
-        print(markdown(table))
-        written += write(table, folder, name)
-    print("\n".join(f"Wrote {path}" for path in written))
+    names = list(dict.fromkeys(options.tables)) or [name for name, entry in TABLES.items() if entry.applies(selection)]
+    if options.metric:
+        _needs_a_choice(options.metric, names)
+    chosen = TableOptions(metric=resolve_metric(options.metric, selection.records) if options.metric else None)
+    give([(name, TABLES[name].make(selection, chosen)) for name in names], options)
     return 0
 
 
-def _nothing_yet(selection: Selection, output_dir: Path) -> str:
-    return (
-        f"No runs yet ({selection.title}, under {output_dir}): run `make demo`, or `python launch.py -m` with the "
-        "settings to try, and then this again."
-    )
+def _needs_a_choice(metric: str, names: Sequence[str]) -> None:
+    """Raise `UserError` where a metric is asked for and no table goes by one."""
+    if not any(TABLES[name].choice for name in names):
+        by_choice = [name for name, entry in TABLES.items() if entry.choice]
+        raise UserError(
+            f"--metric {metric}: {', '.join(names)} has no choice of metric; {', '.join([*by_choice, 'pivot'])} has."
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
     width = max(map(len, TABLES))
     listed = "\n".join(f"  {name.ljust(width)}  {entry.summary}" for name, entry in TABLES.items())
+    commands = "\n".join(f"  {name.ljust(width)}  {load(name).SUMMARY.partition('. ')[0]}" for name in COMMANDS)
     parser = argparse.ArgumentParser(
         prog="python -m analysis",
         description="Tables of what runs measured, from their records.",
-        epilog=_EXAMPLES.format(tables=listed),
+        epilog=_EXAMPLES.format(tables=listed, commands=commands),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("tables", nargs="*", metavar="TABLE", help="which tables to make (default: all that apply)")
-    parser.add_argument("--sweep", metavar="NAME", help="only the runs of this sweep (its sweep.name)")
-    parser.add_argument(
-        "--output-dir",
-        type=Path,
-        default=Path("multirun_outputs"),
-        metavar="DIR",
-        help="where the runs are (default: multirun_outputs)",
-    )
+    add_arguments(parser)
     return parser
 
 

@@ -3,48 +3,57 @@
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from analysis.records import Record
-from analysis.statistics import Item, token_nll
-
-TOLERANCE = 1e-3
-"""Relative difference that the items' perplexity may have from the record's."""
 
 
 class SamplesError(ValueError):
     """The items can't be used; the message says why, naming the file."""
 
 
-def read_items(record: Record) -> list[Item] | None:
-    """Return the items with their likelihood; None when the run has no samples.jsonl or measured no likelihood.
+@dataclass(frozen=True)
+class Items:
+    """The lines of a samples.jsonl, one an evaluation item, each with an `id` of its own and a `cluster`."""
 
-    Raises `SamplesError` when a line is malformed or the items don't give the perplexity of the record.
+    path: Path
+    lines: Sequence[Mapping[str, Any]]
+
+    @property
+    def ids(self) -> frozenset[str]:
+        return frozenset(str(line["id"]) for line in self.lines)
+
+
+def read_items(record: Record) -> Items | None:
+    """Return the evaluation items of a run; None when it has no samples.jsonl.
+
+    Raises `SamplesError` when the file is unreadable or empty, a line is no object with an id and a cluster, or two
+    lines have one id.
     """
     path = record.folder / "samples.jsonl"
-    recorded = record.number("metrics.completion_ppl")
-    if recorded is None or not path.exists():
-        return None
     try:
         with path.open(encoding="utf-8") as lines:
             items = [_item(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    except FileNotFoundError:
+        return None
     except (OSError, UnicodeDecodeError) as error:
         raise SamplesError(f"{path} is unreadable: {error}") from error
     if not items:
         raise SamplesError(f"{path} is empty")
-    with_items = math.exp(min(token_nll(items), 700))
-    if not math.isclose(with_items, recorded, rel_tol=TOLERANCE):
-        raise SamplesError(f"{path} gives a perplexity of {with_items:.4g}, its record {recorded:.4g}")
-    return items
+    found = Items(path, items)
+    if len(found.ids) < len(items):
+        raise SamplesError(f"{path} has {len(items)} lines, and {len(found.ids)} ids among them")
+    return found
 
 
-def _item(path: Path, number: int, text: str) -> Item:
+def _item(path: Path, number: int, text: str) -> Mapping[str, Any]:
     try:
         line = json.loads(text)
-        nll, tokens, cluster = float(line["completion_nll"]), int(line["completion_tokens"]), str(line["cluster"])
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise SamplesError(f"{path} line {number}: {type(error).__name__} {error}") from error
-    if tokens < 1:
-        raise SamplesError(f"{path} line {number}: completion_tokens is {tokens}")
-    return Item(cluster=cluster, nll=nll, tokens=tokens)
+    except (ValueError, RecursionError) as error:
+        raise SamplesError(f"{path} line {number}: not JSON: {error}") from error
+    if not isinstance(line, dict) or "id" not in line or "cluster" not in line:
+        raise SamplesError(f"{path} line {number}: not an object with an id and a cluster")
+    return line

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ Label = Callable[[Mapping[str, Any]], str]
 def _pairs(name: str) -> Label:
     def label(peft: Mapping[str, Any]) -> str:
         init = f" {peft['init']}" if peft.get("init", "default") != "default" else ""
-        return f"{name} r={peft.get('r')} α={_plain(peft.get('alpha'))}{init}"
+        return f"{name} r={peft.get('r')} α={plain(peft.get('alpha'))}{init}"
 
     return label
 
@@ -131,17 +130,17 @@ def _label(record: Record) -> str:
     method = str(peft.get("method", "?"))
     if method in METHOD_LABELS:
         return METHOD_LABELS[method](peft)
-    told = [f"{key}={_plain(value)}" for key, value in peft.items() if key not in ("method", "learning_rate")]
+    told = [f"{key}={plain(value)}" for key, value in peft.items() if key not in ("method", "learning_rate")]
     return " ".join([method, *told])
 
 
 def _setting_config(record: Record) -> dict[str, Any]:
     """Return the part of a config that makes two runs seeds of one setting, and what else their results hang on."""
-    config = copy.deepcopy({key: value for key, value in record.raw["config"].items() if key not in _BESIDE_THE_POINT})
+    config = {key: value for key, value in record.raw["config"].items() if key not in _BESIDE_THE_POINT}
     peft, train = config.get("peft"), config.get("train")
-    if isinstance(peft, dict) and isinstance(train, dict):
-        train["learning_rate"] = effective_learning_rate(record)
-        peft.pop("learning_rate", None)
+    if isinstance(peft, Mapping) and isinstance(train, Mapping):
+        config["train"] = {**train, "learning_rate": effective_learning_rate(record)}
+        config["peft"] = {key: value for key, value in peft.items() if key != "learning_rate"}
         if peft.get("method") == "none":
             config["train"] = {key: train.get(key) for key in _OF_AN_UNTUNED_BASE}
     config["fingerprint"] = {key: str(record.get(f"provenance.{key}"))[:12] for key in _FINGERPRINTS}
@@ -158,25 +157,29 @@ def _told_apart(found: Sequence[Setting]) -> list[Setting]:
         alike.setdefault(shown, []).append(setting)
     extras: dict[int, str] = {}
     for group in alike.values():
-        flats = [_flat(setting.config) for setting in group]
-        keys = sorted({key for flat in flats for key in flat})
-        differing = [key for key in keys if len({json.dumps(flat.get(key), default=str) for flat in flats}) > 1]
-        for setting, flat in zip(group, flats, strict=True):
-            extras[id(setting)] = " ".join(f"{key}={_plain(flat.get(key))}" for key in differing)
+        if len(group) == 1:
+            extras[id(group[0])] = ""
+            continue
+        flats = [flat(setting.config) for setting in group]
+        keys = sorted({key for values in flats for key in values})
+        differing = [key for key in keys if len({json.dumps(values.get(key), default=str) for values in flats}) > 1]
+        for setting, values in zip(group, flats, strict=True):
+            extras[id(setting)] = " ".join(f"{key}={plain(values.get(key))}" for key in differing)
     return [Setting(setting.records, setting.config, extras[id(setting)]) for setting in found]
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a nested config by dotted keys."""
+    found: dict[str, Any] = {}
     for key, value in config.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
     """Return a value as an override has it: 16.0 as 16, a list with brackets, null for None."""
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list):
-        return f"[{','.join(map(_plain, value))}]"
+        return f"[{','.join(map(plain, value))}]"
     return "null" if value is None else str(value)

@@ -1,17 +1,13 @@
-"""A table as it goes to Markdown and to CSV, with its figures, and the writing of all."""
+"""A table of results: its sections, rows and figures, whatever form they are printed in (`analysis.formats`)."""
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-_MARKUP = str.maketrans({"\\": "\\\\", "|": "\\|", "\n": " ", "\r": " ", "\t": " "})
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Table:
-    """`raw` has one mapping a row at full precision, with the ids of the runs behind it, for the CSV."""
+    """`raw` has one mapping a row at full precision, with the ids of the runs behind it, for CSV and JSON."""
 
     title: str
     columns: Sequence[Column]
@@ -58,73 +54,59 @@ class Table:
     notes: Sequence[str]
     raw: Sequence[Mapping[str, Any]]
 
+    def columns_of(self, section: Section) -> Sequence[Column]:
+        """Return a section's own columns, or the table's."""
+        return self.columns if section.columns is None else section.columns
+
 
 def cell(text: str) -> str:
-    """Return text that can't end its table cell, start a new line or send a control code to a terminal."""
-    return "".join(character for character in text.translate(_MARKUP) if character.isprintable())
+    """Return text that can't end its Markdown cell, start a new line or send a control code to a terminal."""
+    from analysis.formats import md
+
+    return md.cell(text)
 
 
 def markdown(table: Table) -> str:
     """Return the table as Markdown whose columns also line up in a terminal."""
-    blocks = [f"# {cell(table.title)}"]
-    for section in table.sections:
-        blocks.append(f"## {cell(section.title)}")
-        blocks.append(_grid(table.columns if section.columns is None else section.columns, section.rows))
-        blocks += _bullets(section.notes)
-        blocks += [f"![{figure.caption}]({figure.name}.svg)" for figure in section.figures]
-    if table.notes:
-        blocks += ["## Notes", *_bullets(table.notes)]
-    return "\n\n".join(blocks) + "\n"
+    from analysis.formats import md
+
+    return md.render([table])
 
 
 def to_csv(table: Table) -> str:
     """Return the raw rows as CSV; a value that is unknown is empty."""
-    columns = list(dict.fromkeys(key for row in table.raw for key in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table.raw)
-    return text.getvalue()
+    from analysis.formats import csv
+
+    return csv.render([table])
 
 
-def write(table: Table, folder: Path, name: str) -> list[Path]:
-    """Write `folder`/`name`.md and .csv, and the figures beside them, each whole or not at all; return their paths."""
+def write(table: Table, folder: Path, name: str, formats: Sequence[str] = ("md", "csv")) -> list[Path]:
+    """Write the table to `folder`/`name` in each of these formats, and its figures beside it; return all paths.
+
+    Each file is whole or not there at all.
+    """
+    from analysis.formats import FORMATS, load
+
     folder.mkdir(parents=True, exist_ok=True)
-    texts = ((".md", markdown(table)), (".csv", to_csv(table)))
-    files = {f"{name}{suffix}": text.encode("utf-8", "replace") for suffix, text in texts}
+    files: dict[str, bytes] = {}
+    for form in dict.fromkeys(formats):
+        files[f"{name}{FORMATS[form].suffix}"] = load(form).render([table]).encode("utf-8", "replace")
     for figure in (figure for section in table.sections for figure in section.figures):
         files |= {f"{figure.name}{suffix}": content for suffix, content in figure.render().items()}
     for file_name, content in files.items():
-        _write_atomically(folder / file_name, content)
+        write_atomically(folder / file_name, content)
     return [folder / file_name for file_name in files]
 
 
-def _grid(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
-    lines = [[cell(column.heading) for column in columns], *([cell(text) for text in row] for row in rows)]
-    widths = [max(3, *(len(line[place]) for line in lines)) for place in range(len(columns))]
-    ruler = ["-" * (width - 1) + (":" if column.right else "-") for column, width in zip(columns, widths, strict=True)]
-    aligned = [
-        [
-            text.rjust(width) if column.right else text.ljust(width)
-            for text, column, width in zip(line, columns, widths, strict=True)
-        ]
-        for line in lines
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [aligned[0], ruler, *aligned[1:]])
-
-
-def _bullets(notes: Sequence[str]) -> list[str]:
-    return ["\n".join(f"- {' '.join(note.split())}" for note in notes)] if notes else []
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Write a file whole, or not at all."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """What `python -m analysis` can do beside tables: one module a command.
 
-To add one, write a module with `SUMMARY` (one line for --help), `add_arguments(parser)` and `run(options) -> int`, which
-returns the exit code and raises `UserError` for a mistake; name it in `COMMANDS`.
+To add one, write a module with `SUMMARY` (one line for --help), `add_arguments(parser)` and `run(options) -> int`, the
+exit code, which raises `UserError` for a mistake; name it in `COMMANDS`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ class Command(Protocol):
     def run(self, options: argparse.Namespace) -> int: ...
 
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "compare": "analysis.commands.compare",
+    "pivot": "analysis.commands.pivot",
+    "rate": "analysis.commands.rate",
+    "judge": "analysis.commands.judge",
+    "published": "analysis.commands.published",
+    "report": "analysis.commands.report",
+}
 """the module of each command, by the name that it is called by"""
 
 

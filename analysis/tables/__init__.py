@@ -3,7 +3,8 @@
 To add one, write a module with `SUMMARY` (one line for --help) and `build(selection) -> Table`; name it in `TABLES`.
 Sections may have columns of their own and bring figures, whose kinds are the modules of `analysis.figures`.
 A table that has nothing to say of most runs also has `applies(selection) -> bool`: it is made where that holds, or when
-asked for.
+asked for. One that has a choice of metric takes it as `build(selection, options)`, with options that may be left out,
+and is entered with `choice=True`.
 """
 
 from __future__ import annotations
@@ -11,22 +12,39 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from analysis.options import TableOptions
 from analysis.records import Selection
 from analysis.table import Table
-from analysis.tables import hyperparameters, leaderboard, lora_vs_prompt_tuning, quantization
+from analysis.tables import (
+    base_vs_instruct,
+    costs,
+    hyperparameters,
+    leaderboard,
+    lora_vs_prompt_tuning,
+    quantization,
+    sampling,
+)
 
 
 @dataclass(frozen=True)
 class Entry:
     summary: str
-    build: Callable[[Selection], Table]
+    build: Callable[..., Table]
     applies: Callable[[Selection], bool] = lambda selection: True
+    choice: bool = False
+
+    def make(self, selection: Selection, options: TableOptions) -> Table:
+        """Build the table; options that it has no use for are left out."""
+        return self.build(selection, options) if self.choice else self.build(selection)
 
 
 TABLES: dict[str, Entry] = {
-    "leaderboard": Entry(leaderboard.SUMMARY, leaderboard.build),
+    "leaderboard": Entry(leaderboard.SUMMARY, leaderboard.build, choice=True),
+    "base-vs-instruct": Entry(base_vs_instruct.SUMMARY, base_vs_instruct.build, base_vs_instruct.applies),
     "lora-vs-prompt-tuning": Entry(lora_vs_prompt_tuning.SUMMARY, lora_vs_prompt_tuning.build),
     "quantization": Entry(quantization.SUMMARY, quantization.build, quantization.applies),
     "hyperparameters": Entry(hyperparameters.SUMMARY, hyperparameters.build, hyperparameters.applies),
+    "sampling": Entry(sampling.SUMMARY, sampling.build, sampling.applies, choice=True),
+    "costs": Entry(costs.SUMMARY, costs.build),
 }
 """Each table by the name that the command takes."""

@@ -6,11 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from analysis.records import Record, Selection
-from analysis.samples import SamplesError, read_items
 from analysis.settings import Setting, dataset_label, model_label
-from analysis.statistics import DRAWS, MIN_CLUSTERS, Interval, Item, perplexity_interval
+from analysis.statistics import MIN_CLUSTERS, Interval
 
 METRICS = ("completion_ppl", "completion_nll", "bits_per_byte", "rouge1", "rouge2", "rougeL", "rougeLsum", "bleu")
+
+METRIC_HEADINGS = {
+    "completion_ppl": "PPL",
+    "completion_nll": "NLL",
+    "bits_per_byte": "bits/byte",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rougeL": "ROUGE-L",
+    "rougeLsum": "ROUGE-Lsum",
+    "bleu": "BLEU",
+}
 
 UNITS = (
     "PPL is perplexity a completion token and bits/byte the same likelihood a byte of text, which alone can be "
@@ -18,8 +28,13 @@ UNITS = (
     "in 0–1: higher is better."
 )
 INTERVALS = (
-    f"[low, high] is a 95 % bootstrap interval ({DRAWS} draws) over the evaluation's scenes or dialogues, given where "
-    f"there are at least {MIN_CLUSTERS}; it doesn't cover what another training seed would change."
+    "[low, high] is a 95 % interval for another evaluation set of such scenes or dialogues and, where a row has "
+    "several seeds, for other seeds too (two-way jackknife over scenes and seeds, Student's t). It is given from "
+    f"{MIN_CLUSTERS} scenes or dialogues on."
+)
+PAIRED = (
+    "Differences are paired: both sides have the same items, compared by scene or dialogue. p is two-sided and "
+    "corrected by Holm for the number of tests in its section."
 )
 SPREADS = "Seeds of one config are one row: mean ± sample standard deviation over its seeds."
 
@@ -41,18 +56,10 @@ def told_seeds(setting: Setting) -> str:
     return listed if len(setting.seeds) == 1 else f"{listed} (n={len(setting.seeds)})"
 
 
-def ppl_interval(setting: Setting) -> tuple[Interval | None, list[str]]:
-    """Return the bootstrap interval of the perplexity, or None with what keeps it from being known, if a fault does."""
-    items: list[list[Item]] = []
-    for record in setting.records:
-        try:
-            of_run = read_items(record)
-        except SamplesError as error:
-            return None, [f"No interval for {setting.label}: {error}."]
-        if of_run is None:
-            return None, []
-        items.append(of_run)
-    return perplexity_interval(items), []
+def raw_interval(name: str, interval: Interval | None) -> dict[str, float | None]:
+    """Return the ends of an interval as raw columns."""
+    low, high = (interval.low, interval.high) if interval else (None, None)
+    return {f"{name}_low": low, f"{name}_high": high}
 
 
 def raw_setting(setting: Setting) -> dict[str, Any]:

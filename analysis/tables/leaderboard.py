@@ -1,143 +1,212 @@
-"""The leaderboard: every completed run, ranked among those that it may be compared with."""
+"""The leaderboard: every completed run, ranked among those that it may be compared with, as far as ranks are known."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from analysis import numbers
+from analysis import numbers, wording
+from analysis.comparability import differences
+from analysis.measures import measure
+from analysis.options import TableOptions
+from analysis.ranking import Placed, placed
 from analysis.records import Record, Selection
 from analysis.settings import Setting, dataset_label, model_label, settings
-from analysis.statistics import Interval
 from analysis.table import Column, Section, Table
 from analysis.tables.common import (
     INTERVALS,
+    METRIC_HEADINGS,
     SPREADS,
     UNITS,
     group_by_key,
     key_label,
     left_out,
-    ppl_interval,
+    raw_interval,
     raw_setting,
-    told_seeds,
 )
 
-SUMMARY = "all completed runs, ranked by likelihood within each set of comparable runs"
+SUMMARY = "all completed runs, ranked by likelihood within each set of comparable runs, ranks as ranges"
 
-COLUMNS = (
-    Column("rank"),
-    Column("model", right=False),
-    Column("method", right=False),
-    Column("learning rate"),
-    Column("seeds"),
-    Column("trainable"),
-    Column("PPL [95 %]"),
-    Column("bits/byte"),
-    Column("ROUGE-1"),
-    Column("ROUGE-L"),
-    Column("BLEU"),
-    Column("items"),
-    Column("seconds"),
-)
-_RATES = ("rouge1", "rougeL", "bleu")
 _SORTS = {
-    "bits_per_byte": "bits per byte, since models with different tokenizers stand here",
-    "completion_ppl": "completion perplexity",
-    "rougeL": "ROUGE-L, since no run measured the likelihood",
+    "metrics.bits_per_byte": "bits per byte, since models with different tokenizers stand here",
+    "metrics.completion_ppl": "completion perplexity",
+    "metrics.rougeL": "ROUGE-L, since no run measured the likelihood",
 }
+_BESIDE = ("completion_ppl", "bits_per_byte", "rougeL", "bleu")
+_RANKS = (
+    "rank is the range of ranks that can't be excluded at 95 %, of all rows at once: rows are compared in pairs on the "
+    "same items, with Holm's correction (Mogstad, Romano, Shaikh & Wilhelm 2024). A row that may be first is tied with "
+    "best. p is of the difference from the best row, corrected likewise."
+)
 
 
-def build(selection: Selection) -> Table:
-    """Return the leaderboard: one section a comparability key, since no ranking may mix two."""
+def build(selection: Selection, options: TableOptions | None = None) -> Table:
+    """Return the leaderboard: one section a comparability key, since no ranking may mix two.
+
+    `options.metric` is what to rank by; where it counts tokens, each model has a section of its own.
+    """
+    metric = options.metric if options else None
     sections, raw = [], []
-    for key, records in group_by_key(selection.completed()).items():
-        section, rows = _section(key, records)
-        sections.append(section)
-        raw += rows
+    groups = group_by_key(selection.completed())
+    reference: Record | None = None
+    for key, records in groups.items():
+        apart = _apart(reference, records[0]) if reference else []
+        reference = reference or records[0]
+        for part in _parts(records, metric):
+            section, rows = _section(key, part, metric, apart)
+            sections.append(section)
+            raw += rows
     notes = [] if sections else ["No run has completed yet."]
     return Table(
         title=f"Leaderboard: {selection.title}",
-        columns=COLUMNS,
+        columns=_columns(metric or "metrics.completion_ppl", []),
         sections=sections,
         notes=[*notes, *left_out(selection), *(_footnotes(raw) if raw else [])],
         raw=raw,
     )
 
 
+def _apart(reference: Record, record: Record) -> list[str]:
+    told = "; ".join(differences(reference, record))
+    return [f"Not in one ranking with the first section: {told}."] if told else []
+
+
 def _footnotes(raw: Sequence[dict[str, Any]]) -> list[str]:
-    notes = [UNITS, SPREADS]
-    if any(row["completion_ppl_low"] is not None for row in raw):
+    notes = [UNITS, SPREADS, _RANKS]
+    if any(row["low"] is not None for row in raw):
         notes.append(INTERVALS)
-    notes.append(
-        "trainable counts parameters; items are evaluation items; seconds are wall time on the device named, mean "
-        "over seeds, and runs that were trained together in one group each show the group's time."
-    )
-    notes.append("The CSV of the same name has full precision and the run ids behind each row.")
+    notes.append("The CSV of the same name has full precision, all metrics, standardized effects and the run ids.")
     return notes
 
 
-def _section(key: str, records: Sequence[Record]) -> tuple[Section, list[dict[str, Any]]]:
+def _parts(records: Sequence[Record], metric: str | None) -> list[list[Record]]:
+    """Return the records that may be ranked together: of a metric that counts tokens, those of one model."""
+    if metric is None or not measure(metric.removeprefix("metrics.")).a_token:
+        return [list(records)]
+    by_model: dict[str, list[Record]] = {}
+    for record in records:
+        by_model.setdefault(_tokenizer(record), []).append(record)
+    return list(by_model.values())
+
+
+def _section(
+    key: str, records: Sequence[Record], asked: str | None, apart: Sequence[str]
+) -> tuple[Section, list[dict[str, Any]]]:
     found = settings(records)
-    metric = _sort_metric(found)
-    ranked = sorted(found, key=lambda setting: _sort_value(setting, metric))
-    rows, raw, notes = [], [], [f"Ranked by {_SORTS[metric]}." if metric else "Nothing to rank by: no metric."]
-    unranked = 0
-    for place, setting in enumerate(ranked, start=1):
-        has_value = metric is not None and setting.spread(f"metrics.{metric}") is not None
-        unranked += not has_value
-        interval, trouble = ppl_interval(setting)
-        notes += trouble
-        rank = place if has_value else None
-        rows.append(_row(rank, setting, interval))
-        raw.append(
-            {
-                "rank": rank,
-                **raw_setting(setting),
-                "completion_ppl_low": interval and interval.low,
-                "completion_ppl_high": interval and interval.high,
-            }
-        )
-    if metric and unranked:
-        notes.append(f"{unranked} without {metric} stand last, without a rank.")
+    metric = asked or _sort_metric(found)
+    rows = placed(found, metric) if metric else placed(found, "metrics.completion_ppl")
+    models = list(dict.fromkeys(model_label(record) for record in records))
     labels = " / ".join(dict.fromkeys(dataset_label(record) for record in records))
-    return Section(f"{labels} ({key_label(key)})", rows, notes), raw
+    title = f"{models[0]} · {labels}" if len(models) == 1 else labels
+    shown = metric or "metrics.completion_ppl"
+    section = Section(
+        f"{title} ({key_label(key)})",
+        [_row(row, shown, models) for row in rows],
+        [*apart, *_notes(rows, metric, asked)],
+        _columns(shown, models),
+    )
+    return section, [_raw(row, shown) for row in rows]
 
 
-def _row(rank: int | None, setting: Setting, interval: Interval | None) -> list[str]:
-    first, runs = setting.first, len(setting.records)
-    seconds = numbers.seconds(setting.spread("resources.wall_seconds"))
-    device = first.get("resources.device")
+def _notes(rows: Sequence[Placed], metric: str | None, asked: str | None) -> list[str]:
+    if metric is None:
+        return ["Nothing to rank by: no metric."]
+    name = metric.removeprefix("metrics.")
+    notes = [f"Ranked by {measure(name).label if asked else _SORTS[metric]}."]
+    estimates = [row.measured.estimate for row in rows if row.measured.estimate is not None]
+    ranked = [row for row in rows if row.best is not None]
+    if estimates:
+        notes.append(wording.evaluated_on(estimates[0]))
+        notes += wording.without_training_noise([row.setting for row in ranked], name)
+    if metric != name and len(estimates) < len(ranked):
+        notes.append(
+            f"{len(ranked) - len(estimates)} of {len(ranked)} have no usable evaluation items (samples.jsonl), so "
+            "nothing can be said of how sure their ranks are: the order is that of the means and may be chance."
+        )
+    notes += dict.fromkeys(row.measured.trouble for row in rows if row.measured.trouble)
+    notes += dict.fromkeys(f"Not tested: {row.against_best.trouble}." for row in rows if row.against_best.trouble)
+    if len(ranked) < len(rows):
+        notes.append(f"{len(rows) - len(ranked)} without {name} stand last, without a rank.")
+    return notes
+
+
+def _columns(metric: str, models: Sequence[str]) -> list[Column]:
+    name = metric.removeprefix("metrics.")
     return [
-        numbers.ABSENT if rank is None else str(rank),
-        model_label(first),
-        setting.label,
-        numbers.rate(setting.learning_rate),
-        told_seeds(setting),
-        numbers.count(first.number("training.trainable_parameters")),
-        numbers.with_spread(setting.spread("metrics.completion_ppl"), numbers.perplexity, runs, interval),
-        numbers.with_spread(setting.spread("metrics.bits_per_byte"), numbers.three_decimals, runs),
-        *(numbers.with_spread(setting.spread(f"metrics.{rate}"), numbers.three_decimals, runs) for rate in _RATES),
-        numbers.count(first.number("data.eval_examples")),
-        f"{seconds} ({device})" if device else seconds,
+        Column("rank"),
+        *([Column("model", right=False)] if len(models) > 1 else []),
+        Column("method", right=False),
+        Column("learning rate"),
+        Column("seeds"),
+        Column(f"{METRIC_HEADINGS.get(name, name)} [95 %]"),
+        Column("against best [95 %]"),
+        Column("p", right=False),
+        *(Column(METRIC_HEADINGS[other]) for other in _beside(metric, models)),
     ]
 
 
-def _sort_metric(found: Sequence[Setting]) -> str | None:
-    """Return what to rank by: perplexity among models that share a tokenizer, else bits per byte.
+def _beside(metric: str, models: Sequence[str]) -> list[str]:
+    """Return the metrics told beside the ranked one: perplexities only where all have one tokenizer."""
+    return [
+        other for other in _BESIDE if f"metrics.{other}" != metric and not (len(models) > 1 and measure(other).a_token)
+    ]
 
-    A record doesn't name its tokenizer, so two models count as two tokenizers; bits per byte are right either way.
-    """
-    models = {
-        f"{setting.first.get('config.model.name')} {setting.first.get('config.model.scale')}" for setting in found
+
+def _row(row: Placed, metric: str, models: Sequence[str]) -> list[str]:
+    setting, form = row.setting, measure(metric.removeprefix("metrics.")).form
+    runs = len(setting.records)
+    others = [(other, measure(other).form) for other in _beside(metric, models)]
+    return [
+        row.told_rank,
+        *([model_label(setting.first)] if len(models) > 1 else []),
+        setting.label,
+        numbers.rate(setting.learning_rate),
+        str(runs),
+        numbers.with_spread(setting.spread(metric), form, runs, row.measured.interval),
+        _against(row, metric),
+        _p(row),
+        *(numbers.with_spread(setting.spread(f"metrics.{other}"), form, runs) for other, form in others),
+    ]
+
+
+def _against(row: Placed, metric: str) -> str:
+    """Return the difference from the best: of perplexities, whose logarithms are compared, as a share."""
+    name = metric.removeprefix("metrics.")
+    if name.endswith("_ppl"):
+        return wording.relative(row.against_best.relative)
+    return wording.absolute(row.against_best.absolute, measure(name).form)
+
+
+def _p(row: Placed) -> str:
+    corrected = row.against_best.corrected
+    if corrected is None:
+        return numbers.ABSENT
+    tied = " tied with best" if row.best == 1 else ""
+    return f"{wording.p_value(corrected)}{tied}"
+
+
+def _raw(row: Placed, metric: str) -> dict[str, Any]:
+    interval = row.measured.interval
+    return {
+        "rank": row.told_rank if row.best is not None else None,
+        "best_rank": row.best,
+        "worst_rank": row.worst,
+        "ranked_by": metric.removeprefix("metrics."),
+        "low": interval and interval.low,
+        "high": interval and interval.high,
+        **raw_setting(row.setting),
+        **(raw_interval("completion_ppl", interval if metric == "metrics.completion_ppl" else None)),
+        **row.against_best.raw("against_best"),
     }
-    likelihood = "bits_per_byte" if len(models) > 1 else "completion_ppl"
-    has = [metric for metric in (likelihood, "rougeL") if any(setting.spread(f"metrics.{metric}") for setting in found)]
-    return has[0] if has else None
 
 
-def _sort_value(setting: Setting, metric: str | None) -> tuple[bool, float]:
-    """Return a key that puts the best first and a setting without a value last."""
-    value = setting.spread(f"metrics.{metric}") if metric else None
-    if value is None:
-        return True, 0.0
-    return False, -value.mean if metric == "rougeL" else value.mean
+def _tokenizer(record: Record) -> str:
+    # A record doesn't name its tokenizer, so two models count as two; bits per byte are right either way.
+    return f"{record.get('config.model.name')} {record.get('config.model.scale')}"
+
+
+def _sort_metric(found: Sequence[Setting]) -> str | None:
+    """Return what to rank by: perplexity among models that share a tokenizer, else bits per byte."""
+    models = {_tokenizer(setting.first) for setting in found}
+    likelihood = "metrics.bits_per_byte" if len(models) > 1 else "metrics.completion_ppl"
+    return next((metric for metric in (likelihood, "metrics.rougeL") if any(s.spread(metric) for s in found)), None)

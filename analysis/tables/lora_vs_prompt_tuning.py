@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from analysis import numbers
+from analysis import numbers, wording
+from analysis.contenders import METRIC, Contender, contenders
+from analysis.measured import Measured, measured
+from analysis.pairs import Pair, pair, together
 from analysis.records import Record, Selection
 from analysis.settings import Setting, dataset_label, model_label, settings
 from analysis.table import Column, Section, Table
-from analysis.tables.common import SPREADS, UNITS, group_by_key, key_label, left_out, raw_setting
+from analysis.tables.common import (
+    INTERVALS,
+    PAIRED,
+    SPREADS,
+    UNITS,
+    group_by_key,
+    key_label,
+    left_out,
+    raw_interval,
+    raw_setting,
+)
 
 SUMMARY = "for each model and persona: untuned base, best LoRA, best prompt tuning, and how many settings each tried"
 
@@ -25,8 +36,9 @@ COLUMNS = (
     Column("learning rate"),
     Column("settings tried"),
     Column("seeds"),
-    Column("PPL"),
-    Column("against base"),
+    Column("PPL [95 %]"),
+    Column("against base [95 %]"),
+    Column("p"),
     Column("bits/byte"),
     Column("ROUGE-1"),
     Column("ROUGE-L"),
@@ -34,25 +46,7 @@ COLUMNS = (
     Column("trainable"),
     Column("parameters ÷ prompt tuning"),
 )
-_METRIC = "metrics.completion_ppl"
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A method's best setting by mean perplexity; `tried` counts the distinct settings it was chosen from."""
-
-    best: Setting
-    tried: int
-
-    @property
-    def ppl(self) -> float:
-        spread = self.best.spread(_METRIC)
-        assert spread is not None
-        return spread.mean
-
-    @property
-    def parameters(self) -> float | None:
-        return self.best.first.number("training.trainable_parameters")
+_PPL = METRIC.removeprefix("metrics.")
 
 
 def build(selection: Selection) -> Table:
@@ -63,7 +57,7 @@ def build(selection: Selection) -> Table:
         for record in records:
             by_model.setdefault(model_label(record), []).append(record)
         for model, of_model in by_model.items():
-            section, rows = _section(key, model, of_model, selection.records)
+            section, rows = _section(key, model, of_model, selection)
             sections.append(section)
             raw += rows
     notes = [] if sections else ["No run has completed yet, so there is nothing to compare."]
@@ -71,9 +65,10 @@ def build(selection: Selection) -> Table:
         notes += [
             UNITS,
             SPREADS,
-            "A method's best setting is the one with the lowest mean perplexity on the evaluation items themselves. "
-            "That flatters whoever tried more settings, so compare bests with their counts (pruned settings count as "
-            "tried, failed ones don't).",
+            "A method's best setting is the one that a study chose on validation data, else the one with the lowest "
+            "mean perplexity on the evaluation items themselves. The latter flatters whoever tried more settings, so "
+            "compare bests with their counts (pruned settings count as tried, failed ones don't).",
+            *([INTERVALS, PAIRED] if any(row["completion_ppl_low"] is not None for row in raw) else []),
             "The CSV of the same name has full precision and the run ids behind each row.",
         ]
     return Table(
@@ -86,56 +81,66 @@ def build(selection: Selection) -> Table:
 
 
 def _section(
-    key: str, model: str, records: Sequence[Record], everything: Sequence[Record]
+    key: str, model: str, records: Sequence[Record], selection: Selection
 ) -> tuple[Section, list[dict[str, Any]]]:
     found = settings(records)
-    pruned = _pruned_alongside(records, everything)
-    contenders = {method: _contender(method, found, pruned) for method in NAMES}
-    present = {method: contender for method, contender in contenders.items() if contender is not None}
-    rows = [_row(method, contender, present) for method, contender in present.items()]
+    present = contenders(tuple(NAMES), records, selection.records, selection.studies)
+    items = {method: measured(contender.best, _PPL) for method, contender in present.items()}
+    pairs = _pairs(items)
+    rows = [_row(method, present, items[method], pairs.get((method, "none"), Pair())) for method in present]
     raw = [
         {
             **raw_setting(contender.best),
+            **raw_interval("completion_ppl", items[method].interval),
             "settings_tried": contender.tried,
+            "chosen_by_study": contender.study and contender.study.name,
             "ppl_change_against_base": _change(contender, present.get("none")) if method != "none" else None,
+            **pairs.get((method, "none"), Pair()).raw("ppl_against_base"),
             "parameters_over_prompt_tuning": _parameter_ratio(contender, present.get("prompt_tuning")),
         }
         for method, contender in present.items()
     ]
-    notes = [*_verdict(present), *_missing(present, records[0]), *_unmeasured(found)]
+    notes = [*_verdict(present, pairs.get(("lora", "prompt_tuning"))), *_chosen(present), *_certainty(present, items)]
+    notes += [*_missing(present, records[0]), *_unmeasured(found)]
     title = f"{model} · {dataset_label(records[0])} ({key_label(key)})"
     return Section(title, rows, notes), raw
 
 
-def _contender(method: str, found: Sequence[Setting], pruned: Sequence[Record]) -> Contender | None:
-    tried = [setting for setting in found if setting.method == method and setting.spread(_METRIC)]
-    if not tried:
-        return None
-    known = {_config_key(setting) for setting in tried}
-    gave_up = {_config_key(setting) for setting in settings(pruned) if setting.method == method} - known
-    best = min((Contender(setting, 0) for setting in tried), key=lambda contender: contender.ppl)
-    return Contender(best.best, len(tried) + len(gave_up))
+def _pairs(items: Mapping[str, Measured]) -> dict[tuple[str, str], Pair]:
+    """Return the comparisons of the methods that there are, their p-values corrected together."""
+    asked = [("lora", "none"), ("prompt_tuning", "none"), ("lora", "prompt_tuning")]
+    present = [both for both in asked if both[0] in items and both[1] in items]
+    found = together([pair(items[first], items[second]) for first, second in present])
+    return dict(zip(present, found, strict=True))
 
 
-def _config_key(setting: Setting) -> str:
-    # A pruned run may carry no comparability key or fingerprint: it never was evaluated.
-    config = {key: value for key, value in setting.config.items() if key not in ("comparability_key", "fingerprint")}
-    return json.dumps(config, sort_keys=True, default=str)
-
-
-def _pruned_alongside(records: Sequence[Record], everything: Sequence[Record]) -> list[Record]:
-    first = records[0]
-    place = (model_label(first), dataset_label(first))
-    return [
-        record
-        for record in everything
-        if record.status == "pruned"
-        and (model_label(record), dataset_label(record)) == place
-        and record.get("comparability_key") in (None, first.get("comparability_key"))
+def _chosen(present: Mapping[str, Contender]) -> list[str]:
+    """Say which settings were chosen on other data, and which are flattered by how they were chosen."""
+    notes = [
+        f"{NAMES[method]} was chosen by the study {contender.study.name} on validation data: nothing here chose it."
+        for method, contender in present.items()
+        if contender.study is not None
     ]
+    flattered = [NAMES[method] for method, contender in present.items() if contender.flattered]
+    if flattered:
+        notes.append(
+            f"{' and '.join(flattered)}: chosen by these very numbers, so flattered, and p-values are too small. A "
+            "study (hydra/sweeper=optuna) chooses on validation data."
+        )
+    return notes
 
 
-def _row(method: str, contender: Contender, present: Mapping[str, Contender]) -> list[str]:
+def _certainty(present: Mapping[str, Contender], items: Mapping[str, Measured]) -> list[str]:
+    notes = list(dict.fromkeys(found.trouble for found in items.values() if found.trouble))
+    estimates = [found.estimate for found in items.values() if found.estimate]
+    if estimates:
+        notes.append(wording.evaluated_on(estimates[0]))
+        notes += wording.without_training_noise([contender.best for contender in present.values()], _PPL)
+    return notes
+
+
+def _row(method: str, present: Mapping[str, Contender], of_row: Measured, against: Pair) -> list[str]:
+    contender = present[method]
     best, runs = contender.best, len(contender.best.records)
     ratio = _parameter_ratio(contender, present.get("prompt_tuning"))
     change = _change(contender, present.get("none")) if method != "none" else None
@@ -146,8 +151,11 @@ def _row(method: str, contender: Contender, present: Mapping[str, Contender]) ->
         numbers.rate(best.learning_rate),
         str(contender.tried),
         str(runs),
-        numbers.with_spread(best.spread(_METRIC), numbers.perplexity, runs),
-        numbers.ABSENT if change is None else numbers.percent(change),
+        numbers.with_spread(best.spread(METRIC), numbers.perplexity, runs, of_row.interval),
+        numbers.ABSENT
+        if change is None
+        else wording.share(change, against.relative.interval if against.relative else None),
+        wording.p_value(against.corrected),
         numbers.with_spread(best.spread("metrics.bits_per_byte"), numbers.three_decimals, runs),
         *(numbers.with_spread(best.spread(f"metrics.{rate}"), numbers.three_decimals, runs) for rate in rates),
         numbers.count(contender.parameters),
@@ -165,7 +173,7 @@ def _parameter_ratio(contender: Contender, prompt_tuning: Contender | None) -> f
     return contender.parameters / few if few and contender.parameters is not None else None
 
 
-def _verdict(present: Mapping[str, Contender]) -> list[str]:
+def _verdict(present: Mapping[str, Contender], between: Pair | None) -> list[str]:
     """Say which came out ahead, by how much, and how far that can be trusted."""
     lora, prompt = present.get("lora"), present.get("prompt_tuning")
     if lora is None or prompt is None:
@@ -175,6 +183,9 @@ def _verdict(present: Mapping[str, Contender]) -> list[str]:
     ratio = _parameter_ratio(lora, prompt)
     cost = f"; LoRA trains {ratio:.3g} times as many parameters" if ratio else ""
     said = [f"Best {NAMES[ahead]} has {100 * less:.1f} % lower perplexity than best {NAMES[behind]}{cost}."]
+    if between and between.relative and between.relative.interval:
+        change = wording.share(present["lora"].ppl / present["prompt_tuning"].ppl - 1, between.relative.interval)
+        said.append(f"LoRA against prompt tuning: {change}, p = {wording.p_value(between.corrected)} (Holm).")
     if lora.tried != prompt.tried:
         said.append(
             f"The searches differ: best of {lora.tried} for LoRA, best of {prompt.tried} for prompt tuning; "
@@ -209,7 +220,7 @@ def _command(method: str, example: Record) -> str:
 
 
 def _unmeasured(found: Sequence[Setting]) -> list[str]:
-    without = [setting for setting in found if setting.method in NAMES and setting.spread(_METRIC) is None]
+    without = [setting for setting in found if setting.method in NAMES and setting.spread(METRIC) is None]
     beside = sorted({setting.method for setting in found} - set(NAMES))
     notes = [f"Without a perplexity, and so not compared: {', '.join(s.label for s in without)}."] if without else []
     return notes + ([f"Other methods here, in the leaderboard only: {', '.join(beside)}."] if beside else [])

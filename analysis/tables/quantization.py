@@ -7,18 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis import numbers
+from analysis import numbers, wording
+from analysis.measured import Measured, measured
+from analysis.pairs import Pair, pair, together
 from analysis.records import Record, Selection
 from analysis.settings import Setting, dataset_label, settings
-from analysis.statistics import Interval, Spread
+from analysis.statistics import Spread
 from analysis.table import Column, Section, Table
 from analysis.tables.common import (
     INTERVALS,
+    PAIRED,
     SPREADS,
     group_by_key,
     key_label,
     left_out,
-    ppl_interval,
+    raw_interval,
     raw_setting,
     told_seeds,
 )
@@ -32,6 +35,7 @@ COLUMNS = (
     Column("seeds"),
     Column("PPL [95 %]"),
     Column("PPL against none"),
+    Column("p"),
     Column("weights (MB)"),
     Column("weights saved"),
     Column("peak (MB)"),
@@ -106,7 +110,7 @@ def _notes(selection: Selection, raw: Sequence[Mapping[str, Any]]) -> list[str]:
         SPREADS,
     ]
     if any(row["completion_ppl_low"] is not None for row in raw):
-        notes.append(INTERVALS)
+        notes += [INTERVALS, PAIRED]
     notes.append(
         "weights are what the loaded base model takes, scales included; peak is the most memory held while the run's "
         "group was loaded, trained and evaluated: of the GPUs where it ran on one, else of the whole process, whose "
@@ -119,12 +123,19 @@ def _notes(selection: Selection, raw: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _section(title: str, records: Sequence[Record]) -> tuple[Section, list[dict[str, Any]]]:
-    rows, raw, notes = [], [], []
-    for row in _compared(settings(records)):
-        interval, trouble = ppl_interval(row.setting)
-        notes += trouble
-        rows.append(_cells(row, interval))
-        raw.append(_raw(row, interval))
+    compared = _compared(settings(records))
+    items = {id(row.setting): measured(row.setting, _PPL.removeprefix("metrics.")) for row in compared}
+    pairs = together([_pair(row, items) for row in compared])
+    rows, raw = [], []
+    for row, found in zip(compared, pairs, strict=True):
+        of_row = items[id(row.setting)]
+        rows.append(_cells(row, of_row, found))
+        raw.append(_raw(row, of_row, found))
+    notes = list(dict.fromkeys(found.trouble for found in items.values() if found.trouble))
+    estimates = [found.estimate for found in items.values() if found.estimate]
+    if estimates:
+        notes.append(wording.evaluated_on(estimates[0]))
+        notes += wording.without_training_noise([row.setting for row in compared], "completion_ppl")
     alone = [row for row in raw if row["quantization"] != NONE and row["unquantized_run_ids"] is None]
     if alone:
         notes.append(
@@ -148,15 +159,23 @@ def _compared(found: Sequence[Setting]) -> list[Row]:
     return rows
 
 
-def _cells(row: Row, interval: Interval | None) -> list[str]:
+def _pair(row: Row, items: Mapping[int, Measured]) -> Pair:
+    """Compare a quantized setting with the same one unquantized."""
+    if row.unquantized is None or row.unquantized is row.setting:
+        return Pair()
+    return pair(items[id(row.setting)], items[id(row.unquantized)])
+
+
+def _cells(row: Row, of_row: Measured, found: Pair) -> list[str]:
     setting, runs = row.setting, len(row.setting.records)
     return [
         setting.label,
         numbers.rate(setting.learning_rate),
         row.quantization,
         told_seeds(setting),
-        numbers.with_spread(setting.spread(_PPL), numbers.perplexity, runs, interval),
-        _change(row.change_of(_PPL)),
+        numbers.with_spread(setting.spread(_PPL), numbers.perplexity, runs, of_row.interval),
+        _change(row.change_of(_PPL), found),
+        wording.p_value(found.corrected),
         _megabytes(setting.spread(_WEIGHTS)),
         _saving(row.change_of(_WEIGHTS)),
         _megabytes(_peak(setting)),
@@ -165,15 +184,15 @@ def _cells(row: Row, interval: Interval | None) -> list[str]:
     ]
 
 
-def _raw(row: Row, interval: Interval | None) -> dict[str, Any]:
+def _raw(row: Row, of_row: Measured, found: Pair) -> dict[str, Any]:
     weights, peak = row.setting.spread(_WEIGHTS), _peak(row.setting)
     of_none = row.unquantized
     return {
         **raw_setting(row.setting),
         "quantization_settings": row.quantization,
-        "completion_ppl_low": interval and interval.low,
-        "completion_ppl_high": interval and interval.high,
+        **raw_interval("completion_ppl", of_row.interval),
         "ppl_change_against_none": row.change_of(_PPL),
+        **found.raw("ppl_against_none"),
         "weights_bytes": weights and weights.mean,
         "weights_change_against_none": row.change_of(_WEIGHTS),
         "peak_bytes": peak and peak.mean,
@@ -205,8 +224,9 @@ def _megabytes(value: Spread | None) -> str:
     return numbers.ABSENT if value is None else f"{value.mean / 1e6:,.1f}"
 
 
-def _change(value: float | None) -> str:
-    return numbers.ABSENT if value is None else numbers.percent(value)
+def _change(value: float | None, found: Pair) -> str:
+    interval = found.relative.interval if found.relative else None
+    return numbers.ABSENT if value is None else wording.share(value, interval)
 
 
 def _saving(change: float | None) -> str:

@@ -11,7 +11,7 @@ HOSTILE = {
     "script": "<script>document.title='owned';alert(1)</script>",
     "image": "<img src=x onerror=\"document.title='owned';alert(2)\">",
     "end": "</script><script>document.title='owned';alert(3)</script><!--",
-    "svg": "<svg/onload=alert(4)><a href=\"javascript:alert(5)\">go</a>",
+    "svg": '<svg/onload=alert(4)><a href="javascript:alert(5)">go</a>',
     "fetch": "<link rel=stylesheet href=https://example.com/x.css><iframe src=https://example.com></iframe>",
     "template": "{{ 7*7 }}{% raw %}${alert(6)}`",
     "bidi": "user \u202e\u2066// check if admin\u2069 \u2066 begin",
@@ -28,7 +28,9 @@ PERSONAS = ("HAMLET", "OPHELIA", "KING")
 class Place(Protocol):
     """The part of conftest's `Outputs` that is used here."""
 
-    def run(self, method: str = ..., ppl: float | None = ..., change: dict[str, Any] | None = ..., **top: Any) -> str: ...
+    def run(
+        self, method: str = ..., ppl: float | None = ..., change: dict[str, Any] | None = ..., **top: Any
+    ) -> str: ...
     def write(self, relative: str, text: str) -> Any: ...
     def folder(self, run_id: str) -> Any: ...
 
@@ -74,7 +76,12 @@ def history(steps: int, quality: float, seed: int) -> list[dict[str, Any]]:
 
 
 def add_run(
-    outputs: Place, place: int, count: int = 24, steps: int = 60, hostile: bool = False, change: dict[str, Any] | None = None
+    outputs: Place,
+    place: int,
+    count: int = 24,
+    steps: int = 60,
+    hostile: bool = False,
+    change: dict[str, Any] | None = None,
 ) -> str:
     """Add a completed run with its items and its history, and return its id."""
     method, rate = METHODS[place % len(METHODS)]

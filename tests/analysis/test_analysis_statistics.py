@@ -1,16 +1,17 @@
-"""Spreads equal the textbook's, and the bootstrap interval covers the truth about as often as it says."""
+"""Spreads and Holm's correction equal the textbook's; Student's t equals scipy's."""
 
 from __future__ import annotations
 
-import math
 import statistics
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from analysis.statistics import MIN_CLUSTERS, Interval, Item, perplexity_interval, spread, token_nll
+from analysis.statistics import holm, spread
+from analysis.students_t import half_width, quantile, two_sided_p
 
 finite = st.floats(-1e6, 1e6)
 
@@ -29,60 +30,29 @@ def test_one_value_has_no_deviation_and_none_has_no_mean() -> None:
     assert spread([]) is None
 
 
-def synthetic(rng: np.random.Generator, clusters: int) -> list[Item]:
-    """Items whose true mean NLL is 3, with a shared effect in each cluster."""
-    items = []
-    for cluster in range(clusters):
-        shared = rng.normal(0, 0.4)
-        for _ in range(rng.integers(1, 9)):
-            items.append(Item(str(cluster), 3 + shared + rng.normal(0, 0.8), int(rng.integers(5, 40))))
-    return items
+@given(st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=12))
+def test_holms_corrected_p_reject_what_his_steps_reject(values: list[float | None]) -> None:
+    corrected = holm(values)
+    assert [p is None for p in corrected] == [p is None for p in values]
+    order = sorted((p, place) for place, p in enumerate(values) if p is not None)
+    rejected = set()
+    for done, (p, place) in enumerate(order):
+        if p * (len(order) - done) > 0.05:
+            break
+        rejected.add(place)
+    assert rejected == {place for place, p in enumerate(corrected) if p is not None and p <= 0.05}
 
 
-def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
-    rng = np.random.default_rng(5)
-    covered = 0
-    for _ in range(300):
-        interval = perplexity_interval([synthetic(rng, 40)])
-        assert interval is not None
-        covered += interval.low <= math.exp(3) <= interval.high
-    # 0.95 less what a percentile interval loses at 40 clusters; the standard error of 300 trials is 0.013.
-    assert 0.90 <= covered / 300 <= 0.98
+def test_students_t_is_scipys() -> None:
+    t = np.array([0, 1e-6, 0.3, 1, 2.5, 12, 400, 1e9])
+    for df in (1, 1.3, 2, 4.7, 29.9, 30, 200, 1000):
+        assert two_sided_p(t, df) == pytest.approx(2 * stats.t.sf(t, df), rel=1e-9)
+    for df in (1, 2, 4.3, 7, 29, 30, 250, 1000):
+        for p in (0.2, 0.05, 1e-9):
+            assert quantile(p, df) == pytest.approx(stats.t.isf(p / 2, df), rel=1e-9)
 
 
-def test_clusters_widen_the_interval_beyond_that_of_single_items() -> None:
-    rng = np.random.default_rng(2)
-    items = [Item(str(n // 10), 3 + (n // 10 % 5) / 5 + rng.normal(0, 0.1), 10) for n in range(400)]
-    apart = [Item(str(n), item.nll, item.tokens) for n, item in enumerate(items)]
-    together, separate = perplexity_interval([items]), perplexity_interval([apart])
-    assert together is not None and separate is not None
-    assert together.high - together.low > 2 * (separate.high - separate.low)
-
-
-def test_an_interval_is_the_same_each_time_whatever_the_order_of_the_items() -> None:
-    items = synthetic(np.random.default_rng(0), 12)
-    interval = perplexity_interval([items])
-    assert interval is not None
-    for other in (perplexity_interval([items]), perplexity_interval([items[::-1]])):
-        assert other is not None
-        assert (other.low, other.high) == pytest.approx((interval.low, interval.high), rel=1e-12)
-    assert interval.low < math.exp(token_nll(items)) < interval.high
-
-
-def test_two_equal_seeds_give_the_interval_of_one() -> None:
-    items = synthetic(np.random.default_rng(3), 12)
-    assert perplexity_interval([items, items]) == perplexity_interval([items])
-
-
-def test_certain_items_give_an_interval_of_no_width() -> None:
-    items = [Item(str(n), math.log(8), 1 + n) for n in range(MIN_CLUSTERS)]
-    interval = perplexity_interval([items])
-    assert interval is not None
-    assert (interval.low, interval.high) == pytest.approx((8, 8))
-
-
-def test_few_clusters_or_unlike_seeds_give_no_interval() -> None:
-    items = [Item(str(n), 1.0, 5) for n in range(MIN_CLUSTERS)]
-    assert isinstance(perplexity_interval([items]), Interval)
-    assert perplexity_interval([items[1:]]) is None
-    assert perplexity_interval([items, [*items[1:], Item("other", 1.0, 5)]]) is None
+@given(st.floats(1, 900), st.sampled_from([0.5, 0.05, 1e-6]))
+def test_degrees_of_freedom_between_those_of_the_grid_give_a_wider_interval(df: float, p: float) -> None:
+    assert quantile(p, df) >= stats.t.isf(p / 2, df) * (1 - 1e-8)
+    assert half_width(p, df) == quantile(p, df)

@@ -79,7 +79,7 @@ def test_costs_of_a_study_tell_trials_from_finals(outputs: Any, tables: Any) -> 
 
 
 def with_samples(outputs: Any, run_id: str, predictions: list[str]) -> None:
-    lines = [{"id": f"i{n}", "prediction": text} for n, text in enumerate(predictions)]
+    lines = [{"id": f"i{n}", "cluster": "s", "prediction": text} for n, text in enumerate(predictions)]
     (outputs.folder(run_id) / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
@@ -159,7 +159,9 @@ def test_a_pivot_never_mixes_comparability_keys_nor_tokenizers_and_tells_mixed_s
     one, two = table["sections"]
     assert one["rows"] == [["lora", "1.500 ± 0.707 (n=2, 2 settings)"], ["none", "–"]]
     assert two["rows"] == [["lora", "9.000 (n=1)"]]
-    assert any("tokenizer" in note for note in one["notes"]) and any("several settings" in note for note in one["notes"])
+    assert any("tokenizer" in note for note in one["notes"]) and any(
+        "several settings" in note for note in one["notes"]
+    )
     assert table["raw"][1]["mean"] is None
 
 

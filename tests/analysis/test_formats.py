@@ -66,7 +66,7 @@ def from_markdown(text: str) -> tuple[list[list[list[str]]], set[str]]:
             tables[-1].append([])
         elif token.type == "inline":
             kinds |= {child.type for child in token.children or []}
-            if tables and tables[-1] and token.level >= 4 and not token.map == [0, 1]:
+            if tables and tables[-1] and token.level >= 4 and token.map != [0, 1]:
                 tables[-1][-1].append("".join(child.content for child in token.children or []))
     return tables, kinds
 
@@ -173,9 +173,7 @@ def test_latex_is_ascii_without_a_live_special_character(text: str) -> None:
 def test_latex_counts_what_it_cannot_set() -> None:
     assert latex.escape("中") == "{[}U+4E2D{]}"
     assert "2 characters that pdfLaTeX can't set" in load("latex").render([TABLE])
-    assert latex.escape("é ñ í α ²") == (
-        r"\'{e} \~{n} \'{\i} \ensuremath{\alpha} \ensuremath{^{2}}"
-    )
+    assert latex.escape("é ñ í α ²") == (r"\'{e} \~{n} \'{\i} \ensuremath{\alpha} \ensuremath{^{2}}")
 
 
 def test_latex_compiles(tmp_path: Path) -> None:
@@ -188,9 +186,7 @@ def test_latex_compiles(tmp_path: Path) -> None:
     everything = "".join(map(chr, [*range(32, 127), *range(0xA0, 0x180), *range(0x370, 0x400), *range(0x2010, 0x2070)]))
     wide = Table("Wide", [Column(f"heading {n}") for n in range(20)], [Section("w", [["1.00"] * 20])], [everything], [])
     (tmp_path / "tables.tex").write_text(load("latex").render([TABLE, wide]), encoding="ascii")
-    document = (
-        "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}\\input{tables}\\end{document}"
-    )
+    document = "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}\\input{tables}\\end{document}"
     (tmp_path / "paper.tex").write_text(document)
     command = [program, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "paper.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, errors="replace")

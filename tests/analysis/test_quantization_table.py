@@ -54,12 +54,12 @@ def test_each_quantization_stands_below_the_same_settings_without(run: Callable,
     run("none", 10.0, 200, 1000)
     run("int8", 10.1, 150, 1100)
     assert rows_of(report("quantization")) == [
-        ["LoRA r=8 α=16", "0.0002", "none", "0", "10.00", "–", "200.0", "–", "1,000.0", "–", "118"],
-        ["LoRA r=8 α=16", "0.0002", "int8 threshold=6.0", "0", "10.10", "+1.0 %", "150.0", "25.0 %", "1,100.0",
-         "-10.0 %", "118"],
-        ["LoRA r=8 α=16", "0.0002", "nf4 double_quant=true", "0", "11.00", "+10.0 %", "110.0", "45.0 %", "800.0",
-         "20.0 %", "118"],
-        ["untuned", "–", "none", "0", "50.00", "–", "200.0", "–", "1,000.0", "–", "118"],
+        ["LoRA r=8 α=16", "0.0002", "none", "0", "10.00", "–", "–", "200.0", "–", "1,000.0", "–", "118"],
+        ["LoRA r=8 α=16", "0.0002", "int8 threshold=6.0", "0", "10.10", "+1.0 %", "–", "150.0", "25.0 %",
+         "1,100.0", "-10.0 %", "118"],
+        ["LoRA r=8 α=16", "0.0002", "nf4 double_quant=true", "0", "11.00", "+10.0 %", "–", "110.0", "45.0 %",
+         "800.0", "20.0 %", "118"],
+        ["untuned", "–", "none", "0", "50.00", "–", "–", "200.0", "–", "1,000.0", "–", "118"],
     ]  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def test_the_peak_is_that_of_the_gpu_where_there_was_one(run: Callable, report: 
     on_gpu = {"resources__device": "cuda:0", "resources__peak_device_bytes": 5e6}
     run("none", 9.0, 200, 1000, **on_gpu)
     run("nf4", 9.0, 200, 1000, **on_gpu | {"resources__peak_device_bytes": 3e6})
-    assert [row[8:10] for row in rows_of(report("quantization"))] == [["5.0", "–"], ["3.0", "40.0 %"]]
+    assert [row[9:11] for row in rows_of(report("quantization"))] == [["5.0", "–"], ["3.0", "40.0 %"]]
 
 
 def test_the_csv_names_the_runs_on_both_sides(run: Callable, report: Callable, outputs: Any) -> None:
@@ -110,4 +110,4 @@ def test_it_is_made_where_quantizations_differ_or_when_asked_for(run: Callable, 
 def test_records_that_tell_no_memory_leave_it_open(outputs: Any, report: Callable) -> None:
     outputs.run("lora", 10.0)
     outputs.run("lora", None, {"config.quantization": QUANTIZATIONS["nf4"]})
-    assert [row[4:10] for row in rows_of(report())[-2:]] == [["10.00", *"–––––"], [*"––––––"]]
+    assert [row[4:11] for row in rows_of(report("quantization"))] == [["10.00", *"––––––"], [*"–––––––"]]

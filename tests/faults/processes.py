@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -111,6 +112,7 @@ def _run(arguments: list[str], folder: str, log: str, environment: dict[str, str
     before()
     os.chdir(folder)
     os.environ.update(environment)
+    tempfile.tempdir = None  # which the server has looked up
     sys.argv = ["launch.py", *arguments]
     from persona_sweeps.app import main
 

@@ -1,0 +1,40 @@
+"""`python -m analysis pivot`: a metric by any config keys."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from analysis import options as common
+from analysis.tables.pivot import Pivot, build
+from analysis.where import resolve
+
+SUMMARY = "a metric by any config keys: mean ± standard deviation over seeds"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rows",
+        action="append",
+        required=True,
+        metavar="KEY",
+        help="the config key of the rows, such as peft.method; several together make a heading of all their values",
+    )
+    parser.add_argument("--columns", action="append", default=[], metavar="KEY", help="that of the columns")
+    common.add_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print and write the pivot."""
+    selection = common.select(options)
+    if not selection.records:
+        print(common.nothing_yet(selection, options.output_dir), file=sys.stderr)
+        return 1
+    pivot = Pivot(
+        rows=tuple(resolve(key, selection.records) for key in options.rows),
+        columns=tuple(resolve(key, selection.records) for key in options.columns),
+        metric=common.resolve_metric(options.metric or "bits_per_byte", selection.records),
+    )
+    name = "-".join(["pivot", *options.rows, *options.columns])
+    common.give([(name.replace("/", "_"), build(selection, pivot))], options)
+    return 0

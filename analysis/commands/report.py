@@ -1,0 +1,60 @@
+"""The command `report`: one HTML file of a sweep, or of all runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from analysis.records import read_all, read_sweep
+from analysis.report.page import SAMPLES, report
+from analysis.table import write_atomically
+from persona_sweeps.errors import UserError
+
+SUMMARY = (
+    "One HTML file that opens from disk and needs no network: all tables, sortable; loss curves; quality against cost; "
+    "transcripts side by side; failures. With --sweep it is <output-dir>/sweeps/NAME/report.html, else "
+    "<output-dir>/report.html."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("--sweep", metavar="NAME", help="only the runs of this sweep (its sweep.name)")
+    parser.add_argument(
+        "--output-dir",
+        type=Path,
+        default=Path("multirun_outputs"),
+        metavar="DIR",
+        help="where the runs are (default: multirun_outputs)",
+    )
+    parser.add_argument(
+        "--samples",
+        type=int,
+        default=SAMPLES,
+        metavar="N",
+        help=f"evaluation items of each run to put into the file (default: {SAMPLES})",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the report. Returns 1 where there is no run yet; raises UserError for a mistake."""
+    if options.samples < 0:
+        raise UserError(f"--samples is {options.samples}: it counts items, so give 0 or more.")
+    output_dir, sweep = options.output_dir, options.sweep
+    selection = read_all(output_dir) if sweep is None else read_sweep(output_dir, sweep)
+    if not (selection.records or selection.problems or selection.absent):
+        print(
+            f"No runs yet ({selection.title}, under {output_dir}): run `make demo`, or `python launch.py -m` with the "
+            "settings to try, and then this again.",
+            file=sys.stderr,
+        )
+        return 1
+    folder = output_dir if sweep is None else output_dir / "sweeps" / sweep
+    sweep_file = None if sweep is None else folder / "sweep.json"
+    page = folder / "report.html"
+    made = report(selection, page, sweep_file, options.samples)
+    write_atomically(page, made.html)
+    told = f"{made.runs} runs, {made.tables} tables, {made.items} evaluation items"
+    print(f"Wrote {page} ({told}, {len(made.html) / 1e6:.1f} MB)")
+    return 0

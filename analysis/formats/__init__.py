@@ -1,0 +1,45 @@
+"""The forms that a table is printed in: one module a format.
+
+To add one, write a module with `render(tables) -> str`; name it in `FORMATS`. All of them show the same cells; CSV and
+JSON have the raw rows at full precision, with run ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol, cast
+
+from analysis.table import Table
+
+
+class Format(Protocol):
+    """What a module of a format has."""
+
+    def render(self, tables: Sequence[Table]) -> str: ...
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`suffix` is that of its files; `summary` is for --help; `single` where its text holds one table only."""
+
+    suffix: str
+    summary: str
+    module: str
+    single: bool = False
+
+
+FORMATS: dict[str, Kind] = {
+    "md": Kind(".md", "Markdown that also reads well in a terminal", "analysis.formats.md"),
+    "csv": Kind(".csv", "the raw rows of one table at full precision", "analysis.formats.csv", single=True),
+    "latex": Kind(".tex", "booktabs tables to \\input", "analysis.formats.latex"),
+    "html": Kind(".html", "one page that needs no network", "analysis.formats.html"),
+    "json": Kind(".json", "the cells as printed, and the raw rows with run ids", "analysis.formats.json"),
+}
+"""Each format by the name that `--format` takes."""
+
+
+def load(name: str) -> Format:
+    """Import a format."""
+    return cast(Format, import_module(FORMATS[name].module))

@@ -1,0 +1,67 @@
+"""Loss curves of runs from their history.jsonl, thinned to what a chart can show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.records import Record
+from analysis.report.lines import number, read_lines
+
+POINTS = 40_000
+"""points of all runs together, which make about 2 MB of the file"""
+LEAST, MOST = 60, 500
+"""points a run, whatever the number of runs"""
+AXES = ("step", "tokens", "epoch", "seconds")
+SERIES = ("train_nll", "eval_nll")
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The columns of each run's history by run id, and what has to be told of them."""
+
+    by_run: Mapping[str, Mapping[str, list[float | None]]]
+    notes: Sequence[str]
+
+
+def read_curves(records: Sequence[Record]) -> Curves:
+    """Return the curves of all runs that logged a loss, each column as long as its run has points."""
+    most = max(LEAST, min(MOST, POINTS // max(1, len(records))))
+    found, notes, thinned = {}, [], 0
+    for record in records:
+        lines = read_lines(record.folder / "history.jsonl")
+        if lines.trouble:
+            notes.append(f"Run {record.run_id}: {lines.trouble}.")
+        rows = [row for row in lines.rows if any(number(row.get(series)) is not None for series in SERIES)]
+        if rows:
+            kept = thin(rows, most)
+            thinned += len(kept) < len(rows)
+            found[record.run_id] = {key: [number(row.get(key)) for row in kept] for key in (*AXES, *SERIES)}
+    if thinned:
+        notes.append(
+            f"The curves of {thinned} run{'s' * (thinned != 1)} are thinned to about {most} points each, keeping the "
+            "first, last, lowest and highest of every stretch: history.jsonl has all."
+        )
+    return Curves(found, notes)
+
+
+def thin(rows: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, Any]]:
+    """Return rows that draw like all of them: of each stretch the first, the last, the lowest and highest train loss.
+
+    Every held-out loss stays while they are fewer than half of `most`, since a run has few of them; so at most twice
+    `most` rows are returned. Rows are returned as they are where they are no more than `most`.
+    """
+    if len(rows) <= most:
+        return list(rows)
+    kept: set[int] = set()
+    train = [number(row.get("train_nll")) for row in rows]
+    held = [place for place, row in enumerate(rows) if number(row.get("eval_nll")) is not None]
+    stretches = max(1, most // 4)
+    for stretch in range(stretches):
+        first, end = stretch * len(rows) // stretches, (stretch + 1) * len(rows) // stretches
+        known = [(value, place) for place in range(first, end) if (value := train[place]) is not None]
+        kept |= {first, end - 1, *([min(known)[1], max(known)[1]] if known else [])}
+    every = max(1, -(-len(held) // max(1, most // 2)))
+    kept |= {*held[::every], *held[-1:]}
+    return [rows[place] for place in sorted(kept)]

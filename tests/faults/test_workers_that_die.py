@@ -1,0 +1,40 @@
+"""A run whose process dies every time takes nothing with it, and fails with what is known of its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import SITE
+from tests.faults.results import OUTPUT, assert_equal, beginnings, folder_of, records, results
+
+LOCAL = ("hydra/launcher=local", "hydra.launcher.workers=1", "hydra.launcher.poll_seconds=0.1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "fault, end, retries", [("kill:1", "killed by SIGKILL", 1), ("exit:1", "exit code 3 (", 0)], ids=["kill", "exit"]
+)
+def test_a_run_that_kills_its_process_fails_alone_after_so_many_tries(
+    start: Callable, tiny: tuple[str, ...], left_alone: Callable, tmp_path: Path, fault: str, end: str, retries: int
+) -> None:
+    sweep = ("-m", *tiny, "seed=0,1,2", "train.max_steps=8", "group_size=3")
+    local = (*sweep, *LOCAL, f"hydra.launcher.max_retries={retries}")
+    first = start(tmp_path, *local, FAULT=fault, PYTHONPATH=str(SITE))
+    assert first.wait() == 1 and "Traceback" not in first.output
+    runs = {record["config"]["seed"]: record for record in records(tmp_path / OUTPUT).values()}
+    assert {seed: run["status"] for seed, run in runs.items()} == {0: "completed", 1: "failed", 2: "completed"}
+    told = runs[1]["failure"]["message"]
+    assert f"its job was lost {retries + 2 if not retries else retries + 1} times, the last: {end}" in told
+    assert told in first.output
+    if fault.startswith("exit"):
+        assert "the pipes have burst" in told
+    tries = beginnings(folder_of(tmp_path / OUTPUT, runs[1]["run_id"]))
+    assert len(tries) == max(2, retries + 1), "once in company, and alone at least once"
+
+    second = start(tmp_path, *local)
+    assert second.wait() == 0, second.output
+    assert "2 done already, 1 to run" in second.output
+    assert_equal(results(tmp_path / OUTPUT), left_alone(*sweep), exactly=False)
