@@ -43,7 +43,7 @@ def quantile(p: float, df: Any) -> Values:
 
 
 def half_width(p: float, df: float) -> float:
-    """Return the same for one number, in a hundredth of the time."""
+    """Return the same for one number, in a tenth of the time."""
     df = min(max(df + 1e-9, 1.0), MOST_DF)
     place = int(10 * df) - 10 if df < _TENTHS else 10 * (_TENTHS - 1) + int(df) - _TENTHS
     return float(_quantiles(p)[place])

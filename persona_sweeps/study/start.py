@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.types import HydraContext
-from hydra.utils import instantiate
+from hydra.utils import get_class
 from omegaconf import DictConfig
 
 from persona_sweeps.errors import UserError
@@ -18,9 +18,10 @@ def start(given: Mapping[str, Any], context: HydraContext, config: DictConfig, a
     """Carry out a command's studies. Raises UserError for want of Optuna, or of a launcher that trials can join."""
     if importlib.util.find_spec("optuna") is None:
         raise UserError("hydra/sweeper=optuna needs Optuna: pip install 'persona-sweeps[study]'.")
-    launcher = instantiate(config.hydra.launcher)
-    if not isinstance(launcher, SweepLauncher):
+    kind = get_class(str(config.hydra.launcher._target_))
+    if not issubclass(kind, SweepLauncher):
         raise UserError("hydra/sweeper=optuna needs hydra/launcher=fused, local or slurm, which new trials can join.")
     from persona_sweeps.study.sweep import sweep
 
-    sweep(given, context, config, arguments, launcher.place(config))
+    settings = {key: value for key, value in config.hydra.launcher.items() if key != "_target_"}
+    sweep(given, context, config, arguments, kind(**settings).place(config))
