@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -44,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _command(arguments[0], arguments[1:])
         options = _parser().parse_args(arguments)
         return _report(options)
+    except BrokenPipeError:  # whoever read this has seen enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
