@@ -100,28 +100,33 @@ class _Pairs:
         self._seed_term = self._seed**2 / np.array([max(len(row.pseudo) - 1, 1) for row in rows])
         self._cluster_df = np.array([row.cluster_df for row in rows])
         self._alike = bool(np.ptp(self._cluster_df) < ROUNDING)
-        self._size = np.abs(self._value)
+        self._size = float(np.abs(self._value).max())
 
     def block(self, rows: slice | list[int], columns: slice = slice(None)) -> tuple[Values, Values]:
         """Return t, positive where the row is better than the column, and its degrees of freedom (or one for all)."""
         value = self._value[rows, None] - self._value[columns]
-        scale = np.maximum(self._size[rows, None], self._size[columns])
+        tied = np.abs(value) <= ROUNDING * self._size
         clusters = self._means.shape[1]
-        cluster = self._square[rows, None] + self._square[columns] - 2 * self._means[rows] @ self._means[columns].T
-        cluster = np.maximum(cluster, 0.0) / (clusters * (clusters - 1))
+        cluster = self._means[rows] @ self._means[columns].T  # and from here in place, since blocks are large
+        cluster *= -2
+        cluster += self._square[rows, None]
+        cluster += self._square[columns]
+        np.maximum(cluster, 0.0, out=cluster)
+        cluster /= clusters * (clusters - 1)
         cluster_df = self._cluster_df[rows, None]
         if not self._alike:
             cluster_df = np.minimum(cluster_df, self._cluster_df[columns])
         with np.errstate(divide="ignore", invalid="ignore"):
             if not self._seed.any():
-                t = value / np.sqrt(cluster)
-                return np.where(np.abs(value) <= ROUNDING * scale, 0.0, t), cluster_df
+                t = np.divide(value, np.sqrt(cluster, out=cluster), out=cluster)
+                t[tied] = 0.0
+                return t, cluster_df
             seed = self._seed[rows, None] + self._seed[columns]
             terms = self._seed_term[rows, None] + self._seed_term[columns]  # Welch's degrees of freedom: seed² / terms
             variance = cluster + seed
             shares = cluster / cluster_df + np.where(seed > 0, terms / seed, 0.0)
             df = np.where(variance > 0, variance / shares, cluster_df)
-            return np.where(np.abs(value) <= ROUNDING * scale, 0.0, value / np.sqrt(variance)), df
+            return np.where(tied, 0.0, value / np.sqrt(variance)), df
 
     def against(self, row: int) -> Values:
         """Return the uncorrected two-sided p of each row against this one."""

@@ -285,17 +285,22 @@ def test_without_matplotlib_the_extra_is_named(outputs: Any, report: Callable, m
     assert sorted(path.suffix for path in (outputs.root / "sweeps/s/tables").iterdir()) == [".csv", ".md"]
 
 
-def test_two_thousand_trials_take_seconds(outputs: Any, report: Callable) -> None:
+def test_ten_times_the_trials_take_ten_times_as_long_at_most(outputs: Any, report: Callable) -> None:
     rng = np.random.default_rng(0)
-    cells = study(outputs, "a", rng.normal(3, 0.1, 1500).tolist()) + study(
-        outputs, "b", rng.normal(3, 0.1, 500).tolist()
-    )
-    for cell in cells:
-        cell["params"] = {"peft.r": 8, "train.learning_rate": float(10 ** rng.uniform(-4, -2))}
-    outputs.study_sweep("s", {"a": {}, "b": {}}, cells)
-    began = time.process_time()
-    text = report("--sweep", "s")
-    assert time.process_time() - began < 8, "2.5 s on an idle machine"
+    seconds = {}
+    for name, sizes in {"few": (150, 50), "s": (1500, 500)}.items():
+        cells = [
+            cell
+            for place, size in zip("ab", sizes, strict=True)
+            for cell in study(outputs, place, rng.normal(3, 0.1, size).tolist())
+        ]
+        for cell in cells:
+            cell["params"] = {"peft.r": 8, "train.learning_rate": float(10 ** rng.uniform(-4, -2))}
+        outputs.study_sweep(name, {"a": {}, "b": {}}, cells)
+        began = time.process_time()
+        text = report("--sweep", name)
+        seconds[name] = time.process_time() - began
+    assert seconds["s"] < 10 * seconds["few"]
     (rows,) = comparisons(text)
     assert "best of 256" in rows[0] and "best of 512" not in rows[0]
 

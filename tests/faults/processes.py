@@ -84,16 +84,23 @@ class Command:
 
 
 def children(pid: int) -> list[int]:
-    """Return the processes that another one has started."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == pid and fields[0] != "Z":
-            found.append(int(stat.parent.name))
-    return found
+    """Return the processes that another one has started, and that run."""
+    numbers = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    return [number for number in numbers if _parent(number) == pid]
+
+
+def runs(pid: int) -> bool:
+    """Whether a process runs; one that has ended and isn't waited for doesn't."""
+    return _parent(pid) is not None
+
+
+def _parent(pid: int) -> int | None:
+    """Return the parent of a process that runs."""
+    try:
+        state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+    except OSError:
+        return None
+    return None if state == "Z" else int(parent)
 
 
 def kill(pid: int) -> bool:

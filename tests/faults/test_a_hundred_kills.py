@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.processes import PATIENCE, Command, children, kill
+from tests.faults.processes import PATIENCE, Command, children, kill, runs
 from tests.faults.results import OUTPUT, assert_equal, lines, results, saved_steps, steps_logged
 from tests.faults.witness import Kept, Witness
 
@@ -93,7 +93,7 @@ def in_training(output: Path) -> dict[Path, int]:
 def gone(pids: list[int]) -> None:
     """Wait until these processes have ended."""
     deadline = time.monotonic() + PATIENCE
-    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+    while any(runs(pid) for pid in pids):
         assert time.monotonic() < deadline, "a worker outlives its launcher"
         time.sleep(0.02)
 

@@ -10,7 +10,7 @@ import pytest
 
 from persona_sweeps.app import KEPT
 from persona_sweeps.stopping import EXIT_CODE
-from tests.faults.processes import Command, children
+from tests.faults.processes import Command, children, runs
 from tests.faults.results import (
     OUTPUT,
     assert_equal,
@@ -105,7 +105,7 @@ def test_workers_are_saved_with_their_launcher(
     first.send(signal.SIGINT)
     assert first.wait() == EXIT_CODE, first.output
     assert f"Stopped by SIGINT. {KEPT}" in first.output
-    assert workers and not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    assert workers and not any(runs(pid) for pid in workers)
     assert saved_steps(tmp_path / OUTPUT)
 
     second = start(tmp_path, *two)
