@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -116,6 +117,7 @@ def _run(arguments: list[str], folder: str, log: str, environment: dict[str, str
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    gc.freeze()  # what the server has imported isn't looked through again and again
     before()
     os.chdir(folder)
     os.environ.update(environment)
