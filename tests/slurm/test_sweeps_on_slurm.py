@@ -125,7 +125,7 @@ def test_jobs_go_on_without_the_launcher_and_the_same_command_comes_back_to_them
     assert sweep.cluster.job(first.id).state == "RUNNING"
     before = len(sweep.cluster.jobs())
     again = start(*few)
-    told = f"Job {first.id} is still there"
+    told = "is still there"  # the third at least, which waits for one of the first two to end
     sweep.cluster.wait(lambda: told in again.told() or again.process.poll() is not None, SECONDS)
     assert told in again.told()
     sweep.cluster.controller_down()
