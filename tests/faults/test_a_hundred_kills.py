@@ -15,9 +15,9 @@ from tests.faults.processes import PATIENCE, Command, children, kill, runs
 from tests.faults.results import OUTPUT, assert_equal, lines, results, saved_steps, steps_logged
 from tests.faults.witness import Kept, Witness
 
-IN_PROCESS = int(os.environ.get("PERSONA_SWEEPS_KILLS", 16))
+IN_PROCESS = int(os.environ.get("PERSONA_SWEEPS_KILLS", 8))
 """90 for the hundred that the name promises, which takes a quarter of an hour"""
-IN_WORKERS = 10
+IN_WORKERS = 6
 
 
 def killed(command: Command, rng: random.Random) -> int:
