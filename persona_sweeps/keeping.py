@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from persona_sweeps import watchdog
 from persona_sweeps.clock import GroupClock
 from persona_sweeps.console import Console
 from persona_sweeps.lease import Lease, LeaseLost, acquire, holder
@@ -120,6 +121,7 @@ def wait_for_one(cells: Sequence[Cell]) -> list[Cell]:
         free = [cell for cell in cells if (who := holder(cell.folder.lease)) is None or who.alive is False]
         if free:
             return free
+        watchdog.feed()
         time.sleep(POLL)
 
 

@@ -21,7 +21,7 @@ from persona_sweeps.device import Machine, cuda_capability, device_count, memory
 from persona_sweeps.errors import ConfigError
 from persona_sweeps.jobs.backend import State, Status, Task
 from persona_sweeps.jobs.group_file import search_path_of
-from persona_sweeps.jobs.worker import WITH_PARENT
+from persona_sweeps.jobs.worker import options
 from persona_sweeps.place import Place, Predictions
 from persona_sweeps.settings import refuse_unknown, too_small
 
@@ -40,10 +40,11 @@ class LocalSettings:
 
     workers: int | None
     max_retries: int
+    stall_seconds: float | None
     poll_seconds: float
 
 
-LEAST = {"workers": 1, "max_retries": 0}
+LEAST = {"workers": 1, "max_retries": 0, "stall_seconds": 1}
 
 
 def local_place(given: Mapping[str, Any], config: DictConfig) -> Place:
@@ -63,7 +64,7 @@ def local_place(given: Mapping[str, Any], config: DictConfig) -> Place:
     )
 
     def backend(folder: Path, predictions: Predictions) -> LocalBackend:
-        return LocalBackend(folder, slots, on_gpus)
+        return LocalBackend(folder, slots, on_gpus, settings.stall_seconds)
 
     return Place(machine, backend, settings.max_retries, settings.poll_seconds, search_path_of(config))
 
@@ -79,10 +80,11 @@ class LocalBackend:
 
     survives = False
 
-    def __init__(self, folder: Path, slots: int, on_gpus: bool) -> None:
+    def __init__(self, folder: Path, slots: int, on_gpus: bool, stall_seconds: float | None) -> None:
         """`folder` takes what workers print."""
         self.slots = slots
         self._folder = folder
+        self._stall_seconds = stall_seconds
         self._devices = _visible_devices(slots) if on_gpus else None
         self._threads = max(1, cpus() // slots)
         self._waiting: list[tuple[str, Task]] = []
@@ -151,7 +153,7 @@ class LocalBackend:
         self._folder.mkdir(parents=True, exist_ok=True)
         with open(self._folder / f"{name}.log", "ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", WORKER, f"{WITH_PARENT}{os.getpid()}", str(task.path)],
+                [sys.executable, "-m", WORKER, *options(task.path, self._stall_seconds, parent=os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

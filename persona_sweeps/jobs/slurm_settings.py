@@ -12,7 +12,7 @@ from persona_sweeps.settings import refuse_unknown, too_small
 
 LEAST = {
     "gpus_per_job": 0, "compute_capability": 1, "cpus_per_job": 1, "timeout_min": 1, "signal_seconds": 1,
-    "max_parallel": 1, "max_retries": 0,
+    "max_parallel": 1, "max_retries": 0, "stall_seconds": 1,
 }  # fmt: skip
 PER_MODEL = ("gpus_per_job", "gpu_type", "gpu_memory_gb", "cpus_per_job", "mem_gb", "timeout_min", "constraint")
 GB = 1e9
@@ -36,6 +36,7 @@ class SlurmSettings:
     signal_seconds: int
     max_parallel: int
     max_retries: int
+    stall_seconds: float | None
     poll_seconds: float
     per_model: dict[str, dict[str, Any]]
     setup: list[str]

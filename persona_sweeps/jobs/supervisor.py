@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from persona_sweeps import stopping
+from persona_sweeps import stopping, watchdog
 from persona_sweeps.console import Console
 from persona_sweeps.errors import TrialError
 from persona_sweeps.jobs.backend import Backend, State, Status, Task
@@ -26,6 +26,7 @@ from persona_sweeps.record import is_completed, read_json, read_record, write_js
 from persona_sweeps.stopping import Detached, Stopped
 
 JOBS = "jobs.json"
+GROUPS = "groups"
 ENDED = ("completed", "failed", "pruned")
 BAD_NODE = 2
 """jobs that vanished on a node before it is given no more"""
@@ -43,6 +44,8 @@ class Job:
     node: str = ""
     before: dict[str, str | None] = field(default_factory=dict)
     """the digest of each run's record that was there as the job was given out: an earlier attempt's"""
+    file: str = ""
+    """its group file"""
 
 
 class Supervisor:
@@ -70,7 +73,7 @@ class Supervisor:
         self._blamed: Counter[str] = Counter()
         self._files = 0
         self._noted: list[dict] | None = None
-        self._group_files: list[Path] = []
+        self._group_files: list[str] = []
 
     def run(self, plan: Plan) -> None:
         """Bring all runs of a plan to their ends. Raises Stopped when asked to stop; jobs that survive then go on."""
@@ -99,7 +102,8 @@ class Supervisor:
         for entry in known:
             own = [cells[run_id] for run_id in entry["runs"] if run_id in cells]
             if own and statuses[entry["id"]].state is not State.ended:
-                self._jobs.append(Job(entry["id"], own, before=entry["before"]))
+                self._jobs.append(Job(entry["id"], own, before=entry["before"], file=entry.get("file", "")))
+                self._group_files.append(entry.get("file", ""))
                 self._console.note(f"Job {entry['id']} is still there, with {_runs(own)}.")
         taken = {cell.run_id for job in self._jobs for cell in job.cells}
         for cell in plan.to_do:  # by a job of an earlier command, while this one was planned
@@ -117,14 +121,15 @@ class Supervisor:
         for group in groups:
             try:
                 path = self._new_file()
-                self._group_files.append(path)
+                self._group_files.append(path.name)
                 write_group(path, group, self._search_path)
                 tasks.append(Task(path, group))
             except OSError as error:  # a full disk: the same command tries again
                 for cell in group:
                     self._console.end(cell, "failed", {}, f"it couldn't be given to a job: {error}")
         for task, job in zip(tasks, self._backend.submit(tasks), strict=True):
-            self._jobs.append(Job(job, list(task.cells), before={c.run_id: _digest(c) for c in task.cells}))
+            before = {cell.run_id: _digest(cell) for cell in task.cells}
+            self._jobs.append(Job(job, list(task.cells), before=before, file=task.path.name))
             self._console.note(f"Job {job}: {_runs(task.cells)} of {task.cells[0].config.model.name}.")
         self._note_jobs()
 
@@ -195,10 +200,12 @@ class Supervisor:
         """Return what is known of a job's end: the place's word for it, and the last lines that it printed."""
         path = self._backend.log(job.id)
         try:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path is not None else []
+            printed = path.read_text(encoding="utf-8", errors="replace") if path is not None else ""
         except OSError:
-            lines = []
-        told = " / ".join(line.strip() for line in lines[-TAIL:] if line.strip())
+            printed = ""
+        if (stalled := watchdog.last_words(printed)) is not None:
+            return f"{stalled}; {path} has where each thread was"
+        told = " / ".join(line.strip() for line in printed.splitlines()[-TAIL:] if line.strip())
         words = status.reason or "it vanished"
         return f"{words} ({told})" if told else words
 
@@ -220,16 +227,19 @@ class Supervisor:
 
     def _clear(self) -> None:
         """Remove what only the jobs needed; what they printed stays."""
-        for path in self._group_files:  # another command of the same sweep may have others
-            path.unlink(missing_ok=True)
+        for name in self._group_files:  # another command of the same sweep may have others
+            (self._folder / GROUPS / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
-            (self._folder / "groups").rmdir()
+            (self._folder / GROUPS).rmdir()
         if (read_json(self._folder / JOBS) or {}).get("jobs") == self._noted:
             (self._folder / JOBS).unlink(missing_ok=True)
 
     def _note_jobs(self) -> None:
         """Write down which jobs there are, where that has changed."""
-        jobs = [{"id": job.id, "runs": [c.run_id for c in job.cells], "before": job.before} for job in self._jobs]
+        jobs = [
+            {"id": job.id, "runs": [cell.run_id for cell in job.cells], "before": job.before, "file": job.file}
+            for job in self._jobs
+        ]
         if jobs == self._noted:
             return
         try:
@@ -240,7 +250,7 @@ class Supervisor:
 
     def _new_file(self) -> Path:
         """Make a group file that no other command uses, earlier or at the same time."""
-        folder = self._folder / "groups"
+        folder = self._folder / GROUPS
         while True:
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / f"group-{self._files}.json"

@@ -6,6 +6,7 @@ was in training is saved then, and the same command goes on from there.
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import os
 import signal
@@ -14,42 +15,53 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from persona_sweeps import stopping
+from persona_sweeps import stopping, watchdog
 from persona_sweeps.errors import UserError
 from persona_sweeps.stopping import EXIT_CODE, Stopped
 
-WITH_PARENT = "--with-parent="
-"""and a pid: ask to stop when that process, which started this one, dies"""
 SET_PDEATHSIG = 1
 OUT_OF_TIME = ("SIGUSR1", "SIGUSR2")
 """what SLURM sends ahead of the time limit and, where it is set up so, of a preemption"""
 SLURM_SECONDS = 60
 
 
+def options(path: Path, stall_seconds: float | None, parent: int | None = None) -> list[str]:
+    """Return the arguments that `main` takes."""
+    given = {"--stall-seconds": stall_seconds, "--with-parent": parent}
+    return [f"{name}={value}" for name, value in given.items() if value is not None] + [str(path)]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Train a group and return the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    given = _parser().parse_args(argv)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    parent = int(arguments.pop(0).partition("=")[2]) if arguments[0].startswith(WITH_PARENT) else None
-    with stopping.heard() as stop:
+    with stopping.heard() as stop, watchdog.watching(given.stall_seconds):
         try:
             with stop.at_once():
-                if parent is not None:
-                    _stop_with(parent)
-                work(Path(arguments[0]))
+                if given.with_parent is not None:
+                    _stop_with(given.with_parent)
+                work(given.group)
         except Stopped as stopped:
             print(f"Stopped by {stopped}; what was in training is saved.", file=sys.stderr, flush=True)
-            if parent is None and (job := os.environ.get("SLURM_JOB_ID")) is not None:
-                _ask_for_another_turn(job, str(stopped))
+            if given.with_parent is None:
+                _ask_for_another_turn(str(stopped))
             return EXIT_CODE
         except SystemExit as ended:  # a command's own end, told already
-            if ended.code == EXIT_CODE and parent is None and (job := os.environ.get("SLURM_JOB_ID")) is not None:
-                _ask_for_another_turn(job, stop.requested or "")
+            if ended.code == EXIT_CODE and given.with_parent is None:
+                _ask_for_another_turn(stop.requested or "")
             raise
         except UserError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             return 1
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("group", type=Path, help="the group file")
+    parser.add_argument("--stall-seconds", type=float, help="end when work stands still for so long")
+    parser.add_argument("--with-parent", type=int, help="ask to stop when that process, which started this one, dies")
+    return parser
 
 
 def work(path: Path) -> None:
@@ -85,13 +97,14 @@ def _stop_with(parent: int) -> None:
             stopping.current().ask("SIGTERM")
 
 
-def _ask_for_another_turn(job: str, name: str) -> None:
+def _ask_for_another_turn(name: str) -> None:
     """Put a SLURM job back into the queue: it goes on later, from the checkpoints, whether anyone watches or not.
 
     A job that ends on a warning isn't put there by SLURM. TERM may also mean that a person has cancelled the job, which
     then isn't to come back: its state says so.
     """
-    if name in OUT_OF_TIME or "JobState=RUNNING" in _slurm("show", "job", job):
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is not None and (name in OUT_OF_TIME or "JobState=RUNNING" in _slurm("show", "job", job)):
         _slurm("requeue", job)
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 
+from persona_sweeps import watchdog
 from persona_sweeps.adapters.prefix import PrefixedLayout
 from persona_sweeps.adapters.stack import AdapterStack
 from persona_sweeps.training.attention import Layout, attend_by_layout
@@ -41,6 +42,7 @@ class GroupForward:
 
         The result is on the device of `positions`, wherever the last layer is.
         """
+        watchdog.feed()
         output = self.decoder(
             inputs_embeds=embeddings,
             position_ids=positions,

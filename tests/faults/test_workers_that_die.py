@@ -38,3 +38,20 @@ def test_a_run_that_kills_its_process_fails_alone_after_so_many_tries(
     assert second.wait() == 0, second.output
     assert "2 done already, 1 to run" in second.output
     assert_equal(results(tmp_path / OUTPUT), left_alone(*sweep), exactly=False)
+
+
+@pytest.mark.slow
+def test_a_run_that_hangs_is_ended_and_fails_alone_with_where_it_stood(
+    start: Callable, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    hung = start(
+        tmp_path, "-m", *tiny, "seed=0,1", "train.max_steps=8", "group_size=2", *LOCAL, "hydra.launcher.max_retries=0",
+        "hydra.launcher.stall_seconds=30", FAULT="hang:1", PYTHONPATH=str(SITE),
+    )  # fmt: skip
+    assert hung.wait() == 1, hung.output
+    runs = {record["config"]["seed"]: record for record in records(tmp_path / OUTPUT).values()}
+    assert {seed: run["status"] for seed, run in runs.items()} == {0: "completed", 1: "failed"}
+    told = runs[1]["failure"]["message"]
+    assert "the last: it stood still for 0:00:30, in line" in told and "sitecustomize.py" in told
+    log = Path(told.split("; ")[1].split(" has where")[0])
+    assert "in fatal" in (tmp_path / log).read_text(), "the whole stack is in the log"

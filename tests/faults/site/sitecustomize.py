@@ -3,8 +3,10 @@
 FAULT=clock     the clock jumps hours back and forth
 FAULT=kill:1    a process dies of SIGKILL as it trains a run of seed 1, in its fifth step
 FAULT=exit:1    it ends there, with exit code 3 and a word
+FAULT=hang:1    it stands still there, in a call that holds Python's lock
 """
 
+import ctypes
 import functools
 import importlib.abc
 import importlib.util
@@ -37,6 +39,8 @@ class AfterImport(importlib.abc.MetaPathFinder):
 def die(kind):
     if kind == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "hang":
+        ctypes.PyDLL(None).sleep(3600)
     print("the pipes have burst", flush=True)
     os._exit(3)
 
@@ -59,5 +63,5 @@ if kind == "clock":
     jumping.time_itself()
     for name in jumping.DATED:
         sys.meta_path.insert(0, AfterImport(name, jumping.dates))
-elif kind in ("kill", "exit"):
+elif kind in ("kill", "exit", "hang"):
     sys.meta_path.insert(0, AfterImport("persona_sweeps.training.trial", functools.partial(deadly, kind, int(seed))))
