@@ -9,6 +9,7 @@ from typing import Any
 
 from analysis.records import Record
 from analysis.statistics import Spread, spread
+from persona_sweeps.kinds import kind_of
 
 _BESIDE_THE_POINT = (
     "seed",
@@ -41,6 +42,8 @@ def _virtual(name: str) -> Label:
 
 METHOD_LABELS: dict[str, Label] = {
     "none": lambda peft: "untuned",
+    "few_shot": lambda peft: f"few-shot, {peft.get('shots')} shots",
+    "nearest_reply": lambda peft: "nearest reply",
     "lora": _pairs("LoRA"),
     "rslora": _pairs("rsLoRA"),
     "dora": _pairs("DoRA"),
@@ -77,8 +80,8 @@ class Setting:
 
     @property
     def learning_rate(self) -> float | None:
-        """The learning rate that was used; None for an untuned base."""
-        return None if self.method == "none" else effective_learning_rate(self.first)
+        """The learning rate that was used; None where nothing was trained."""
+        return effective_learning_rate(self.first) if kind_of(self.method).trains else None
 
     @property
     def seeds(self) -> list[Any]:
@@ -102,8 +105,15 @@ def settings(records: Sequence[Record]) -> list[Setting]:
     return _told_apart([Setting(tuple(runs), configs[key]) for key, runs in by_key.items()])
 
 
+def has_model(record: Record) -> bool:
+    """Whether a run's texts are a model's, and not copied from the training examples."""
+    return kind_of(str(record.get("config.peft.method"))).has_model
+
+
 def model_label(record: Record) -> str:
-    """Return the model's name, with its quantization and `(tiny)` where they aren't the usual."""
+    """Return the model's name, with its quantization and `(tiny)` where they aren't the usual; "no model" without."""
+    if not has_model(record):
+        return "no model"
     name = str(record.get("config.model.name", "?"))
     quantization = record.get("config.quantization.method", "none")
     parts = [name] if quantization in ("none", None) else [name, str(quantization)]
@@ -141,7 +151,7 @@ def _setting_config(record: Record) -> dict[str, Any]:
     if isinstance(peft, Mapping) and isinstance(train, Mapping):
         config["train"] = {**train, "learning_rate": effective_learning_rate(record)}
         config["peft"] = {key: value for key, value in peft.items() if key != "learning_rate"}
-        if peft.get("method") == "none":
+        if not kind_of(str(peft.get("method"))).trains:
             config["train"] = {key: train.get(key) for key in _OF_AN_UNTUNED_BASE}
     config["fingerprint"] = {key: str(record.get(f"provenance.{key}"))[:12] for key in _FINGERPRINTS}
     config["comparability_key"] = record.get("comparability_key")

@@ -117,6 +117,11 @@ class PeftConfig:
 
 
 @dataclass
+class FewShotConfig(PeftConfig):
+    shots: int = MISSING
+
+
+@dataclass
 class LoraConfig(PeftConfig):
     """LoRA, rsLoRA and DoRA."""
 
@@ -282,6 +287,8 @@ SCHEMAS: dict[str, dict[str, type]] = {
     "quantization": {"none": QuantizationConfig, "int8": Int8Config, "four_bit": FourBitConfig},
     "peft": {
         "none": PeftConfig,
+        "few_shot": FewShotConfig,
+        "nearest_reply": PeftConfig,
         "lora": LoraConfig,
         "ia3": Ia3Config,
         "prompt_tuning": PromptTuningConfig,

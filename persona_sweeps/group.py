@@ -14,6 +14,7 @@ from persona_sweeps.clock import GroupClock
 from persona_sweeps.context import Context
 from persona_sweeps.errors import TrialError
 from persona_sweeps.keeping import Keeper, forget, take
+from persona_sweeps.kinds import kind_of
 from persona_sweeps.lease import Lease, LeaseLost
 from persona_sweeps.member import Member
 from persona_sweeps.outcome import describe, finish, prune
@@ -40,7 +41,8 @@ def _run_group(cells: Sequence[Cell], context: Context, source: Source | None, s
     from persona_sweeps.training.memory import in_plain_words, release_memory
 
     source = source or Listed()
-    group = _Group(context, source, size or len(cells), cells[0].config.checkpoint_seconds)
+    first = cells[0].config
+    group: Group = kind_of(first.peft.method).group(context, source, size or len(cells), first.checkpoint_seconds)
     try:
         group.run(cells)
         return group.elsewhere
@@ -62,7 +64,7 @@ def _run_group(cells: Sequence[Cell], context: Context, source: Source | None, s
     return elsewhere
 
 
-class _Group:
+class Group:
     """Runs that train together on one base model: some may end, and others take their rows."""
 
     def __init__(self, context: Context, source: Source, size: int, checkpoint_seconds: float | None) -> None:
@@ -119,13 +121,13 @@ class _Group:
             try:
                 lease = take(cell, self.console)
             except OSError as error:  # a full disk, or a folder that can't be written
-                self._told(cell, "failed", {}, _reason(error))
+                self.told(cell, "failed", {}, _reason(error))
                 continue
             if lease is None:
                 self.elsewhere.append(cell)
             elif (record := read_record(cell.folder)) is not None and record["status"] == "completed":
                 lease.release()  # another process was quicker
-                self._told(cell, "completed", record["metrics"])
+                self.told(cell, "completed", record["metrics"])
             else:
                 self._begin(cell, lease)
 
@@ -135,13 +137,13 @@ class _Group:
             own = self.context.data(cell)
             trial, found = self.keeper.trial(cell, self.base, own)
         except Exception as error:
-            self._fail_unbegun(cell, lease, error)
+            self.fail_unbegun(cell, lease, error)
             return
         try:
             writer = RunWriter(cell, lease, after=trial.progress.step)
         except Exception as error:  # such as a full disk
             lease.release()
-            self._told(cell, "failed", {}, _reason(error))
+            self.told(cell, "failed", {}, _reason(error))
             return
         try:
             member = Member(len(self.engine.trials), cell, own, writer, trial)
@@ -220,7 +222,7 @@ class _Group:
             try:
                 member.writer.check()
                 finish(member, found[member.index], self.base, self.clock, self.keeper.resumes(member))
-                self._told(member.cell, "completed", member.writer.outcome.metrics)
+                self.told(member.cell, "completed", member.writer.outcome.metrics)
             except Exception as error:
                 if not isinstance(error, TrialError | LeaseLost):  # its training was sound, and is kept
                     self.keeper.save([member])
@@ -233,11 +235,11 @@ class _Group:
     def _prune(self, member: Member, reason: str) -> None:
         try:
             prune(member, self.base, self.clock, self.keeper.resumes(member))
-            self._told(member.cell, "pruned", member.writer.outcome.metrics, reason)
+            self.told(member.cell, "pruned", member.writer.outcome.metrics, reason)
         except Exception as error:
             self.fail(member.writer, error)
 
-    def _told(self, cell: Cell, status: str, metrics: Mapping[str, float], reason: str = "") -> None:
+    def told(self, cell: Cell, status: str, metrics: Mapping[str, float], reason: str = "") -> None:
         if status != "failed":
             forget(cell)
         self.console.end(cell, status, metrics, reason)
@@ -258,26 +260,26 @@ class _Group:
             writer.abandon()
         if isinstance(error, TrialError):
             forget(writer.cell)
-        self._told(writer.cell, "failed", {}, reason)
+        self.told(writer.cell, "failed", {}, reason)
 
     def fail_alone(self, cell: Cell, error: Exception) -> None:
         """Record a run as failed that no member stands for any more, or never did."""
         try:
             lease = take(cell, self.console)
         except OSError as second:
-            self._told(cell, "failed", {}, f"{_reason(error)}; and its record couldn't be written: {second}")
+            self.told(cell, "failed", {}, f"{_reason(error)}; and its record couldn't be written: {second}")
             return
         if lease is None:
             self.elsewhere.append(cell)
         else:
-            self._fail_unbegun(cell, lease, error)
+            self.fail_unbegun(cell, lease, error)
 
-    def _fail_unbegun(self, cell: Cell, lease: Lease, error: Exception) -> None:
+    def fail_unbegun(self, cell: Cell, lease: Lease, error: Exception) -> None:
         try:
             writer = RunWriter(cell, lease, after=None)
         except Exception as second:
             lease.release()
-            self._told(cell, "failed", {}, f"{_reason(error)}; and its record couldn't be written: {second}")
+            self.told(cell, "failed", {}, f"{_reason(error)}; and its record couldn't be written: {second}")
             return
         self.fail(writer, error)
 

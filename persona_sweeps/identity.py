@@ -9,9 +9,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from persona_sweeps.kinds import kind_of
 from persona_sweeps.record import SCHEMA_VERSION
 
 RUN_ID_LENGTH = 10
+
+IN_NAMES = {"r": "r", "num_virtual_tokens": "v", "shots": "k"}
+"""keys of peft whose numbers stand in a run's name, and the letters before them"""
 
 CANNOT_MATTER = (
     "sweep", "tracker", "device", "output_dir", "show_examples", "plan", "status", "group_size", "checkpoint_seconds",
@@ -27,6 +31,18 @@ ONLY_TRAINING = (
 )  # fmt: skip
 """Keys that can't change the result of an untuned base."""
 
+LEFT_OUT: dict[str, tuple[str, ...]] = {
+    "none": ONLY_TRAINING,
+    "few_shot": tuple(key for key in ONLY_TRAINING if key != "dataset.limit"),
+    "nearest_reply": ("model", "quantization", "train", "seed"),
+}
+"""Keys that can't change the result of a method that trains nothing.
+
+Shots are drawn from the training examples, so dataset.limit counts there. Where no model is loaded, its tokenizer still
+says which examples are evaluated: these count in place of the weights (data/evaluated.py). Decoding changes no reply
+that is looked up, but it says in which section of a table a run stands, so it counts.
+"""
+
 
 def digest(value: object) -> str:
     """Return the SHA-256 (hex) of a value's canonical JSON."""
@@ -38,8 +54,7 @@ def essence(resolved: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a resolved config that can change its run's result."""
     kept = copy.deepcopy(dict(resolved))
     _drop(kept, CANNOT_MATTER)
-    if kept["peft"]["method"] == "none":
-        _drop(kept, ONLY_TRAINING)
+    _drop(kept, LEFT_OUT.get(kept["peft"]["method"], ()))
     if not needs_generation(kept):
         _drop(kept, ("generation",))
     _drop_unread(kept["dataset"])
@@ -52,7 +67,10 @@ def needs_generation(resolved: Mapping[str, Any]) -> bool:
 
 
 def run_id(resolved: Mapping[str, Any], data_fingerprint: str, weights: str) -> str:
-    """Return the 10 hex digits that name a run; `weights` says where the base model's weights come from."""
+    """Return the 10 hex digits that name a run.
+
+    `weights` says where the base model's weights come from; of a run without a model, what is evaluated.
+    """
     parts = [SCHEMA_VERSION, essence(resolved), data_fingerprint, weights]
     return digest(parts)[:RUN_ID_LENGTH]
 
@@ -75,18 +93,23 @@ def comparability_key(
 
 def run_name(resolved: Mapping[str, Any]) -> str:
     """Return the readable part of a run's folder name, such as `gpt2-tiny-lora-r8-lr0.001-hamlet-s0`."""
-    model, peft, dataset = resolved["model"], resolved["peft"], resolved["dataset"]
-    parts = [model["name"]]
-    if model["scale"] == "tiny":
-        parts.append("tiny")
-    if resolved["quantization"]["method"] != "none":
-        parts.append(resolved["quantization"]["method"])
+    peft, dataset = resolved["peft"], resolved["dataset"]
+    kind = kind_of(peft["method"])
+    parts = _model_name(resolved) if kind.has_model else []
     parts.append(peft["method"])
-    parts += [f"{short}{peft[key]:g}" for key, short in (("r", "r"), ("num_virtual_tokens", "v")) if key in peft]
-    if peft["method"] != "none":
+    parts += [f"{short}{peft[key]:g}" for key, short in IN_NAMES.items() if key in peft]
+    if kind.trains:
         parts.append(f"lr{resolved['train']['learning_rate']:g}")
-    parts += [str(dataset.get("persona") or dataset["source"]), f"s{resolved['seed']}"]
+    parts.append(str(dataset.get("persona") or dataset["source"]))
+    if kind.has_model:
+        parts.append(f"s{resolved['seed']}")
     return re.sub(r"[^a-z0-9._]+", "-", "-".join(parts).lower()).strip("-")
+
+
+def _model_name(resolved: Mapping[str, Any]) -> list[str]:
+    model, quantization = resolved["model"], resolved["quantization"]["method"]
+    tiny = ["tiny"] if model["scale"] == "tiny" else []
+    return [model["name"], *tiny, *([quantization] if quantization != "none" else [])]
 
 
 def _drop_unread(dataset: dict[str, Any]) -> None:

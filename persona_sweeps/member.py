@@ -63,6 +63,7 @@ class GroupData:
             "train_examples": len(self.prepared.train),
             "eval_examples": len(self.prepared.eval),
             "dropped": dict(self.prepared.dropped),
+            **self.prepared.shots,
         }
 
 

@@ -15,6 +15,7 @@ from persona_sweeps.device import (
     resolve_device,
     total_memory_bytes,
 )
+from persona_sweeps.kinds import kind_of
 
 Obstacle = Callable[[RunConfig], str | None]
 """returns a sentence, or None when there is nothing in the way"""
@@ -22,7 +23,8 @@ Obstacle = Callable[[RunConfig], str | None]
 
 def obstacles(config: RunConfig) -> list[str]:
     """Return a sentence for each thing in the way of a run."""
-    return [sentence for look in OBSTACLES if (sentence := look(config))]
+    looks = OBSTACLES if kind_of(config.peft.method).has_model else OF_A_TOKENIZER
+    return [sentence for look in looks if (sentence := look(config))]
 
 
 def too_large(config: RunConfig, weights_bytes: int) -> str | None:
@@ -98,3 +100,5 @@ def _no_bitsandbytes(config: RunConfig) -> str | None:
 
 
 OBSTACLES: tuple[Obstacle, ...] = (_no_gpu, _no_bf16_units, _no_bitsandbytes, _no_weights)
+OF_A_TOKENIZER: tuple[Obstacle, ...] = (_no_weights,)
+"""the tokenizer alone is needed where there is no model; it comes from where the weights do"""

@@ -19,12 +19,16 @@ from persona_sweeps.data import load_corpus
 from persona_sweeps.device import resolve_device, resolve_precision
 from persona_sweeps.errors import ConfigError
 from persona_sweeps.identity import digest, run_id, run_name
+from persona_sweeps.kinds import kind_of
 from persona_sweeps.obstacles import obstacles
 from persona_sweeps.record import RunFolder, is_completed, redacted
 from persona_sweeps.validate import refuse_strangers, validate
 
 ALONE = frozenset({"full"})
 """methods that train the base model's own weights, so that no other run can share them"""
+
+OF_A_MODEL = ("model", "quantization", "train")
+"""groups of the config that a run without a model records as null: it has none of them"""
 
 
 @dataclass(slots=True)
@@ -44,6 +48,8 @@ class Cell:
     """completed before this command"""
     study: dict[str, Any] | None = None
     """which trial of which study asked for it"""
+    evaluated: tuple[str, ...] | None = None
+    """of a run without a model: the ids of the examples that the model's runs are evaluated on"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +90,27 @@ def make_cell(config: DictConfig, overrides: Sequence[str], hydra: dict[str, Any
     validate(typed_config)
     corpus = load_corpus(typed_config.dataset)
     resolved: dict[str, Any] = redacted(container)
-    identity = run_id(resolved, corpus.fingerprint, _weights(typed_config))
+    basis = weights = _weights(typed_config)
+    evaluated = None
+    if not kind_of(typed_config.peft.method).has_model:
+        evaluated = _evaluated(typed_config, weights)
+        basis = digest(["evaluated", sorted(evaluated)])
+        resolved |= dict.fromkeys(OF_A_MODEL)
+    identity = run_id(resolved, corpus.fingerprint, basis)
     runs = Path(typed_config.output_dir) / "runs"
     name = run_name(resolved)
     folder = RunFolder(_folder(runs, name, identity))
     done = is_completed(folder)
     if not done and (in_the_way := obstacles(typed_config)):
         raise ConfigError(" ".join(in_the_way))
-    return Cell(tuple(overrides), typed_config, resolved, hydra, identity, name, folder, done)
+    return Cell(tuple(overrides), typed_config, resolved, hydra, identity, name, folder, done, evaluated=evaluated)
+
+
+def _evaluated(config: RunConfig, weights: str) -> tuple[str, ...]:
+    """Return what the model's runs are evaluated on. Raises UserError when its tokenizer can't be had."""
+    from persona_sweeps.data.evaluated import evaluated_ids
+
+    return evaluated_ids(config, weights)
 
 
 def _folder(runs: Path, name: str, identity: str) -> Path:
@@ -130,8 +149,13 @@ def make_plan(cells: list[Cell]) -> Plan:
 
 
 def group_key(cell: Cell) -> str:
-    """Return what runs must share to train together: base model, quantization, precision, length and device."""
+    """Return what runs must share to train together: base model, quantization, precision, length and device.
+
+    Those without a model are together, since they need none.
+    """
     train, resolved = cell.config.train, cell.resolved
+    if not kind_of(cell.config.peft.method).has_model:
+        return digest([cell.config.peft.method])
     alone = cell.run_id if cell.config.peft.method in ALONE else None
     base = [resolved["model"], resolved["quantization"], train.precision, resolved["device"]]
     return digest([*base, train.max_length, alone])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from persona_sweeps.config import Precision, RunConfig
 from persona_sweeps.device import resolve_device
+from persona_sweeps.kinds import kind_of
 from persona_sweeps.plan import Cell, Plan
 
 if TYPE_CHECKING:
@@ -67,6 +68,10 @@ class Prediction:
     """whether tokens were guessed, for want of the tokenizer"""
 
 
+NOTHING = Prediction(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, flops=0.0, guessed=False)
+"""for a run without a model, beside the program"""
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What the skeleton tells: parameters, and the widths that activations have."""
@@ -108,6 +113,8 @@ def predict_group(group: Sequence[Cell]) -> list[tuple[str, Prediction]]:
     """Return a prediction for each run of a group that trains together, with its run id."""
     from persona_sweeps.models.skeleton import skeleton
 
+    if not kind_of(group[0].config.peft.method).has_model:
+        return [(cell.run_id, NOTHING) for cell in group]
     model = skeleton(group[0].config.model)
     shape = shape_of(model)
     return [(cell.run_id, _predict(cell, model, shape, len(group))) for cell in group]
@@ -301,6 +308,7 @@ def _pass_of(chosen: Sequence[TokenSequence], config: RunConfig, group_size: int
 def _guessed(config: RunConfig, group_size: int) -> _Work:
     """Guess from the lengths of the texts; nothing is known to be shared."""
     from persona_sweeps.data import load_corpus
+    from persona_sweeps.data.few_shot import guessed_length
     from persona_sweeps.training.limits import PASS_NODES
     from persona_sweeps.training.order import total_steps
 
@@ -313,7 +321,7 @@ def _guessed(config: RunConfig, group_size: int) -> _Work:
     size = min(train.micro_batch_size or train.batch_size, len(lengths))
     nodes = round(min(mean * size * group_size, max(PASS_NODES, mean * size)))
     prompts = config.dataset.eval_limit or len(lengths)
-    cached = _cached(config, prompts, round(mean))
+    cached = _cached(config, prompts, guessed_length(config, round(mean)))
     return _Work(tokens, tokens, PassSize(nodes, nodes, round(nodes * mean)), cached, guessed=True)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from persona_sweeps.config import FewShotConfig
 from persona_sweeps.console import Console
+from persona_sweeps.kinds import kind_of
 from persona_sweeps.plan import Cell
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ class Preparer:
 
         users: dict[int, list[Cell]] = {}
         for cell in cells:
+            if not kind_of(cell.config.peft.method).has_model:
+                continue  # nothing to tokenize
             prepared = self._tokenizers.prepared(cell)
             if id(prepared) not in self._shared:
                 self._shared[id(prepared)] = GroupData(prepared)
@@ -61,6 +65,20 @@ class Preparer:
             data = self._shared[key].prepared
             total = len(data.train) + len(data.eval) + sum(data.dropped.values())
             self._console.dropped(sharing, data.dropped, str(total))
+            self._tell_shots(sharing, data)
+
+    def _tell_shots(self, cells: Sequence[Cell], data: PreparedData) -> None:
+        """Say how many solved examples stand before each prompt, where any do."""
+        peft = cells[0].config.peft
+        if not isinstance(peft, FewShotConfig):
+            return
+        used, fewer = data.shots["shots"], data.shots.get("fewer_shots", 0)
+        told = f"{cells[0].name}: {used} solved examples stand before each prompt"
+        if used < peft.shots:
+            told += f", not {peft.shots}, with which the longest wouldn't fit in the model's context"
+        if fewer:
+            told += f"; {fewer} of {len(data.eval)} have fewer, since their persona has no more training examples"
+        self._console.note(f"{told}.")
 
     def __call__(self, cell: Cell) -> GroupData:
         """Return a run's data, prepared if they aren't yet."""

@@ -11,6 +11,7 @@ from persona_sweeps.config import RunConfig
 from persona_sweeps.console import Console
 from persona_sweeps.device import devices_for, resolve_device
 from persona_sweeps.errors import UserError
+from persona_sweeps.kinds import kind_of
 from persona_sweeps.plan import Cell, Plan, Refused
 from persona_sweeps.preflight import Prediction, group_bytes
 
@@ -78,6 +79,8 @@ def _group_line(number: int, group: Sequence[Cell], predictions: dict[str, Predi
 
 def stored_model(config: RunConfig) -> str:
     """Return the model's name with how its weights are held, such as gpt2 in bf16."""
+    if not kind_of(config.peft.method).has_model:
+        return "no model"
     method = config.quantization.method
     return f"{config.model.name} in {config.train.precision.value if method == 'none' else method}"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from persona_sweeps import tracking
 from persona_sweeps.config import (
+    FewShotConfig,
     FourBitConfig,
     Ia3Config,
     Int8Config,
@@ -21,10 +22,12 @@ from persona_sweeps.config import (
     RunConfig,
 )
 from persona_sweeps.errors import ConfigError, did_you_mean
+from persona_sweeps.kinds import kind_of
 from persona_sweeps.models.families import FAMILIES
 
 METHODS = (
-    "none", "lora", "rslora", "dora", "ia3", "prompt_tuning", "p_tuning", "prefix_tuning", "lora_prompt", "full",
+    "none", "few_shot", "nearest_reply",
+    "lora", "rslora", "dora", "ia3", "prompt_tuning", "p_tuning", "prefix_tuning", "lora_prompt", "full",
 )  # fmt: skip
 LORA_INITS = ("default", "pissa", "olora")
 PROMPT_INITS = ("sample_vocab", "text", "random")
@@ -87,7 +90,7 @@ def _training(config: RunConfig) -> Iterator[str]:
         yield f"train.epochs={train.epochs:g} must be above 0."
     if train.max_grad_norm is not None and not train.max_grad_norm > 0:
         yield f"train.max_grad_norm={train.max_grad_norm:g} must be above 0; null turns clipping off."
-    if config.peft.method != "none" and not (train.learning_rate is not None and train.learning_rate > 0):
+    if kind_of(config.peft.method).trains and not (train.learning_rate is not None and train.learning_rate > 0):
         yield f"train.learning_rate={train.learning_rate} must be above 0 with peft={config.peft.method}."
 
 
@@ -102,6 +105,25 @@ def _peft(config: RunConfig) -> Iterator[str]:
             f"peft=full trains the base model's own weights, and quantization={config.quantization.method} freezes "
             "them: set quantization=none, or train an adapter such as peft=lora."
         )
+
+
+def _reference(config: RunConfig) -> Iterator[str]:
+    """What a method can't measure that trains nothing."""
+    if not kind_of(config.peft.method).has_model and config.metrics.overlap is None:
+        yield (
+            f"peft={config.peft.method} has texts and no probabilities, so only metrics of overlap can score it: set "
+            "metrics=[likelihood,overlap]."
+        )
+    likelihood = config.metrics.likelihood
+    if isinstance(config.peft, FewShotConfig) and likelihood is not None and likelihood.all_tokens:
+        yield (
+            "metrics.likelihood.all_tokens=true would score the shots of peft=few_shot with every prompt: set it to "
+            "false."
+        )
+
+
+def _few_shot(peft: FewShotConfig) -> Iterator[str]:
+    yield from _at_least("peft.shots", peft.shots, 1)
 
 
 def _lora(peft: LoraConfig) -> Iterator[str]:
@@ -141,6 +163,7 @@ def _p_tuning(peft: PTuningConfig) -> Iterator[str]:
 
 
 PEFT_CHECKS: dict[type, Callable[[Any], Iterator[str]]] = {
+    FewShotConfig: _few_shot,
     LoraConfig: _lora,
     LoraPromptConfig: _lora_prompt,
     Ia3Config: _ia3,
@@ -217,4 +240,4 @@ def _whole(config: RunConfig) -> Iterator[str]:
         )
 
 
-CHECKS: tuple[Check, ...] = (_training, _peft, _dataset, _generation, _whole)
+CHECKS: tuple[Check, ...] = (_training, _peft, _reference, _dataset, _generation, _whole)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 MISTAKES = [
-    ("peft=lorra", "peft=lorra: there is no such peft", "lora, lora_prompt, none, p_tuning", "Did you mean lora or"),
+    ("peft=lorra", "peft=lorra: there is no such peft", "nearest_reply, none, p_tuning", "Did you mean lora or"),
     ("model=gpt3", "there is no such model", "Did you mean gpt2?"),
     ("metrics=[likelihod]", "metrics=likelihod: there is no such metrics", "Did you mean likelihood?"),
     ("experiment=dmo", "there is no such experiment", "Did you mean demo?"),

@@ -29,6 +29,9 @@ WRONG = [
     (["peft=prompt_tuning", "peft.num_virtual_tokens=0"], "peft.num_virtual_tokens=0"),
     (["peft=prompt_tuning", "peft.init=text"], "set peft.init_text"),
     (["peft=prompt_tuning", "peft.init_text=Speak"], "peft.init_text has no effect with peft.init=sample_vocab"),
+    (["peft=few_shot", "peft.shots=0"], "peft.shots=0 must be at least 1."),
+    (["peft=few_shot", "metrics.likelihood.all_tokens=true"], "would score the shots of peft=few_shot"),
+    (["peft=nearest_reply", "metrics=[likelihood]"], "peft=nearest_reply has texts", "metrics=[likelihood,overlap]"),
     (["dataset.loss_on=prompt"], "dataset.loss_on=prompt is unknown"),
     (["dataset.limit=0"], "dataset.limit=0"),
     (["dataset.eval_limit=0"], "dataset.eval_limit=0"),
@@ -71,7 +74,8 @@ def test_all_mistakes_of_a_config_are_told_at_once(make_cell, tiny) -> None:
 
 
 def test_what_has_no_use_for_a_learning_rate_needs_none(make_cell, tiny) -> None:
-    assert make_cell(*tiny, "peft=none").config.train.learning_rate is None
+    for method in ("none", "few_shot", "nearest_reply"):
+        assert make_cell(*tiny, f"peft={method}").config.train.learning_rate is None
 
 
 def test_the_longest_that_fits_the_context_is_allowed(make_cell, tiny) -> None:

@@ -73,6 +73,8 @@ def _full(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: An
 
 METHODS: dict[str, Builder] = {
     "none": _none,
+    "few_shot": _none,
+    "nearest_reply": _none,
     "lora": _lora,
     "rslora": _lora,
     "dora": _lora,

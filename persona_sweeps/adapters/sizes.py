@@ -17,6 +17,10 @@ from persona_sweeps.errors import ConfigError
 Size = Callable[[PreTrainedModel, Any], int]
 
 
+def _nothing(model: PreTrainedModel, config: Any) -> int:
+    return 0
+
+
 def _lora(model: PreTrainedModel, config: Any) -> int:
     layers = linear_layers(model)
     paths = target_paths(model, config.target_modules)
@@ -64,7 +68,9 @@ def _full(model: PreTrainedModel, config: Any) -> int:
 
 
 SIZES: dict[str, Size] = {
-    "none": lambda model, config: 0,
+    "none": _nothing,
+    "few_shot": _nothing,
+    "nearest_reply": _nothing,
     "lora": _lora,
     "rslora": _lora,
     "dora": _lora,

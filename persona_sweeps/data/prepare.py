@@ -13,6 +13,7 @@ from persona_sweeps.cache import cache_dir
 from persona_sweeps.config import RunConfig
 from persona_sweeps.data import load_corpus, source_stamps
 from persona_sweeps.data.example import Corpus, Example
+from persona_sweeps.data.few_shot import render_with_shots, shots_of
 from persona_sweeps.data.rendering import RenderedExample, Renderer
 from persona_sweeps.data.store import PreparedData, load_entry, save_entry, to_dataset
 from persona_sweeps.errors import DataError
@@ -31,11 +32,11 @@ def prepare(config: RunConfig, tokenizer: PreTrainedTokenizerBase, tokenizer_fin
     `tokenizer_fingerprint` must differ whenever the tokens or the chat template would. Raises `ConfigError` and
     `DataError` as `load_corpus` does, and `DataError` if on either side no example fits in `train.max_length`.
     """
-    asked = [asdict(config.dataset), tokenizer_fingerprint, config.train.max_length]
+    asked = [asdict(config.dataset), tokenizer_fingerprint, config.train.max_length, shots_of(config)]
     memo_key = _digest([*asked, source_stamps(config.dataset)])
     if memo_key not in _memo:
         corpus = load_corpus(config.dataset)
-        folder = cache_dir() / "data" / _digest([*asked, corpus.fingerprint, _code_fingerprint()])
+        folder = cache_dir() / "data" / _digest([*asked, corpus.fingerprint, code_fingerprint()])
         _memo[memo_key] = load_entry(folder) or save_entry(folder, _prepared(config, corpus, Renderer(tokenizer)))
     return _memo[memo_key]
 
@@ -49,6 +50,10 @@ def _prepared(config: RunConfig, corpus: Corpus, renderer: Renderer) -> Prepared
     loss_on, max_length = config.dataset.loss_on, config.train.max_length
     train, too_long_train = _fitting(renderer, corpus.train, loss_on, max_length, "training")
     held_out, too_long_eval = _fitting(renderer, corpus.eval, loss_on, max_length, "evaluation")
+    told: dict[str, int] = {}
+    if (asked := shots_of(config)) is not None:
+        solved = _same(corpus.train, train)
+        held_out, told = render_with_shots(renderer, _same(corpus.eval, held_out), solved, asked)
     dropped = dict(corpus.dropped)
     if too_long_train + too_long_eval:
         dropped[TOO_LONG] = too_long_train + too_long_eval
@@ -59,7 +64,14 @@ def _prepared(config: RunConfig, corpus: Corpus, renderer: Renderer) -> Prepared
         data_fingerprint=corpus.fingerprint,
         template_fingerprint=renderer.template_fingerprint,
         stop_token_ids=renderer.stop_token_ids,
+        shots=told,
     )
+
+
+def _same(examples: Sequence[Example], rendered: Sequence[RenderedExample]) -> list[Example]:
+    """Return those examples that were rendered, in their order."""
+    kept = {example.id for example in rendered}
+    return [example for example in examples if example.id in kept]
 
 
 def _fitting(
@@ -78,7 +90,7 @@ def _fitting(
     return fitting, len(rendered) - len(fitting)
 
 
-def _code_fingerprint() -> str:
+def code_fingerprint() -> str:
     """Hash the modules beside this one, which decide what examples and tokens come out of the same bytes."""
     return _digest([path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,25 +58,33 @@ class Renderer:
         eos = self._tokenizer.eos_token_id
         return tuple(dict.fromkeys([self.end_token_id, *([eos] if isinstance(eos, int) else [])]))
 
-    def prompt_text(self, prompt: str | Sequence[Message]) -> str:
-        """Return a prompt as text, up to where the completion begins."""
-        if not isinstance(prompt, str):
-            return self._template.prompt(prompt)
-        return prompt if self._template.begins_plain else self._template.prompt([Message("user", prompt)])
+    def prompt_text(self, prompt: str | Sequence[Message], shots: Sequence[Example] = ()) -> str:
+        """Return a prompt as text, up to where the completion begins, with solved examples before it."""
+        if isinstance(prompt, str) and self._template.begins_plain:
+            return "".join([*(f"{self.prompt_text(s.prompt)}{s.completion}\n\n" for s in shots), prompt])
+        if not shots:
+            return self._template.prompt(_messages(prompt))
+        solved = [(_messages(shot.prompt), shot.completion) for shot in shots]
+        return self._template.few_shot(solved, _messages(prompt))
 
     def prompt_ids(self, text: str) -> list[int]:
         """Return the tokens of a prompt's text, with the tokenizer's own beginning token if the template is plain."""
         return self._begin + self._encode([text])[0]
 
-    def render(self, examples: Sequence[Example], loss_on: str = "completion") -> list[RenderedExample]:
-        """Render examples in their order.
+    def render(
+        self,
+        examples: Sequence[Example],
+        loss_on: str = "completion",
+        shots: Mapping[str | None, Sequence[Example]] | None = None,
+    ) -> list[RenderedExample]:
+        """Render examples in their order; `shots` are solved examples to put before the prompts, by persona.
 
         Raises `ConfigError` for an unknown `loss_on`, `DataError` if the template refuses an example's messages.
         """
         if loss_on not in LOSS_ON:
             hint = did_you_mean(loss_on, LOSS_ON)
             raise ConfigError(f"dataset.loss_on={loss_on} is none of {', '.join(LOSS_ON)}.{hint}")
-        prompts = [self._prompt_of(example) for example in examples]
+        prompts = [self._prompt_of(example, (shots or {}).get(example.persona, ())) for example in examples]
         prompt_ids = self._encode(prompts)
         completion_ids = self._encode([example.completion for example in examples])
         rendered = []
@@ -97,9 +105,9 @@ class Renderer:
             )
         return rendered
 
-    def _prompt_of(self, example: Example) -> str:
+    def _prompt_of(self, example: Example, shots: Sequence[Example]) -> str:
         try:
-            return self.prompt_text(example.prompt)
+            return self.prompt_text(example.prompt, shots)
         except DataError as error:
             raise DataError(f"Example {example.id}: {error}") from None
 
@@ -121,3 +129,7 @@ class Renderer:
         if found is None and not ending:
             raise DataError("The tokenizer has neither an end-of-sequence token nor a chat template that ends answers.")
         return int(found if found is not None else ending[0])
+
+
+def _messages(prompt: str | Sequence[Message]) -> Sequence[Message]:
+    return [Message("user", prompt)] if isinstance(prompt, str) else prompt

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ class PreparedData:
     data_fingerprint: str
     template_fingerprint: str
     stop_token_ids: tuple[int, ...]
+    shots: Mapping[str, int] = field(default_factory=dict)
+    """of few-shot prompts: how many solved examples stand before each, and how many have fewer"""
 
 
 def to_dataset(examples: Sequence[RenderedExample]) -> Dataset:

@@ -39,6 +39,13 @@ class Template(Protocol):
     def prompt(self, messages: Sequence[Message]) -> str:
         """Return the messages as text, up to where the assistant's answer begins."""
 
+    def few_shot(self, shots: Sequence[tuple[Sequence[Message], str]], messages: Sequence[Message]) -> str:
+        """Return a prompt that begins with solved ones: messages, each with its answer.
+
+        What the first messages have as system message is said once; a solved one's own, where it is another, stands
+        before its first user message.
+        """
+
     def ending(self) -> str:
         """Return what is written after the assistant's answer."""
 
@@ -68,6 +75,11 @@ class PlainTemplate:
                 pieces.append(f"{message.role.capitalize()}: {message.content}\n")
         return "".join(pieces)
 
+    def few_shot(self, shots: Sequence[tuple[Sequence[Message], str]], messages: Sequence[Message]) -> str:
+        system, turns = split_system(messages)
+        solved = [f"{self.prompt(without_system(before, system))}{answer}\n\n" for before, answer in shots]
+        return "".join([self.prompt(system), *solved, self.prompt(turns)])
+
     def ending(self) -> str:
         return ""
 
@@ -90,6 +102,15 @@ class ChatTemplate:
     def prompt(self, messages: Sequence[Message]) -> str:
         turns = messages if self._takes_system else merge_system(messages)
         return self._render(turns, add_generation_prompt=True)
+
+    def few_shot(self, shots: Sequence[tuple[Sequence[Message], str]], messages: Sequence[Message]) -> str:
+        system, turns = split_system(messages)
+        solved = [
+            message
+            for before, answer in shots
+            for message in (*without_system(before, system), Message("assistant", answer))
+        ]
+        return self.prompt([*system, *solved, *turns])
 
     def ending(self) -> str:
         rendered = self._render([Message("user", "a question"), Message("assistant", _PROBE)])
@@ -122,3 +143,15 @@ def merge_system(messages: Sequence[Message]) -> list[Message]:
         return list(messages)
     system, first, *rest = messages
     return [Message(first.role, f"{system.content}\n\n{first.content}"), *rest]
+
+
+def split_system(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
+    """Return the system message that leads a conversation, if one does, and the rest."""
+    leading = 1 if messages and messages[0].role == "system" else 0
+    return list(messages[:leading]), list(messages[leading:])
+
+
+def without_system(messages: Sequence[Message], said: Sequence[Message]) -> list[Message]:
+    """Return a conversation without its system message where `said` has it, else with it in the first user message."""
+    system, turns = split_system(messages)
+    return turns if system == list(said) else merge_system(messages)

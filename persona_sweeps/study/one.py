@@ -19,6 +19,7 @@ from persona_sweeps.errors import ConfigError, UserError
 from persona_sweeps.execute import predicted, quiet_libraries, train_the_others
 from persona_sweeps.group import run_group
 from persona_sweeps.identity import essence
+from persona_sweeps.kinds import kind_of
 from persona_sweeps.launching import compose_cell
 from persona_sweeps.plan import Cell, make_plan
 from persona_sweeps.record import RunFolder, read_json, read_record
@@ -225,6 +226,11 @@ class OneStudy:
 
     def _space(self, varied: Sequence[Dimension]) -> Space:
         """The command's own dimensions, and those of the method that the command doesn't set."""
+        if not kind_of(self._method).has_model:
+            raise ConfigError(
+                f"peft={self._method} trains nothing that a study could search over: run it without "
+                "hydra/sweeper=optuna, beside the study's runs."
+            )
         named = set(self._named)
         if "peft.alpha" in named:
             named.add("peft.alpha_ratio")

@@ -158,6 +158,8 @@ def test_two_metrics_leave_the_runs_that_no_other_beats_in_both(launch: Callable
         (["hydra.sweeper.n_trials=0"], ["n_trials=0 must be a whole number of at least 1"]),
         (["hydra.sweeper.metric=[completion_nll,bits_per_byte]"], ["metric has 2 and hydra.sweeper.direction has 1"]),
         (["peft=none"], ["peft=none has nothing to search over"]),
+        (["peft=few_shot"], ["peft=few_shot has nothing to search over"]),
+        (["peft=nearest_reply", "dataset.limit=choice(4,6)"], ["peft=nearest_reply trains nothing"]),
         (["peft.r=choice(4,0)"], ["peft.r=0 must be at least 1"]),
         (["peft.r=interval(2,1)"], ["peft.r"]),
         (["hydra.sweeper.sampler=grid"], ["train.learning_rate is an interval"]),
