@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from analysis.commands import COMMANDS, load
 from analysis.options import TableOptions, add_arguments, give, is_empty, nothing_yet, resolve_metric, select
-from analysis.tables import TABLES
+from analysis.tables import TABLES, Entry
 from persona_sweeps.errors import UserError, did_you_mean
 
 _EXAMPLES = """\
@@ -19,6 +19,7 @@ examples:
   python -m analysis --sweep demo                      the runs of one sweep only
   python -m analysis lora-vs-prompt-tuning --sweep demo
   python -m analysis leaderboard --where peft.method=lora --where "metrics.bleu>0.01" --format latex
+  python -m analysis leaderboard --against documentary_personas     a published board beside our rows
   python -m analysis --output-dir /data/outputs        runs that were kept elsewhere
 
 tables:
@@ -29,9 +30,9 @@ commands (each has its own --help):
 
 Tables are printed in the form asked for and written, as that, as Markdown and as a CSV of full precision
 with run ids, with figures, to <output-dir>/tables, or to <output-dir>/sweeps/<name>/tables with --sweep;
-those of --where and --metric to a folder of their own there. Only completed runs are ranked; failed, pruned
+those of --where, --metric and --against to a folder of their own there. Only completed runs are ranked; failed, pruned
 and unreadable ones are listed below with the reason.
-Exit code: 0 done, 1 no runs yet, 2 an unknown table or sweep.
+Exit code: 0 done, 1 no runs yet, 2 an unknown table, sweep or board.
 """
 
 
@@ -65,25 +66,31 @@ def _report(options: argparse.Namespace) -> int:
     for name in options.tables:
         if name not in TABLES:
             raise UserError(f"No table is called {name!r}.{did_you_mean(name, TABLES)} Known: {', '.join(TABLES)}.")
+    if options.against:
+        from analysis.published.boards import board
+
+        board(options.against)  # an unknown one is no reason to read runs
     selection = select(options)
     if is_empty(selection):
         print(nothing_yet(selection, options.output_dir), file=sys.stderr)
         return 1
     names = list(dict.fromkeys(options.tables)) or [name for name, entry in TABLES.items() if entry.applies(selection)]
     if options.metric:
-        _needs_a_choice(options.metric, names)
-    chosen = TableOptions(metric=resolve_metric(options.metric, selection.records) if options.metric else None)
+        _needed("metric", options.metric, names, lambda entry: entry.choice)
+    if options.against:
+        _needed("against", options.against, names, lambda entry: entry.boards)
+    metric = resolve_metric(options.metric, selection.records) if options.metric else None
+    chosen = TableOptions(metric, options.against)
     give([(name, TABLES[name].make(selection, chosen)) for name in names], options)
     return 0
 
 
-def _needs_a_choice(metric: str, names: Sequence[str]) -> None:
-    """Raise `UserError` where a metric is asked for and no table goes by one."""
-    if not any(TABLES[name].choice for name in names):
-        by_choice = [name for name, entry in TABLES.items() if entry.choice]
-        raise UserError(
-            f"--metric {metric}: {', '.join(names)} has no choice of metric; {', '.join([*by_choice, 'pivot'])} has."
-        )
+def _needed(option: str, value: str, names: Sequence[str], takes: Callable[[Entry], bool]) -> None:
+    """Raise `UserError` where an option was given that none of these tables takes."""
+    if not any(takes(TABLES[name]) for name in names):
+        taking = [name for name, entry in TABLES.items() if takes(entry)]
+        taking += ["pivot"] if option == "metric" else []
+        raise UserError(f"--{option} {value} does nothing for {', '.join(names)}; it is for {', '.join(taking)}.")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -98,6 +105,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("tables", nargs="*", metavar="TABLE", help="which tables to make (default: all that apply)")
     add_arguments(parser)
+    parser.add_argument(
+        "--against",
+        metavar="BOARD",
+        help="set a published board beside the rows of leaderboard or base-vs-instruct, unranked (boards: see "
+        "`python -m analysis published`)",
+    )
     return parser
 
 

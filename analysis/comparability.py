@@ -14,6 +14,15 @@ _PACKAGES = ("rouge-score", "sacrebleu")
 _MOST = 4
 
 
+def base_label(record: Record) -> str:
+    """Return the model's name whatever its quantization, with `(tiny)` where it is.
+
+    A record doesn't name its tokenizer, so what has another label counts as having another one.
+    """
+    name = str(record.get("config.model.name", "?"))
+    return f"{name} (tiny)" if record.get("config.model.scale") == "tiny" else name
+
+
 def differences(first: Record, second: Record) -> list[str]:
     """Return what keeps two runs apart, as clauses such as `other decoding (generation.method nucleus, not greedy)`.
 

@@ -11,6 +11,8 @@ from analysis.settings import Setting, dataset_label, model_label, settings
 from analysis.studies import PRUNED, Study
 
 METRIC = "metrics.completion_ppl"
+_LIKELIHOODS = ("completion_nll", "completion_ppl", "bits_per_byte")
+"""metrics of studies that chose by what is compared here, the likelihood"""
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,20 @@ def _contender(
     tried = [setting for setting in found if setting.method == method and setting.spread(METRIC)]
     if not tried:
         return None
-    chosen = [(loss, study, setting) for setting in tried for study, loss in _chosen_by(setting, winners)]
+    chosen = [(study, loss, setting) for setting in tried for study, loss in _chosen_by(setting, winners)]
     if chosen:
-        _, study, setting = min(chosen, key=lambda winner: winner[0])
+        study, _, setting = min(chosen, key=lambda winner: _preference(winner[0], winner[1]))
         return Contender(setting, len(study.completed) + study.count(PRUNED), study)
     known = {_config_key(setting) for setting in tried}
     gave_up = {_config_key(setting) for setting in pruned if setting.method == method} - known
     best = min(tried, key=lambda setting: Contender(setting, 0).ppl)
     return Contender(best, len(tried) + len(gave_up))
+
+
+def _preference(study: Study, loss: float) -> tuple[int, str, float]:
+    """Return what winners are ordered by: values of different metrics can't be compared, and likelihoods come first."""
+    metric = study.metrics[0]
+    return (_LIKELIHOODS.index(metric) if metric in _LIKELIHOODS else len(_LIKELIHOODS), metric, loss)
 
 
 def _winners(studies: Sequence[Study]) -> dict[str, tuple[Study, float]]:

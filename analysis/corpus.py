@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.statistics import MIN_EFFECTIVE
+
 Values = NDArray[np.float64]
 Line = Mapping[str, Any]
 ORDERS = 4
@@ -25,14 +27,17 @@ ORDERS = 4
 class Corpus:
     """`summands(line)` are an item's, P numbers; `value(sums)` takes (…, P) to (…).
 
-    `weight` is the place of the sum that tells how much a cluster weighs. A `ratio` metric is positive without bound,
-    and so has its interval on a log scale; the others are kept between `low` and `high`.
+    `weights` are the places of sums that tell how much a cluster weighs: the one spread least evenly counts, and
+    `least` clusters of equal weight must tell as much. A `ratio` metric is positive without bound, and so is compared
+    on a log scale, where its interval is too; of a `skewed` one that alone is. Intervals stay between `low` and `high`.
     """
 
     summands: Callable[[Line], tuple[float, ...]]
     value: Callable[[Values], Values]
-    weight: int = 1
+    weights: tuple[int, ...] = (1,)
+    least: float = MIN_EFFECTIVE
     ratio: bool = False
+    skewed: bool = False
     low: float = 0.0
     high: float = math.inf
 
@@ -107,7 +112,7 @@ KNOWN: dict[str, Corpus] = {
     "completion_ppl": Corpus(_token_nll, _perplexity, ratio=True, low=1.0),
     "bits_per_byte": Corpus(_bits, _ratio),
     **{name: _mean(name, 0.0, 1.0) for name in ("rouge1", "rouge2", "rougeL", "rougeLsum")},
-    "bleu": Corpus(_bleu_summands, bleu, weight=-1, high=1.0),
+    "bleu": Corpus(_bleu_summands, bleu, weights=(-1, ORDERS - 1), least=6.0, skewed=True, high=1.0),
 }
 """by the name in the record's `metrics`"""
 

@@ -22,13 +22,28 @@ of a line 0.8, of what a seed does to a scene 0.05–0.1 and to a line 0.15 nats
 
 With one seed the truth is that seed's. Where seeds move more than scenes do (sd 0.3) two of them give 0.93–0.97 and
 three 0.96–0.98.
+
+BLEU: scenes of 1–8 lines were drawn from a population of 1500 whose corpus BLEU is the truth (words by Zipf's law; a
+prediction keeps each word of its reference with a chance that differs between scenes). On a plain scale the intervals
+held it 69–96 % of the time, least where 4-gram matches are rare: a handful of scenes then decides the value. So they
+are on a log scale, with the degrees of freedom of the clusters of equal weight that would tell as much about 4-gram
+matches, and below six such clusters there is no interval and no test. How often they then held the truth (1500
+repetitions each; – where fewer than two in five give one):
+
+    true BLEU   10     15     20     40     80     160 clusters
+    0.04        –      –      –      –      0.971  0.962
+    0.07        –      –      –      0.958  0.948  0.952
+    0.21        –      0.955  0.949  0.945  0.941  0.943
+    0.44        0.936  0.953  0.947  0.955  0.942  0.939
+
+Of two equal settings on 15–80 clusters, paired tests at 5 % said that their BLEU differs in 1.9–4.5 % (1200 each).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -36,11 +51,9 @@ from numpy.typing import NDArray
 
 from analysis import students_t
 from analysis.corpus import Corpus, Sums
-from analysis.statistics import LEVEL, MIN_CLUSTERS, Interval
+from analysis.statistics import LEVEL, MIN_CLUSTERS, MIN_EFFECTIVE, Interval
 
 Values = NDArray[np.float64]
-MIN_EFFECTIVE = 4.0
-"""clusters of equal weight that must tell as much as those there are"""
 
 
 class ItemsDiffer(ValueError):
@@ -53,7 +66,8 @@ class Estimate:
     means.
 
     `weights` (C,) are the clusters' shares of what is averaged; `ids` tells whether items are the same. `seeds` is S,
-    or 0 where training noise can't be: an untuned base that answers the same each time.
+    or 0 where training noise can't be: an untuned base that answers the same each time. `least` is how many clusters of
+    equal weight must tell as much as those there are.
     """
 
     value: float
@@ -63,6 +77,7 @@ class Estimate:
     ids: int
     items: int
     seeds: int
+    least: float = MIN_EFFECTIVE
 
     @cached_property
     def by_cluster(self) -> Values:
@@ -88,7 +103,7 @@ class Estimate:
     @property
     def trusted(self) -> bool:
         """Whether there are clusters enough for an interval."""
-        return len(self.clusters) >= MIN_CLUSTERS and self.cluster_df >= MIN_EFFECTIVE - 1
+        return len(self.clusters) >= MIN_CLUSTERS and self.cluster_df >= self.least - 1
 
     def log(self) -> Estimate | None:
         """Return the estimate of the value's logarithm (by linearization); None for a value that isn't positive."""
@@ -96,7 +111,7 @@ class Estimate:
             return None
         logarithm = math.log(self.value)
         pseudo = logarithm + (self.pseudo - self.value) / self.value
-        return Estimate(logarithm, pseudo, self.weights, self.clusters, self.ids, self.items, self.seeds)
+        return replace(self, value=logarithm, pseudo=pseudo)
 
 
 def estimate(runs: Sequence[Sums], of: Corpus, fixed: bool = False) -> Estimate:
@@ -118,17 +133,21 @@ def estimate(runs: Sequence[Sums], of: Corpus, fixed: bool = False) -> Estimate:
         raise ValueError("it has no finite value without some scene or dialogue")
     pseudo = count * by_seed[:, None] - (count - 1) * without
     pseudo += (by_seed - pseudo.mean(axis=1))[:, None]  # the jackknife's estimate of bias is noisier than the bias
-    weights = sums[..., of.weight].mean(axis=0)
-    share = weights / weights.sum() if weights.sum() > 0 else np.full(count, 1 / count)
-    value = float(by_seed.mean())
-    return Estimate(value, pseudo, share, first.clusters, first.ids, first.items, 0 if fixed else len(runs))
+    weights = max((_shares(sums[..., place].mean(axis=0)) for place in of.weights), key=lambda found: (found**2).sum())
+    value, seeds = float(by_seed.mean()), 0 if fixed else len(runs)
+    return Estimate(value, pseudo, weights, first.clusters, first.ids, first.items, seeds, of.least)
+
+
+def _shares(weights: Values) -> Values:
+    """Return the clusters' shares of a sum, (C,); nothing at all tells as much as a single cluster."""
+    return weights / weights.sum() if weights.sum() > 0 else np.eye(len(weights))[0]
 
 
 def interval(found: Estimate, of: Corpus, level: float = LEVEL) -> Interval | None:
     """Return the interval of a setting's value; None with fewer clusters than can be trusted."""
     if not found.trusted:
         return None
-    on_log = found.log() if of.ratio else None
+    on_log = found.log() if of.ratio or of.skewed else None
     scaled = on_log or found
     cluster = float(scaled.by_cluster.var(ddof=1)) / len(scaled.clusters)
     variance = cluster + scaled.seed_variance

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from analysis.records import Record
 from analysis.samples import Items, SamplesError, read_items
-from analysis.settings import Setting
+from analysis.settings import Setting, has_model
 from analysis.statistics import Interval
 
 if TYPE_CHECKING:
@@ -66,7 +66,9 @@ def maximizes(metric: str) -> bool:
 
 
 def is_fixed(record: Record, metric: str) -> bool:
-    """Whether another seed could change nothing: an untuned base, unless it draws its answers at random."""
+    """Whether another seed could change nothing: an untuned base, unless it draws its answers at random; no model."""
+    if not has_model(record):
+        return True
     greedy = record.get("config.generation.method", "greedy") == "greedy"
     return record.get("config.peft.method") == "none" and (is_likelihood(metric) or greedy)
 

@@ -21,9 +21,11 @@ _SECTIONS = ("metrics.", "training.", "resources.")
 
 @dataclass(frozen=True)
 class TableOptions:
-    """What a table that has a choice is asked for; `metric` is a dotted path into the record (`metrics.bleu`)."""
+    """What a table that has a choice is asked for: to go by `metric`, a dotted path into the record (`metrics.bleu`),
+    and to have the published board `against` beside its rows."""
 
     metric: str | None = None
+    against: str | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +51,11 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         help="only runs whose record says so, by a config key (peft.method=lora) or another part (metrics.bleu>0.01, "
         "status=pruned); = != < <= > >= and ~ (contains); may be given several times",
     )
+    add_output_dir(parser)
+
+
+def add_output_dir(parser: argparse.ArgumentParser) -> None:
+    """Add --output-dir."""
     parser.add_argument(
         "--output-dir",
         type=Path,
@@ -94,7 +101,9 @@ def folder_of(options: argparse.Namespace) -> Path:
     """Return where tables are written: a part of the runs has a folder of its own, lest it pass for the whole."""
     output_dir: Path = options.output_dir
     folder = output_dir / "tables" if options.sweep is None else output_dir / "sweeps" / options.sweep / "tables"
+    against = vars(options).get("against")
     asked = [*options.where, *([f"by-{options.metric}"] if options.metric else [])]
+    asked += [f"against-{against}"] if against else []
     if not asked:
         return folder
     told = re.sub(r"[^\w.=-]+", "_", " ".join(asked))[:60]

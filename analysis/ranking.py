@@ -14,7 +14,8 @@ from analysis.settings import Setting
 class Placed:
     """A setting; `best` and `worst` are the ranks that can't be excluded, None for one without the metric.
 
-    `against_best` compares it with the first; its corrected p is of the family of all pairs that the ranks rest on.
+    `against_best` compares it with the first; its corrected p is of the family of all pairs that the ranks rest on, by
+    all of Holm's steps where `stepwise`, else by the first alone.
     """
 
     setting: Setting
@@ -22,6 +23,7 @@ class Placed:
     best: int | None = None
     worst: int | None = None
     against_best: Pair = Pair()
+    stepwise: bool = True
 
     @property
     def told_rank(self) -> str:
@@ -59,5 +61,5 @@ def _with_ranks(ranked: Sequence[Setting], dotted: str) -> list[Placed]:
     for place, (setting, found) in enumerate(zip(ranked, items, strict=True)):
         against = differences(found, items[0]) if place else Pair()
         against = replace(against, p=ranks.p[place], corrected=ranks.corrected[place])
-        rows.append(Placed(setting, found, ranks.best[place], ranks.worst[place], against))
+        rows.append(Placed(setting, found, ranks.best[place], ranks.worst[place], against, ranks.stepwise))
     return rows

@@ -14,7 +14,7 @@ whose own sd is 0.3 nats, twice what scenes leave over: 93 % with 20 scenes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,8 @@ from analysis.statistics import LEVEL
 
 ALPHA = 1 - LEVEL
 MOST_STEPWISE = 1000
-"""rows up to which all p-values are held and Holm's steps taken; more of them get his first step alone (Bonferroni)"""
+"""rows up to which all p-values are held and Holm's steps taken; more of them get his first step alone (Bonferroni's
+correction), whose threshold is at least half of what any further step has"""
 _BLOCK = 256
 Values = NDArray[np.float64]
 
@@ -36,13 +37,15 @@ class Ranking:
     """For each row: the best and the worst rank that can't be excluded, and the corrected p of being as good as the
     best.
 
-    `p` is None for the best row itself and for rows that couldn't be tested against it.
+    `p` is None for the best row itself and for rows that couldn't be tested against it. `stepwise` tells whether all
+    of Holm's steps were taken, or the first alone.
     """
 
     best: list[int]
     worst: list[int]
     p: list[float | None]
     corrected: list[float | None]
+    stepwise: bool = True
 
 
 def unknown(count: int) -> Ranking:
@@ -63,7 +66,8 @@ def rank(estimates: Sequence[Estimate | None], leader: int, maximize: bool) -> R
     pairs = _Pairs(rows, maximize)
     first = tested.index(leader) if leader in tested else None
     against = None if first is None else pairs.against(first)
-    if len(rows) <= MOST_STEPWISE:
+    stepwise = len(rows) <= MOST_STEPWISE
+    if stepwise:
         above, below, corrected = _stepwise(pairs, first)
     else:
         above, below = _single_step(pairs)
@@ -74,7 +78,7 @@ def rank(estimates: Sequence[Estimate | None], leader: int, maximize: bool) -> R
         ranking.worst[place] = count - int(below[index])
         if place != leader and against is not None and corrected is not None:
             ranking.p[place], ranking.corrected[place] = float(against[index]), float(corrected[index])
-    return ranking
+    return replace(ranking, stepwise=stepwise)
 
 
 def _alike(estimates: Sequence[Estimate | None]) -> list[int]:

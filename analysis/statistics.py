@@ -9,6 +9,8 @@ from dataclasses import dataclass
 LEVEL = 0.95
 MIN_CLUSTERS = 6
 """scenes or dialogues from which an interval or a test is given: see `estimates` for how often they hold"""
+MIN_EFFECTIVE = 4.0
+"""of which so many of equal weight would tell as much (Kish)"""
 
 
 @dataclass(frozen=True)

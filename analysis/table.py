@@ -34,7 +34,8 @@ class Figure:
 class Section:
     """Rows that may be compared with one another; `notes` are sentences told below them.
 
-    A section whose rows aren't like the others' has `columns` of its own.
+    A section whose rows aren't like the others' has `columns` of its own. `runs` are the ids of the runs behind each
+    row, of a table whose raw rows aren't those of its sections in order.
     """
 
     title: str
@@ -42,6 +43,7 @@ class Section:
     notes: Sequence[str] = ()
     columns: Sequence[Column] | None = None
     figures: Sequence[Figure] = ()
+    runs: Sequence[Sequence[str]] = ()
 
 
 @dataclass(frozen=True)

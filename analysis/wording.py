@@ -54,7 +54,7 @@ def evaluated_on(found: Estimate) -> str:
     scenes = f"{found.items} items of {len(found.clusters)} scenes or dialogues"
     if found.trusted:
         return f"Evaluated on {scenes}."
-    outweighed = "one or two of which outweigh the rest"
+    outweighed = "a few of which decide the value"
     few = f"fewer than {MIN_CLUSTERS}" if len(found.clusters) < MIN_CLUSTERS else outweighed
     return f"Evaluated on {scenes}, {few}: too few for an interval or a test, so the order may be chance."
 

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.options import add_output_dir
 from analysis.records import Record, read_all
 from analysis.table import markdown
 from persona_sweeps.errors import UserError, did_you_mean
@@ -18,13 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--items", type=int, default=5, metavar="N", help="how many of the items that differ most to show (default: 5)"
     )
-    parser.add_argument(
-        "--output-dir",
-        type=Path,
-        default=Path("multirun_outputs"),
-        metavar="DIR",
-        help="where the runs are (default: multirun_outputs)",
-    )
+    add_output_dir(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
+from analysis.options import add_output_dir
 from analysis.records import read_all, read_sweep
 from analysis.report.page import SAMPLES, report
 from analysis.table import write_atomically
@@ -21,13 +21,7 @@ SUMMARY = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("--sweep", metavar="NAME", help="only the runs of this sweep (its sweep.name)")
-    parser.add_argument(
-        "--output-dir",
-        type=Path,
-        default=Path("multirun_outputs"),
-        metavar="DIR",
-        help="where the runs are (default: multirun_outputs)",
-    )
+    add_output_dir(parser)
     parser.add_argument(
         "--samples",
         type=int,

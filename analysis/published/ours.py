@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from analysis import numbers
 from analysis.measures import measure
 from analysis.published.boards import MEAN_PERPLEXITY, PERCENT, Board, Heading, Printing, board
 from analysis.published.checks.units import to_ours
-from analysis.published.rebuild import UNKNOWN
+from analysis.published.rebuild import UNKNOWN, told_unknown
 from analysis.published.rounding import Printed, plain
-from analysis.records import Record
+from analysis.records import Record, Selection
+from analysis.references import marked
 from analysis.settings import Setting, dataset_label, model_label, settings
 from analysis.statistics import Spread
-from analysis.table import Column, Section
+from analysis.table import Column, Section, Table
 from analysis.tables.common import group_by_key, key_label, told_seeds
 
+_OURS = "ours"
 _A_TOKEN = ("completion_ppl", "completion_nll")
 
 
@@ -64,6 +66,20 @@ def against(name: str, records: Sequence[Record]) -> tuple[list[Section], list[d
         sections.append(section)
         raw += rows
     return sections, raw
+
+
+def beside(table: Table, name: str, selection: Selection) -> Table:
+    """Return one of our tables with a published board below its sections, beside the same runs; raises `UserError`
+    for an unknown board."""
+    sections, raw = against(name, selection.completed())
+    theirs = [row for row in raw if row["whose"] != _OURS]
+    return replace(
+        table,
+        title=f"{table.title}, and beside {name}",
+        sections=[*table.sections, *sections],
+        notes=[*table.notes, *told_unknown(board(name))],
+        raw=[*({"whose": _OURS, **row} for row in table.raw), *theirs],
+    )
 
 
 def _rows(of: Board) -> list[ReferenceRow]:
@@ -128,9 +144,9 @@ def _ours(setting: Setting, metrics: Sequence[str]) -> list[str]:
     first, runs = setting.first, len(setting.records)
     spreads = ((setting.spread(f"metrics.{metric}"), measure(metric).form) for metric in metrics)
     return [
-        "ours",
+        _OURS,
         model_label(first),
-        setting.label,
+        marked(setting),
         told_seeds(setting),
         numbers.count(first.number("data.eval_examples")),
         _decoding(first),
@@ -206,7 +222,7 @@ def _left_out(column: Heading) -> str:
 def _raw_ours(setting: Setting, key: str, metrics: Sequence[str]) -> dict[str, Any]:
     spreads: dict[str, Spread | None] = {metric: setting.spread(f"metrics.{metric}") for metric in metrics}
     return {
-        "whose": "ours",
+        "whose": _OURS,
         "comparability_key": key,
         "row": f"{model_label(setting.first)} {setting.label}",
         "n": setting.first.number("data.eval_examples"),

@@ -45,7 +45,8 @@ def overview() -> Table:
         raw.append({"board": name, "about": of.about, "numbers": numbers, "flags": flags})
     columns = (Column("board", right=False), Column("what", right=False), Column("numbers"), Column("flags"))
     notes = [
-        "`python -m analysis published NAME` rebuilds a board and checks it; `--ours` sets our runs beside it.",
+        "`python -m analysis published NAME` rebuilds a board and checks it; "
+        "`python -m analysis leaderboard --against NAME` sets it beside our runs.",
         "Numbers are those that are known here; flags are printed numbers that don't follow from others.",
     ]
     return Table("Published boards", columns, [Section("Boards", rows)], notes, raw)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.rating.shares import MIN_CLUSTERS, student
+from analysis.rating.shares import student
+from analysis.statistics import MIN_CLUSTERS
 
 _STEPS = 200
 

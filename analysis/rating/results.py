@@ -9,9 +9,10 @@ from typing import Any
 from analysis import numbers
 from analysis.rating.agreement import krippendorff_alpha
 from analysis.rating.bradley_terry import Fit, Meeting, Strength, fit
-from analysis.rating.design import ANSWERS, PAIRWISE, QUESTIONS, Key
+from analysis.rating.design import ANSWERS, LIKERT, PAIRWISE, QUESTIONS, Key
 from analysis.rating.reading import Rating, Ratings
-from analysis.rating.shares import MIN_CLUSTERS, Measured, mean, share
+from analysis.rating.shares import Measured, mean, share
+from analysis.statistics import MIN_CLUSTERS
 from analysis.table import Column, Section, Table
 
 _WON = {"A": 1.0, "tie": 0.5, "B": 0.0}
@@ -24,7 +25,7 @@ _RUNS = (
     Column("strength [95 %]"),
 )
 _MEANS = (Column("run", right=False), Column("ratings"), Column("scenes"), Column("mean [95 %]"))
-_LEVELS = {PAIRWISE: ("nominal",), "likert": ("nominal", "ordinal", "interval")}
+_LEVELS = {PAIRWISE: ("nominal",), LIKERT: ("nominal", "ordinal", "interval")}
 
 
 def results(key: Key, found: Ratings, title: str) -> Table:
@@ -101,11 +102,16 @@ def _likert(key: Key, question: str, ratings: Sequence[Rating]) -> tuple[Section
     for run, name in key.names.items():
         of_run = [rating for rating in ratings if rating.unit.runs[0] == run]
         if of_run:
-            found = mean([float(r.answer) for r in of_run], [r.unit.cluster for r in of_run])
+            found = mean([float(r.answer) for r in of_run], [r.unit.cluster for r in of_run], _scale())
             rows.append((found.value, [name, str(found.n), str(found.clusters), told(found, _two_decimals)]))
             numbers_ = {"mean": found.value, "low": found.low, "high": found.high, "n": found.n}
             raw.append({"question": question, "run_id": run, "run": name, **numbers_, "scenes": found.clusters})
     return Section(question, [row for _, row in sorted(rows, key=lambda pair: -pair[0])]), raw
+
+
+def _scale() -> tuple[float, float]:
+    """Return the ends of the scale of answers."""
+    return float(ANSWERS[LIKERT][0]), float(ANSWERS[LIKERT][-1])
 
 
 def _agreement(key: Key, found: Ratings) -> Section:
@@ -164,7 +170,7 @@ def _notes(key: Key, found: Ratings) -> list[str]:
         f"{found.blank} questions left open.",
         *(f"Not used: {problem}" for problem in found.problems),
         f"Intervals take all ratings of a scene or dialogue as one draw, and aren't given below {MIN_CLUSTERS} of "
-        "them; they don't cover what other raters would say.",
+        "them, or where one or two outweigh the rest; they don't cover what other raters would say.",
     ]
     if key.design == PAIRWISE:
         notes.append(

@@ -22,6 +22,7 @@ from analysis.report.runs import Run, anchors, link, runs
 from analysis.report.tabulated import Shown, runs_behind, tabulated
 from analysis.report.text import embedded, linked, plain, shown
 from analysis.report.transcripts import PAGE, SCORES, Transcripts, read_transcripts, shown_at_first
+from analysis.settings import has_model
 from analysis.tables import TABLES
 from analysis.tables.common import left_out
 
@@ -141,13 +142,13 @@ def _data(
     first: Sequence[str],
 ) -> dict[str, Any]:
     """Return what the page's scripts read."""
-    several = len({run.model for run in runs}) > 1
+    several = len({run.model for run in runs if has_model(run.record)}) > 1
     place = {run.id: index for index, run in enumerate(runs)}
     return {
         "runs": [
             {
                 "id": run.id,
-                "name": f"{run.model} · {run.label}" if several else run.label,
+                "name": f"{run.model} · {run.label}" if several and has_model(run.record) else run.label,
                 "anchor": run.anchor,
                 "colour": run.colour,
                 "status": run.status,

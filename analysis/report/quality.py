@@ -8,7 +8,7 @@ from math import isfinite
 
 from analysis.measures import measure
 from analysis.records import Record
-from analysis.settings import Setting, dataset_label, model_label, settings
+from analysis.settings import Setting, dataset_label, has_model, model_label, settings
 from analysis.tables.common import group_by_key, key_label
 
 LESS_IS_BETTER = {
@@ -51,8 +51,9 @@ def comparisons(records: Sequence[Record]) -> list[Comparison]:
 
 def _comparison(key: str, records: Sequence[Record]) -> Comparison | None:
     found = settings(records)
-    models = list(dict.fromkeys(model_label(record) for record in records))
-    bases = {(record.get("config.model.name"), record.get("config.model.scale")) for record in records}
+    on_models = [record for record in records if has_model(record)]
+    models = list(dict.fromkeys(model_label(record) for record in on_models))
+    bases = {(record.get("config.model.name"), record.get("config.model.scale")) for record in on_models}
     # A perplexity a token counts other tokens for another tokenizer, so only one base's may be set side by side.
     metrics = [name for name in LESS_IS_BETTER if len(bases) == 1 or not measure(name).a_token]
     values = _known({name: [_mean(setting, f"metrics.{name}") for setting in found] for name in metrics})

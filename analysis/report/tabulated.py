@@ -14,6 +14,7 @@ from analysis.report.text import linked
 from analysis.table import Column, Figure, Section, Table
 
 _NUMBER = re.compile(r"([-+−]?)((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:[eE]([-+]?\d+))?(?:\s?([kM])\b)?")
+_EXPONENT = re.compile(r"\b\d(?:\.\d+)?e-\d+\b")
 _UNITS = {"k": 1e3, "M": 1e6}
 RUNS = "runs"
 
@@ -67,7 +68,7 @@ def tabulated(name: str, table: Table, of: str, anchors: Mapping[str, str], told
     parts, start = [], 0
     for section in table.sections:
         columns = table.columns if section.columns is None else section.columns
-        ids = behind[start : start + len(section.rows)] if behind else None
+        ids = section.runs or (behind[start : start + len(section.rows)] if behind else None)
         parts.append(_part(section, columns, ids, anchors))
         start += len(section.rows)
     notes = [note for note in table.notes if note not in told]
@@ -101,13 +102,13 @@ def _ids_of_rows(table: Table) -> list[list[str]] | None:
 
 
 def _part(
-    section: Section, columns: Sequence[Column], behind: list[list[str]] | None, anchors: Mapping[str, str]
+    section: Section, columns: Sequence[Column], behind: Sequence[Sequence[str]] | None, anchors: Mapping[str, str]
 ) -> Part:
     heads = next((place for place, column in enumerate(columns) if not column.right), 0)
     rows = []
     for place, texts in enumerate(section.rows):
         row = [
-            Cell(linked(text, anchors), _key(text, column), column.right, heads == at)
+            Cell(_whole(linked(text, anchors)), _key(text, column), column.right, heads == at)
             for at, (text, column) in enumerate(zip(texts, columns, strict=True))
         ]
         if behind:
@@ -115,6 +116,11 @@ def _part(
         rows.append(row)
     shown = [*columns, Column(RUNS, right=False)] if behind else list(columns)
     return Part(section.title, shown, rows, list(section.notes), [_picture(figure) for figure in section.figures])
+
+
+def _whole(html: Markup) -> Markup:
+    """Keep numbers like 3.2e-04 from being broken at their hyphen, in text without markup."""
+    return html if "<" in html else Markup(_EXPONENT.sub(r'<span class="whole">\g<0></span>', str(html)))
 
 
 def _key(text: str, column: Column) -> float | None:

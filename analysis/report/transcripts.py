@@ -42,6 +42,15 @@ class Item:
     prompt: tuple[Turn, ...]
     reference: str
 
+    @property
+    def name(self) -> tuple[str, ...]:
+        """What tells it from the others of its evaluation data."""
+        return (self.id, self.persona, self.reference)
+
+    @property
+    def prompt_size(self) -> int:
+        return sum(len(turn.text) for turn in self.prompt)
+
 
 @dataclass(frozen=True)
 class Said:
@@ -74,7 +83,8 @@ class _Reader:
     def __init__(self, most: int, budget: int) -> None:
         self.most, self.budget = most, budget
         self.found = Transcripts()
-        self.places: dict[tuple[Item, int], int] = {}
+        self.places: dict[tuple[Any, int], int] = {}
+        self.rephrased: set[int] = set()
         self.cut = 0
 
     def read(self, records: Sequence[Record]) -> Transcripts:
@@ -88,25 +98,38 @@ class _Reader:
             if lines.trouble:
                 self.found.notes.append(f"Run {record.run_id}: {lines.trouble}.")
             if lines.rows:
-                self.found.said[record.run_id] = self._answers(lines.rows)
+                self.found.said[record.run_id] = self._answers(lines.rows, record.get("comparability_key"))
         self._tell(left, [record for record in over if (record.folder / "samples.jsonl").exists()])
         return self.found
 
-    def _answers(self, rows: Sequence[Mapping[str, Any]]) -> dict[int, Said]:
+    def _answers(self, rows: Sequence[Mapping[str, Any]], key: str | None) -> dict[int, Said]:
         answers: dict[int, Said] = {}
-        repeats: Counter[Item] = Counter()
+        repeats: Counter[tuple[str, ...]] = Counter()
         for row in rows:
             item = self._item(row)
-            place = self.places.setdefault((item, repeats[item]), len(self.places))
-            repeats[item] += 1
-            if place == len(self.found.items):
-                self.found.items.append(item)
-                self.budget -= len(item.reference) + sum(len(turn.text) for turn in item.prompt)
+            place = self._place(item, repeats[item.name], key)
+            repeats[item.name] += 1
             said = row.get("prediction")
             text = None if said is None else self._text(said)
             self.budget -= len(text or "")
             answers[place] = Said(text, tuple(number(row.get(name)) for name in SCORES))
         return answers
+
+    def _place(self, item: Item, repeat: int, key: str | None) -> int:
+        """Return the place of an item: that of an equal one, or of what runs of the same comparability key call by its
+        id, whose prompt may have another form (a chat template, a few-shot prompt). The shortest form is shown."""
+        same = (key, item.name) if key is not None else item
+        place = self.places.get((item, repeat), self.places.get((same, repeat), len(self.found.items)))
+        self.places[item, repeat] = self.places[same, repeat] = place
+        if place == len(self.found.items):
+            self.found.items.append(item)
+            self.budget -= len(item.reference) + item.prompt_size
+        elif item != self.found.items[place]:
+            self.rephrased.add(place)
+            if item.prompt_size < self.found.items[place].prompt_size:
+                self.budget += self.found.items[place].prompt_size - item.prompt_size
+                self.found.items[place] = item
+        return place
 
     def _item(self, row: Mapping[str, Any]) -> Item:
         prompt = row.get("prompt", "")
@@ -129,6 +152,12 @@ class _Reader:
         if left:
             self.found.notes.append(
                 f"The first {self.most} items of each run are here (--samples), and {left:,} more in its samples.jsonl."
+            )
+        if self.rephrased:
+            many = len(self.rephrased) > 1
+            self.found.notes.append(
+                f"{len(self.rephrased):,} item{'s were' if many else ' was'} put to runs in several forms (chat "
+                "templates, few-shot prompts); the shortest is shown, each run's own is in its samples.jsonl."
             )
         if self.cut:
             self.found.notes.append(

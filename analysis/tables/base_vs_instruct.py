@@ -12,7 +12,7 @@ from analysis.measured import Measured, maximizes, measured_all
 from analysis.measures import measure
 from analysis.pairs import Pair, pair, together
 from analysis.records import Selection
-from analysis.settings import Setting, dataset_label, model_label, settings
+from analysis.settings import Setting, dataset_label, has_model, model_label, settings
 from analysis.table import Column, Section, Table
 from analysis.tables.common import (
     INTERVALS,
@@ -48,7 +48,7 @@ _OF_THE_MODEL = ("model_fingerprint", "template_fingerprint")
 
 def applies(selection: Selection) -> bool:
     """Whether a base and its counterpart were both run."""
-    records = selection.completed()
+    records = [record for record in selection.completed() if has_model(record)]
     names = {str(record.get("config.model.name")) for record in records}
     return any(str(record.get("config.model.counterpart")) in names for record in records)
 
@@ -69,13 +69,14 @@ def build(selection: Selection) -> Table:
     """Return one section for each comparability key in which there are pairs."""
     sections, raw, alone = [], [], 0
     for key, records in group_by_key(selection.completed()).items():
-        found = settings(records)
+        found = settings([record for record in records if has_model(record)])
         pairs = _pairs(found)
         alone += len(found) - 2 * len(pairs)
         if pairs:
             rows = _rows(pairs)
             title = f"{' / '.join(dict.fromkeys(dataset_label(record) for record in records))} ({key_label(key)})"
-            sections.append(Section(title, [_cells(row) for row in rows], _notes(rows)))
+            ids = [[record.run_id for side in (row.base, row.instruct) for record in side.records] for row in rows]
+            sections.append(Section(title, [_cells(row) for row in rows], _notes(rows), runs=ids))
             raw += [_raw(row) for row in rows]
     return Table(
         title=f"Base against instruct: {selection.title}",

@@ -49,7 +49,12 @@ def build(selection: Selection) -> Table:
     disk = {record.run_id: disk_bytes(record.folder) for record in selection.records}
     rows = [_Row(setting, disk) for setting in _settings(selection.records)]
     sections = [
-        Section("settings", [row.cells() for row in rows], _notes(selection.records)),
+        Section(
+            title="settings",
+            rows=[row.cells() for row in rows],
+            notes=_notes(selection.records),
+            runs=[[record.run_id for record in row.setting.records] for row in rows],
+        ),
         _totals(selection, disk),
     ]
     unread = left_out(replace(selection, records=()))

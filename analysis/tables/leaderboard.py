@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from analysis import numbers, wording
-from analysis.comparability import differences
+from analysis import numbers, references, wording
+from analysis.comparability import base_label, differences
 from analysis.measures import measure
 from analysis.options import TableOptions
 from analysis.ranking import Placed, placed
 from analysis.records import Record, Selection
-from analysis.settings import Setting, dataset_label, model_label, settings
+from analysis.settings import Setting, dataset_label, has_model, model_label, settings
 from analysis.table import Column, Section, Table
 from analysis.tables.common import (
     INTERVALS,
@@ -85,7 +85,7 @@ def _parts(records: Sequence[Record], metric: str | None) -> list[list[Record]]:
         return [list(records)]
     by_model: dict[str, list[Record]] = {}
     for record in records:
-        by_model.setdefault(_tokenizer(record), []).append(record)
+        by_model.setdefault(base_label(record), []).append(record)
     return list(by_model.values())
 
 
@@ -95,7 +95,7 @@ def _section(
     found = settings(records)
     metric = asked or _sort_metric(found)
     rows = placed(found, metric) if metric else placed(found, "metrics.completion_ppl")
-    models = list(dict.fromkeys(model_label(record) for record in records))
+    models = list(dict.fromkeys(model_label(record) for record in records if has_model(record)))
     labels = " / ".join(dict.fromkeys(dataset_label(record) for record in records))
     title = f"{models[0]} · {labels}" if len(models) == 1 else labels
     shown = metric or "metrics.completion_ppl"
@@ -113,20 +113,38 @@ def _notes(rows: Sequence[Placed], metric: str | None, asked: str | None) -> lis
         return ["Nothing to rank by: no metric."]
     name = metric.removeprefix("metrics.")
     notes = [f"Ranked by {measure(name).label if asked else _SORTS[metric]}."]
-    estimates = [row.measured.estimate for row in rows if row.measured.estimate is not None]
     ranked = [row for row in rows if row.best is not None]
-    if estimates:
-        notes.append(wording.evaluated_on(estimates[0]))
-        notes += wording.without_training_noise([row.setting for row in ranked], name)
-    if metric != name and len(estimates) < len(ranked):
-        notes.append(
-            f"{len(ranked) - len(estimates)} of {len(ranked)} have no usable evaluation items (samples.jsonl), so "
-            "nothing can be said of how sure their ranks are: the order is that of the means and may be chance."
-        )
+    notes += _certainty(ranked, name, metric != name)
     notes += dict.fromkeys(row.measured.trouble for row in rows if row.measured.trouble)
     notes += dict.fromkeys(f"Not tested: {row.against_best.trouble}." for row in rows if row.against_best.trouble)
     if len(ranked) < len(rows):
         notes.append(f"{len(rows) - len(ranked)} without {name} stand last, without a rank.")
+    return notes + references.notes([row.setting for row in rows])
+
+
+def _certainty(ranked: Sequence[Placed], name: str, on_items: bool) -> list[str]:
+    """Say on how much the ranks rest, and what they can't speak of."""
+    found = [row.measured.estimate for row in ranked if row.measured.estimate is not None]
+    trusted = [estimate for estimate in found if estimate.trusted]
+    notes = []
+    if found:
+        notes.append(wording.evaluated_on([*trusted, *found][0]))
+        notes += wording.without_training_noise([row.setting for row in ranked], name)
+    if trusted and len(trusted) < len(found):
+        notes.append(
+            f"Of {len(found) - len(trusted)} of {len(found)} rows a few scenes or dialogues decide the value, too few "
+            "for an interval or a test: no rank of theirs can be excluded."
+        )
+    if not all(row.stepwise for row in ranked):
+        notes.append(
+            "So many rows are compared that Holm's first step alone was taken (Bonferroni's correction): p-values are "
+            "up to twice as large as his further steps would give, and a few more ranks stay possible."
+        )
+    if on_items and len(found) < len(ranked):
+        notes.append(
+            f"{len(ranked) - len(found)} of {len(ranked)} have no usable evaluation items (samples.jsonl), so "
+            "nothing can be said of how sure their ranks are: the order is that of the means and may be chance."
+        )
     return notes
 
 
@@ -159,7 +177,7 @@ def _row(row: Placed, metric: str, models: Sequence[str]) -> list[str]:
     return [
         row.told_rank,
         *([model_label(setting.first)] if len(models) > 1 else []),
-        setting.label,
+        references.marked(setting),
         numbers.rate(setting.learning_rate),
         str(runs),
         numbers.with_spread(setting.spread(metric), form, runs, row.measured.interval),
@@ -189,6 +207,7 @@ def _raw(row: Placed, metric: str) -> dict[str, Any]:
     interval = row.measured.interval
     return {
         "rank": row.told_rank if row.best is not None else None,
+        "reference": references.is_reference(row.setting),
         "best_rank": row.best,
         "worst_rank": row.worst,
         "ranked_by": metric.removeprefix("metrics."),
@@ -200,13 +219,8 @@ def _raw(row: Placed, metric: str) -> dict[str, Any]:
     }
 
 
-def _tokenizer(record: Record) -> str:
-    # A record doesn't name its tokenizer, so two models count as two; bits per byte are right either way.
-    return f"{record.get('config.model.name')} {record.get('config.model.scale')}"
-
-
 def _sort_metric(found: Sequence[Setting]) -> str | None:
     """Return what to rank by: perplexity among models that share a tokenizer, else bits per byte."""
-    models = {_tokenizer(setting.first) for setting in found}
+    models = {base_label(setting.first) for setting in found if has_model(setting.first)}
     likelihood = "metrics.bits_per_byte" if len(models) > 1 else "metrics.completion_ppl"
     return next((metric for metric in (likelihood, "metrics.rougeL") if any(s.spread(metric) for s in found)), None)

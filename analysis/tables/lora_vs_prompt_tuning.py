@@ -11,7 +11,7 @@ from analysis.contenders import METRIC, Contender, contenders
 from analysis.measured import Measured, measured
 from analysis.pairs import Pair, pair, together
 from analysis.records import Record, Selection
-from analysis.settings import Setting, dataset_label, model_label, settings
+from analysis.settings import Setting, dataset_label, has_model, model_label, settings
 from analysis.table import Column, Section, Table
 from analysis.tables.common import (
     INTERVALS,
@@ -54,7 +54,7 @@ def build(selection: Selection) -> Table:
     sections, raw = [], []
     for key, records in group_by_key(selection.completed()).items():
         by_model: dict[str, list[Record]] = {}
-        for record in records:
+        for record in filter(has_model, records):
             by_model.setdefault(model_label(record), []).append(record)
         for model, of_model in by_model.items():
             section, rows = _section(key, model, of_model, selection)
@@ -220,7 +220,7 @@ def _command(method: str, example: Record) -> str:
 
 
 def _unmeasured(found: Sequence[Setting]) -> list[str]:
-    without = [setting for setting in found if setting.method in NAMES and setting.spread(METRIC) is None]
+    without = dict.fromkeys(s.label for s in found if s.method in NAMES and s.spread(METRIC) is None)
     beside = sorted({setting.method for setting in found} - set(NAMES))
-    notes = [f"Without a perplexity, and so not compared: {', '.join(s.label for s in without)}."] if without else []
+    notes = [f"Without a perplexity, and so not compared: {', '.join(without)}."] if without else []
     return notes + ([f"Other methods here, in the leaderboard only: {', '.join(beside)}."] if beside else [])

@@ -10,7 +10,7 @@ from typing import Any
 from analysis import numbers
 from analysis.measures import MEASURES, measure
 from analysis.records import Record, Selection
-from analysis.settings import dataset_label, settings
+from analysis.settings import dataset_label, has_model, settings
 from analysis.statistics import Spread, spread
 from analysis.table import Column, Section, Table
 from analysis.tables.common import group_by_key, key_label, left_out
@@ -49,7 +49,7 @@ class _Cell:
     def mixes_tokenizers(self) -> bool:
         """Whether it would average a number that counts a tokenizer's tokens over several models."""
         name = self.metric.removeprefix("metrics.")
-        models = {tuple(plain(record.get(key)) for key in _MODEL) for record in self.records}
+        models = {tuple(plain(record.get(key)) for key in _MODEL) for record in self.records if has_model(record)}
         return name in MEASURES and MEASURES[name].a_token and len(models) > 1
 
     def told(self) -> str:

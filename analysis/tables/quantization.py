@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis import numbers, wording
+from analysis.comparability import base_label
 from analysis.measured import Measured, measured
 from analysis.pairs import Pair, pair, together
 from analysis.records import Record, Selection
-from analysis.settings import Setting, dataset_label, settings
+from analysis.settings import Setting, dataset_label, has_model, settings
 from analysis.statistics import Spread
 from analysis.table import Column, Section, Table
 from analysis.tables.common import (
@@ -49,7 +50,7 @@ _PPL, _WEIGHTS = "metrics.completion_ppl", "resources.weights_bytes"
 
 def applies(selection: Selection) -> bool:
     """Whether the completed runs have more than one quantization."""
-    return len({_method(record) for record in selection.completed()}) > 1
+    return len({_method(record) for record in selection.completed() if has_model(record)}) > 1
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ def build(selection: Selection) -> Table:
     sections, raw = [], []
     for key, records in group_by_key(selection.completed()).items():
         by_model: dict[str, list[Record]] = {}
-        for record in records:
-            by_model.setdefault(_model(record), []).append(record)
+        for record in filter(has_model, records):
+            by_model.setdefault(base_label(record), []).append(record)
         for model, of_model in by_model.items():
             section, rows = _section(f"{model} · {dataset_label(of_model[0])} ({key_label(key)})", of_model)
             sections.append(section)
@@ -213,11 +214,6 @@ def _method(record: Record) -> str:
 
 def _place(method: str) -> int:
     return ORDER.index(method) if method in ORDER else len(ORDER)
-
-
-def _model(record: Record) -> str:
-    name = str(record.get("config.model.name", "?"))
-    return f"{name} (tiny)" if record.get("config.model.scale") == "tiny" else name
 
 
 def _megabytes(value: Spread | None) -> str:

@@ -43,9 +43,13 @@ def write(
     tokens: Sequence[Sequence[int]] | None = None,
     key: str = "k" * 16,
     texts: Sequence[tuple[str, str]] = (("to be or not to be", "to be or to sleep"),),
+    likelihood: bool = True,
     **top: Any,
 ) -> Path:
-    """Write a run with these NLLs (nats a token), a list a scene; its metrics are those of its items."""
+    """Write a run with these NLLs (nats a token), a list a scene; its metrics are those of its items.
+
+    Without `likelihood` it's a run without a model: its texts are scored, and NLLs and tokens are null.
+    """
     tokens = tokens or [[10] * len(scene) for scene in nll]
     lines, place = [], 0
     for scene, (values, counts) in enumerate(zip(nll, tokens, strict=True)):
@@ -65,6 +69,9 @@ def write(
         "bits_per_byte": total / words / 4 / math.log(2),
         "rougeL": sum(line["rougeL"] for line in lines) / len(lines),
     }
+    if not likelihood:
+        metrics = {"rougeL": metrics["rougeL"]}
+        lines = [line | {"completion_nll": None, "completion_tokens": None} for line in lines]
     record = {
         "schema_version": 1, "run_id": run_id, "name": f"run-{run_id}", "status": "completed", "config": of_run,
         "comparability_key": key, "metrics": metrics, "training": {"trainable_parameters": 1000},

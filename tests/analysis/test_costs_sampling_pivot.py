@@ -203,7 +203,7 @@ def test_where_chooses_runs(outputs: Any, condition: str, kept: list[int]) -> No
         (["leaderboard", "--where", "peft.r>many"], "'many' is none"),
         (["leaderboard", "--where", "peft.method=dora"], "No run has peft.method=dora. peft.method is lora."),
         (["sampling", "--metric", "rougel"], "Did you mean"),
-        (["costs", "--metric", "bleu"], "has no choice of metric"),
+        (["costs", "--metric", "bleu"], "does nothing for costs; it is for leaderboard, sampling, pivot"),
         (["pivot", "--rows", "peft.methd"], "Did you mean peft.method"),
         (["--format", "csv"], "holds one table"),
     ],

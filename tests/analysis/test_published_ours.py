@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from analysis.__main__ import main
+from analysis.options import TableOptions
 from analysis.published.boards import names
 from analysis.published.ours import against, reference_rows
 from analysis.records import read_all
+from analysis.tables import TABLES
 from persona_sweeps.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -138,33 +140,11 @@ def test_other_forms_print_too(form: str, capsys: pytest.CaptureFixture[str]) ->
     assert "0.345" in capsys.readouterr().out
 
 
-def test_the_command_sets_ours_beside_theirs(outputs: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    run = outputs.run("lora", 9.0)
-    outputs.run("lora", 7.0)
-    outputs.sweep("demo", [run])
-    assert main(["published", "chandler", "--ours", "--output-dir", str(outputs.root)]) == 0
-    assert main(["published", "friends_scripts", "--ours", "--sweep", "demo", "--output-dir", str(outputs.root)]) == 0
-    out = capsys.readouterr().out
-    assert "sweep demo" in out and "6.2981" in out and "9.00" in out and "7.00" not in out.split("sweep demo")[1]
-
-
-def test_with_no_completed_run_that_is_told(outputs: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["published", "chandler", "--ours", "--output-dir", str(outputs.root)]
-    assert main(arguments) == 1
-    assert "No runs yet" in capsys.readouterr().err
-    outputs.run("lora", None, status="running")
-    assert main(arguments) == 1
-    assert "1 running" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["chandlr"], "Did you mean chandler"),
-        (["--ours"], "--ours needs the NAME"),
-        (["chandler", "--sweep", "demo"], "only --ours shows"),
-        (["chandler", "--where", "a=1"], "only --ours shows"),
-        (["chandler", "--ours", "--sd", "0.1"], "--sd is for the ranks"),
+        (["--sd", "0.1"], "--sd is for the ranks"),
         (["documentary_personas", "--sd", "2"], "at most 0.5"),
     ],
 )
@@ -172,6 +152,67 @@ def test_a_mistake_is_told_in_one_sentence(arguments: list[str], told: str, caps
     assert main(["published", *arguments]) == 2
     error = capsys.readouterr().err
     assert told in error and error.count("\n") == 1
+
+
+# Beside our tables
+
+
+def test_a_board_stands_below_the_leaderboard_in_a_section_of_its_own(
+    outputs: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = outputs.run("lora", 9.0)
+    outputs.run("lora", 7.0)
+    outputs.sweep("demo", [run])
+    arguments = ["leaderboard", "--against", "friends_scripts", "--sweep", "demo", "--output-dir", str(outputs.root)]
+    assert main([*arguments, "--format", "json"]) == 0
+    (table,) = json.loads(capsys.readouterr().out)["tables"]
+    ranked, beside = table["sections"]
+    assert [column["heading"] for column in ranked["columns"]][0] == "rank"
+    assert "rank" not in [column["heading"] for column in beside["columns"]], "never ranked together"
+    assert [row[0] for row in beside["rows"]][:2] == ["ours", "theirs (board)"]
+    assert "not comparable" in beside["title"] and any("Data: theirs" in note for note in beside["notes"])
+    assert any("Unknown" in note for note in table["notes"])
+    assert [row["run_ids"] for row in table["raw"] if row["whose"] == "ours"] == [[run]]
+    theirs = [row for row in table["raw"] if row["whose"] != "ours"]
+    assert 6.2981 in [row["completion_ppl"] for row in theirs] and all(row.get("rank") is None for row in theirs)
+    folders = [path.parent.name for path in outputs.root.glob("sweeps/demo/tables/**/leaderboard.csv")]
+    assert len(folders) == 1 and folders[0].startswith("against-friends_scripts-"), "the plain table isn't overwritten"
+
+
+def test_the_leaderboards_own_sections_are_the_same_with_a_board_and_without(outputs: Any) -> None:
+    outputs.run("lora", 9.0)
+    outputs.run("none", 12.0)
+    selection = read_all(outputs.root)
+    for name in ("leaderboard", "base-vs-instruct"):
+        plain = TABLES[name].make(selection, TableOptions())
+        with_board = TABLES[name].make(selection, TableOptions(against="documentary_personas"))
+        assert list(with_board.sections[: len(plain.sections)]) == list(plain.sections)
+        assert len(with_board.sections) == len(plain.sections) + 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["leaderboard", "--against", "chandlr"], "Did you mean chandler"),
+        (["costs", "--against", "chandler"], "does nothing for costs; it is for leaderboard, base-vs-instruct."),
+    ],
+)
+def test_a_board_that_can_not_be_set_beside_is_told_in_one_sentence(
+    arguments: list[str], told: str, outputs: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs.run("lora", 9.0)
+    assert main([*arguments, "--output-dir", str(outputs.root)]) == 2
+    error = capsys.readouterr().err
+    assert told in error and error.count("\n") == 1
+
+
+def test_without_runs_a_board_changes_nothing(outputs: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["leaderboard", "--against", "chandler", "--output-dir", str(outputs.root)]
+    assert main(arguments) == 1
+    assert "No runs yet" in capsys.readouterr().err
+    outputs.run("lora", None, status="running")
+    assert main(arguments) == 0
+    assert "No run has completed yet" in capsys.readouterr().out
 
 
 def test_an_unknown_board_is_no_reason_to_read_runs() -> None:

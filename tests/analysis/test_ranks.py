@@ -84,6 +84,7 @@ def test_many_rows_get_the_first_step_alone(seeds: int, monkeypatch: pytest.Monk
     monkeypatch.setattr(ranks, "MOST_STEPWISE", 10)
     monkeypatch.setattr(ranks, "_BLOCK", 7)
     single = rank(rows, 0, maximize=False)
+    assert stepwise.stepwise and not single.stepwise
     least = 0.05 / (30 * 29 / 2)
     sure = [[(difference(a, b).p or 0) <= least for b in rows] for a in rows]
     above = [sum(sure[i][j] for j in range(i)) for i in range(30)]

@@ -63,6 +63,21 @@ def test_one_seed_cannot_speak_of_training_noise_and_the_table_says_so(
     assert "one seed" not in told(root, capsys, "leaderboard")[0]
 
 
+def test_so_many_rows_that_one_step_of_holms_is_taken_are_told_so(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for run_id in ("1", "2", "3"):
+        add(root, run_id, float(run_id), peft__r=int(run_id))
+    text, raw = told(root, capsys, "leaderboard")
+    assert "Bonferroni" not in text
+    monkeypatch.setattr("analysis.ranks.MOST_STEPWISE", 2)
+    text, single = told(root, capsys, "leaderboard")
+    assert "first step alone was taken (Bonferroni's correction)" in text
+    for row, of_steps in zip(single[1:], raw[1:], strict=True):
+        p, corrected = float(row["against_best_p"]), float(row["against_best_p_holm"])
+        assert corrected == pytest.approx(3 * p) and float(of_steps["against_best_p_holm"]) <= corrected
+
+
 def test_an_untuned_base_needs_one_seed_only(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     add(root, "1", peft__method="none")
     assert "one seed" not in told(root, capsys, "leaderboard")[0]

@@ -119,6 +119,33 @@ def test_run_ids_are_linked_where_they_stand_alone() -> None:
     assert found.count('href="#run-abc123"') == 2 and "&lt;" in found and "def456" in found
 
 
+def test_every_row_of_a_study_leads_to_the_runs_that_it_comes_from(outputs: Outputs) -> None:
+    params = {"peft.r": 8, "train.learning_rate": 1e-3}
+    cells = [outputs.trial("a", number, 3.0 + number, params) for number in range(9)]
+    cells.append(outputs.trial("a", 9, None, params, "pruned"))
+    final = outputs.run("lora", 9.0, comparability_key="t" * 12)
+    cells.append({"study": "a", "trial": 0, "final": True, "seed": 1, "run_id": final})
+    outputs.study_sweep("s", {"a": {}}, cells)
+    (studies,) = re.findall(r'<section id="table-hyperparameters".*?</section>', page_of(outputs), re.DOTALL)
+    by_title = {}
+    for part in studies.split("<table")[1:]:
+        title, body = part.partition("<tbody>")[::2]
+        rows = re.findall(r"<tr>.*?</tr>", body, re.DOTALL)
+        by_title[plain_title(title)] = [re.findall(r'href="#run-(\w+)"', row) for row in rows]
+    trials = [cell["run_id"] for cell in cells[:10]]
+    assert by_title.pop("winners") == [[final]]
+    assert by_title.pop("importance") == [[], []], "of all trials alike"
+    slices = by_title.pop("slices")
+    assert trials in slices and all(set(row) <= set(trials) for row in slices)
+    assert list(by_title.values()) == [[trials]]
+
+
+def plain_title(text: str) -> str:
+    """Return the kind of section by its caption."""
+    kinds = {"Winners": "winners", "Importance": "importance", "Slices": "slices"}
+    return next((kind for word, kind in kinds.items() if word in text), "studies")
+
+
 def test_a_folder_of_any_name_is_linked_by_a_relative_path(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / 'javascript:alert(1)"><b>#?%\n'
     found = link(folder / "run.json", tmp_path / "sweeps" / "a" / "report.html")
@@ -166,7 +193,8 @@ def test_thinned_curves_keep_ends_peaks_and_held_out_losses(count: int, most: in
 
 
 def test_items_are_told_apart_by_what_was_asked_and_repeats_are_kept(outputs: Outputs) -> None:
-    ids = [add_run(outputs, place, count=4) for place in (1, 2)]
+    keys = ({}, {"comparability_key": "bbbbbbbbbbbb"})
+    ids = [add_run(outputs, place, count=4, change=key) for place, key in enumerate(keys, start=1)]
     rows = items(4, 3.0, 7)
     rows[0]["prompt"] = "asked otherwise"
     lines(outputs.folder(ids[1]) / "samples.jsonl", [*rows, rows[1]])

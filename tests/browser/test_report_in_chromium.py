@@ -244,3 +244,28 @@ def test_it_prints_all_of_a_page_of_transcripts(report: Path, opened: Open) -> N
     assert not page.locator("#transcripts-controls .controls").first.is_visible()
     assert page.evaluate("getComputedStyle(document.querySelector('.text')).maxHeight") == "none"
     assert page.pdf()[:5] == b"%PDF-"
+
+
+def test_on_paper_no_table_is_cut_off_and_no_note_stays_folded(report: Path, opened: Open) -> None:
+    page = opened(report).page
+    page.set_viewport_size({"width": 1031, "height": 703})  # what A4 across leaves between the margins
+    page.emulate_media(media="print")
+    wide = page.evaluate(
+        "[...document.querySelectorAll('section:not(#runs) table')].filter(n => n.checkVisibility() && "
+        "n.getBoundingClientRect().right > innerWidth + 1).map(n => n.caption?.textContent)"
+    )
+    assert wide == []
+    folded = "document.querySelectorAll('details.notes:not([open])').length"
+    before = page.evaluate(folded)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert before > 0 and page.evaluate(folded) == 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(folded) == before
+
+
+def test_studies_rows_lead_to_their_runs(report: Path, opened: Open) -> None:
+    page = opened(report).page
+    row = page.locator("#table-hyperparameters tbody tr").first
+    row.locator("summary").click()
+    row.locator("a.id, .id a").first.click()
+    assert page.evaluate("document.getElementById(location.hash.slice(1)).open")

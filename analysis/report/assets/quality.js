@@ -42,7 +42,15 @@ page.drawQuality = (holder, comparison, metric, cost) => {
   frame.root.append(page.svg("path", { d: page.steps(front.map(at)), class: "front" }));
   const tip = page.tip(holder);
   for (const place of known) frame.root.append(page.point(comparison, place, at(place), front.includes(place), metric, cost, tip));
-  if (front.length <= 8) for (const place of front) frame.root.append(page.named(frame, at(place), comparison.labels[place]));
+  const equals = new Map(); // settings of the front in one place, which share a name
+  for (const place of front) {
+    const key = `${xs[place]} ${ys[place]}`;
+    equals.set(key, [...(equals.get(key) ?? []), place]);
+  }
+  if (equals.size <= 8) for (const [first, ...others] of equals.values()) {
+    const label = comparison.labels[first];
+    frame.root.append(page.named(frame, at(first), others.length ? `${label} and ${others.length} more` : label));
+  }
   holder.replaceChildren(frame.root, tip.node);
 };
 page.steps = (points) => points.map(({ x, y }, place) => (place ? `H${x.toFixed(1)}V${y.toFixed(1)}` : `M${x.toFixed(1)} ${y.toFixed(1)}`)).join("");

@@ -13,7 +13,7 @@ from analysis.settings import dataset_label, model_label
 from analysis.statistics import Interval
 from analysis.studies import PLANNED, Trial
 from analysis.table import Column, Figure, Section
-from analysis.tables.hyperparameters.evaluations import Entrant, Evaluation, in_words
+from analysis.tables.hyperparameters.evaluations import Entrant, Evaluation, in_words, run_ids
 from analysis.tables.hyperparameters.told import attention, counts, spent_tokens
 
 NOTES = (
@@ -96,6 +96,7 @@ def section(evaluation: Evaluation, figure_name: str) -> Section:
         ],
         columns=_columns(metric, ks),
         figures=[_figure(evaluation, standings, metric, figure_name)] if figures.can_draw() else [],
+        runs=[run_ids(standing.entrant.study.trials) for standing in standings],
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.comparability import base_label
 from analysis.measures import measure
 from analysis.records import Record
 from analysis.settings import dataset_label, model_label
@@ -77,7 +78,7 @@ def evaluations(studies: Sequence[Study]) -> list[Evaluation]:
             continue
         entrant = Entrant(named[id(study)], study, tuple(trial for trial in study.completed if trial.key == key))
         a_token = any(measure(metric).a_token for metric in study.metrics)
-        model = _tokenizer(entrant.example) if a_token else None
+        model = base_label(entrant.example) if a_token else None
         groups.setdefault((key, study.metrics, study.directions, model), []).append(entrant)
     return [Evaluation(group[0], group[1], tuple(entrants)) for group, entrants in groups.items()]
 
@@ -88,9 +89,9 @@ def commonest_key(study: Study) -> str | None:
     return keys.most_common(1)[0][0] if keys else None
 
 
-def _tokenizer(record: Record) -> str:
-    # A record doesn't name its tokenizer, so two models count as two.
-    return f"{record.get('config.model.name')} {record.get('config.model.scale')}"
+def run_ids(trials: Sequence[Trial]) -> list[str]:
+    """Return the ids of the runs that trials have a record of, each once, in order."""
+    return list(dict.fromkeys(trial.record.run_id for trial in trials if trial.record is not None))
 
 
 def in_words(params: Mapping[str, Any]) -> str:

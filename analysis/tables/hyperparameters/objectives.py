@@ -6,7 +6,7 @@ from analysis import numbers
 from analysis.measures import measure
 from analysis.settings import model_label
 from analysis.table import Column, Section
-from analysis.tables.hyperparameters.evaluations import Entrant, Evaluation, in_words
+from analysis.tables.hyperparameters.evaluations import Entrant, Evaluation, in_words, run_ids
 from analysis.tables.hyperparameters.told import attention, counts, spent_tokens
 
 ALONE = (
@@ -27,7 +27,13 @@ def section(evaluation: Evaluation) -> Section:
     for metric in evaluation.metrics:
         columns += [Column(f"best {metric}"), Column("setting", right=False)]
     notes = [note for entrant in evaluation.entrants for note in attention(entrant)]
-    return Section(evaluation.title, [_row(entrant) for entrant in evaluation.entrants], [ALONE, *notes], columns)
+    return Section(
+        title=evaluation.title,
+        rows=[_row(entrant) for entrant in evaluation.entrants],
+        notes=[ALONE, *notes],
+        columns=columns,
+        runs=[run_ids(entrant.study.trials) for entrant in evaluation.entrants],
+    )
 
 
 def _row(entrant: Entrant) -> list[str]:

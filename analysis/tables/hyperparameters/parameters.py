@@ -15,7 +15,7 @@ from analysis.importance import MAX_RESAMPLED, TOP, NoImportance, importances
 from analysis.measures import Measure, measure
 from analysis.studies import FAILED, PRUNED, Trial
 from analysis.table import Column, Section
-from analysis.tables.hyperparameters.evaluations import Entrant, value_in_words
+from analysis.tables.hyperparameters.evaluations import Entrant, run_ids, value_in_words
 
 IMPORTANCE_COLUMNS = (
     Column("parameter", right=False),
@@ -45,7 +45,7 @@ def importance(entrant: Entrant) -> Section | str:
     try:
         found = importances(entrant.study, entrant.completed)
     except NoImportance as why:
-        return f"No importance of parameters for {entrant.label}: {why}."
+        return f"No importance of parameters for {entrant.label}: {str(why).rstrip('.')}."
     n = len(entrant.completed)
     rows = [
         [
@@ -80,24 +80,26 @@ class Slice:
 def slices(entrant: Entrant) -> Section:
     """Return a row for each value of every parameter, or for each third of its range."""
     metric = measure(entrant.study.metrics[0])
-    rows, notes = [], []
+    rows, runs, notes = [], [], []
     for key, distribution in entrant.study.space.items():
         found = _slices_of(distribution)
         if found is None:
             notes.append(f"{key} isn't sliced: its distribution can't be read.")
             continue
         rows += [[key, part.words, *_cells(entrant, key, part, metric)] for part in found]
+        runs += [run_ids(_those(entrant.study.trials, key, part)) for part in found]
     title = f"Slices of {metric.label}: {entrant.label}"
-    return Section(title, rows, notes, SLICE_COLUMNS)
+    return Section(title, rows, notes, SLICE_COLUMNS, runs=runs)
+
+
+def _those(trials: Sequence[Trial], key: str, part: Slice) -> list[Trial]:
+    return [trial for trial in trials if key in trial.params and part.has(trial.params[key])]
 
 
 def _cells(entrant: Entrant, key: str, part: Slice, metric: Measure) -> list[str]:
-    def those(trials: Sequence[Trial]) -> list[Trial]:
-        return [trial for trial in trials if key in trial.params and part.has(trial.params[key])]
-
-    values = [trial.value for trial in those(entrant.completed) if trial.value is not None]
+    values = [trial.value for trial in _those(entrant.completed, key, part) if trial.value is not None]
     best = max if entrant.study.maximizes() else min
-    others = those(entrant.study.trials)
+    others = _those(entrant.study.trials, key, part)
     return [
         numbers.count(len(values)),
         *(numbers.count(sum(trial.state == state for trial in others)) for state in (PRUNED, FAILED)),

@@ -69,7 +69,8 @@ def _section(key: str, rows: Sequence[tuple[Study, int, Setting]], labels: Mappi
     ]
     data = dict.fromkeys(dataset_label(setting.first) for _, _, setting in rows)
     lines = [_row(*row, shown, labels) for row in rows]
-    return Section(f"Winners trained anew: {' / '.join(data)} ({key_label(key)})", lines, [NOTE], columns)
+    runs = [[record.run_id for record in setting.records] for _, _, setting in rows]
+    return Section(f"Winners trained anew: {' / '.join(data)} ({key_label(key)})", lines, [NOTE], columns, runs=runs)
 
 
 def _row(study: Study, trial: int, setting: Setting, shown: Sequence[str], labels: Mapping[int, str]) -> list[str]:
