@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -14,7 +14,8 @@ from persona_sweeps.errors import UserError, did_you_mean
 KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
 """what OmegaConf calls a type → what to say"""
 
-SWEEPER = "hydra.sweeper."
+PLUGINS = ("hydra/launcher", "hydra/sweeper")
+"""groups whose options have keys of their own, all under the same name"""
 COMPOSERS = ("hydra.", "omegaconf.", "antlr4.")
 
 Explainer = Callable[[str, Path], str | None]
@@ -69,18 +70,37 @@ def _unknown_key(message: str, conf: Path) -> str | None:
     if not found or not re.search(r"not in struct|not in '|Could not override", message):
         return None
     key = found[1]
-    if key.startswith(SWEEPER):
-        known = _dotted(conf / "hydra" / "sweeper" / "optuna.yaml", SWEEPER)
-        if key in known:
-            return f"{key} is a key of hydra/sweeper=optuna only: add that."
-        return f"{key} is not a key of hydra/sweeper=optuna.{did_you_mean(key, known)}"
+    for plugin in PLUGINS:
+        if key.startswith(prefix := plugin.replace("/", ".") + "."):
+            return _unknown_plugin_key(key, plugin, prefix, conf)
     if owners := _owners(key, conf):
-        listed = " or ".join([", ".join(owners[:-1]), owners[-1]][len(owners) < 2 :])
-        return f"{key} is a key of {key.split('.', 1)[0]}={listed} only. --cfg job lists what this command has."
+        return (
+            f"{key} is a key of {key.split('.', 1)[0]}={_listed(owners)} only. --cfg job lists what this command has."
+        )
     last = {known.rsplit(".", 1)[-1]: known for known in keys(conf)}
     names = keys(conf) if "." in key else [*groups(conf), "seed", "device", "group_size", "output_dir", "sweep"]
     suggestion = did_you_mean(key, names) or did_you_mean(key.rsplit(".", 1)[-1], last)
     return f"{key} is not a key of this config.{suggestion} --cfg job lists what this command has."
+
+
+def _unknown_plugin_key(key: str, plugin: str, prefix: str, conf: Path) -> str:
+    known = {path.stem: _dotted(path, prefix) for path in sorted((conf / plugin).glob("*.yaml"))}
+    if empty := next((name for name in _empty(plugin, prefix, conf) if f"{key}.".startswith(f"{name}.")), None):
+        return f"{empty} is empty until something is added to it, with a + in front: +{empty}.NAME=…"
+    if owners := [option for option, names in known.items() if key in names]:
+        return f"{key} is a key of {plugin}={_listed(owners)} only: add that."
+    own = {option: names[1:] for option, names in known.items() if len(names) > 1}  # beside _target_
+    return f"{key} is not a key of {plugin}={_listed(list(own))}.{did_you_mean(key, sum(own.values(), []))}"
+
+
+def _empty(plugin: str, prefix: str, conf: Path) -> list[str]:
+    """Return the keys of a plugin that are mappings to which nothing belongs yet."""
+    contents = [OmegaConf.load(path) for path in (conf / plugin).glob("*.yaml")]
+    return [f"{prefix}{key!s}" for content in contents for key, value in content.items() if value == {}]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " or ".join([", ".join(names[:-1]), names[-1]][len(names) < 2 :])
 
 
 def _wrong_type(message: str, conf: Path) -> str | None:
@@ -193,5 +213,5 @@ def _dotted(path: Path, prefix: str) -> list[str]:
 def _flatten(node: dict, prefix: str) -> list[str]:
     names = []
     for key, value in node.items():
-        names += _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"]
+        names += _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) and value else [f"{prefix}{key}"]
     return names
