@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,18 +19,13 @@ from persona_sweeps.config import DeviceKind
 from persona_sweeps.device import Machine, cuda_capability, device_count, memory_bytes, resolve_device
 from persona_sweeps.errors import ConfigError
 from persona_sweeps.jobs.backend import State, Status, Task
+from persona_sweeps.jobs.child import PATIENCE, how_it_ended, start_worker
 from persona_sweeps.jobs.group_file import search_path_of
-from persona_sweeps.jobs.worker import options
 from persona_sweeps.place import Place, Predictions
 from persona_sweeps.settings import refuse_unknown, too_small
 
-WORKER = "persona_sweeps.jobs.worker"
-ROOT = Path(__file__).resolve().parents[2]
-"""where Python finds this package"""
 CPUS_A_WORKER = 4
 """where no number of workers is given and there is no GPU"""
-PATIENCE = 60.0
-"""seconds that workers have to save what they are training"""
 
 
 @dataclass(frozen=True)
@@ -105,7 +99,7 @@ class LocalBackend:
         for name, worker in list(self._workers.items()):
             if (code := worker.process.poll()) is not None:
                 del self._workers[name]
-                self._ended[name] = Status(State.ended, reason=_in_words(code))
+                self._ended[name] = Status(State.ended, reason=how_it_ended(code))
         self._start()
         waiting = {name for name, _ in self._waiting}
         return {name: self._status(name, waiting) for name in jobs}
@@ -144,22 +138,10 @@ class LocalBackend:
                 self._ended[name] = Status(State.ended, reason=f"it couldn't be started: {error}")
 
     def _launch(self, name: str, task: Task, slot: int) -> subprocess.Popen:
-        environment = {**os.environ, "OMP_NUM_THREADS": str(self._threads), "PYTHONUNBUFFERED": "1"}
-        if Path(sysconfig.get_path("purelib")) != ROOT:  # a checkout that may not be installed
-            found_in = filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)])
-            environment["PYTHONPATH"] = os.pathsep.join(found_in)
+        environment = {"OMP_NUM_THREADS": str(self._threads)}
         if self._devices is not None:
             environment["CUDA_VISIBLE_DEVICES"] = self._devices[slot]
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with open(self._folder / f"{name}.log", "ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", WORKER, *options(task.path, self._stall_seconds, parent=os.getpid())],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                start_new_session=True,  # a Ctrl-C is the launcher's to pass on
-            )
+        return start_worker(task.path, self._folder / f"{name}.log", self._stall_seconds, environment)
 
 
 def cpus() -> int:
@@ -172,10 +154,3 @@ def _visible_devices(slots: int) -> list[str]:
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = [name.strip() for name in given.split(",")] if given else [str(index) for index in range(slots)]
     return [names[slot % len(names)] for slot in range(slots)]
-
-
-def _in_words(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    names = {int(known): known.name for known in signal.Signals}
-    return f"killed by {names.get(-code, f'signal {-code}')}"

@@ -17,8 +17,9 @@ from omegaconf import DictConfig
 from persona_sweeps.errors import UserError
 from persona_sweeps.jobs.backend import State, Status, Task
 from persona_sweeps.jobs.group_file import search_path_of
+from persona_sweeps.jobs.host_memory import host_gb
 from persona_sweeps.jobs.slurm_limit import Lanes, shares
-from persona_sweeps.jobs.slurm_settings import GB, SlurmSettings
+from persona_sweeps.jobs.slurm_settings import SlurmSettings
 from persona_sweeps.place import Place, Predictions
 
 if TYPE_CHECKING:
@@ -30,10 +31,6 @@ HELD = "held"
 """in the reason of a job that SLURM won't start again by itself, after launching it has failed too often"""
 COMMAND_SECONDS = 60
 """after which a command of SLURM is taken to have failed: its controller may be down"""
-HOST_BYTES = 6 * GB
-"""of host memory beside the weights, where GPUs hold the training"""
-HEADROOM = 1.3
-"""times what the preflight predicts: SLURM kills what exceeds its memory"""
 
 
 def slurm_place(given: Mapping[str, Any], config: DictConfig) -> Place:
@@ -163,7 +160,7 @@ class SlurmBackend:
             "qos": own.qos,
             "constraint": own.constraint,
             "cpus_per_task": own.cpus_per_job,
-            "mem": f"{1000 * (own.mem_gb or self._predicted_gb(task)):.0f}M",
+            "mem": f"{1000 * (own.mem_gb or host_gb(task, self._predictions, own.gpus_per_job)):.0f}M",
             "time": own.timeout_min,
             "signal_delay_s": own.signal_seconds,
             "exclude": ",".join(self._avoided) or None,
@@ -175,18 +172,6 @@ class SlurmBackend:
             kind = f"{own.gpu_type}:" if own.gpu_type else ""
             asked["gres"] = f"gpu:{kind}{own.gpus_per_job}"
         return {key: value for key, value in asked.items() if value is not None}
-
-    def _predicted_gb(self, task: Task) -> float:
-        """Return the host memory that a group will take, with some to spare."""
-        from persona_sweeps.preflight import group_bytes
-
-        predictions = [self._predictions[c.run_id] for c in task.cells if c.run_id in self._predictions]
-        if not predictions:
-            return 2 * HOST_BYTES / GB
-        on_cpu = not self._settings.of(task.cells[0].config.model.name).gpus_per_job
-        if on_cpu:
-            return max(2.0, HEADROOM * group_bytes(predictions, on_cpu=True) / GB)
-        return (HEADROOM * max(p.weights_bytes for p in predictions) + HOST_BYTES) / GB
 
 
 def work(path: str, folder: str, stall_seconds: float | None) -> int:

@@ -1,0 +1,44 @@
+"""A sweep on a Ray cluster, one node large: a worker that is killed, a command that is stopped, and the same results."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from persona_sweeps.stopping import EXIT_CODE
+from tests.faults.processes import kill, runs
+from tests.faults.results import OUTPUT, assert_equal, records, results, saved_steps, steps_logged
+
+ON_RAY = ("hydra/launcher=ray", "hydra.launcher.gpus_per_job=0", "hydra.launcher.cpus_per_job=1",
+          "hydra.launcher.mem_gb=1", "hydra.launcher.poll_seconds=0.2", "hydra.launcher.max_parallel=2")  # fmt: skip
+
+
+def workers(folder: Path) -> list[int]:
+    """Return the processes that hold a lease, and run."""
+    owners = [json.loads(path.read_text())["pid"] for path in (folder / OUTPUT).glob("runs/*/lease/*")]
+    return [owner for owner in owners if runs(owner)]
+
+
+@pytest.mark.slow
+def test_runs_survive_a_killed_worker_and_a_ctrl_c(
+    start: Callable, together: tuple[str, ...], left_alone: Callable, tmp_path: Path
+) -> None:
+    first = start(tmp_path, *together, *ON_RAY)
+    assert first.wait_for(lambda: steps_logged(tmp_path / OUTPUT) >= 30), first.output
+    kill(workers(tmp_path)[0])
+    first.wait_for(lambda: "killed by SIGKILL" in first.output)
+    logged = steps_logged(tmp_path / OUTPUT)
+    first.wait_for(lambda: steps_logged(tmp_path / OUTPUT) >= logged + 10 and workers(tmp_path))
+    first.send(signal.SIGINT)
+    assert first.wait() == EXIT_CODE, first.output
+    assert "Traceback" not in first.output and saved_steps(tmp_path / OUTPUT)
+    assert not workers(tmp_path), "all that were at work have ended"
+
+    second = start(tmp_path, *together, *ON_RAY)
+    assert second.wait() == 0, second.output
+    assert_equal(results(tmp_path / OUTPUT), left_alone(*together), exactly=False)
+    assert any(record["resources"]["resumes"] for record in records(tmp_path / OUTPUT).values())
