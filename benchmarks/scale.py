@@ -2,7 +2,7 @@
 
 The real planner, leases, run writers and records work on a sweep whose trials are never trained; and processes share a
 study of Optuna's journal without training its trials. Counted are CPU seconds, files, and calls that a shared file
-system's metadata server has to answer.
+system's metadata server has to answer. A last sweep does train its runs, for one step, and one in twenty diverges.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import os
 import subprocess
 import sys
@@ -33,6 +34,9 @@ COMMON = (
 COUNTED = ("open", "mkdir", "rename", "replace", "unlink", "rmdir", "fsync", "utime", "listdir", "scandir", "stat")
 """functions of `os` whose calls a shared file system answers; `open` is the builtin's too"""
 WORKERS = 4
+SOUND, DIVERGES = [f"{step}e-4" for step in range(1, 20)], "1e30"
+"""learning rates; at the last one a run can't be scored"""
+SHORTEST = ("train.max_steps=1", "train.warmup_ratio=0", "train.max_length=256", "group_size=50")
 
 
 @contextlib.contextmanager
@@ -59,11 +63,14 @@ def counting(calls: Counter[str]) -> Iterator[None]:
         io.open = opened
 
 
-def command(runs: int, folder: Path, *more: str) -> float:
-    """Give the sweep's command; return its CPU seconds."""
+def command(runs: int, folder: Path, *more: str, succeeds: bool = True) -> float:
+    """Give the sweep's command; return its CPU seconds. Raises CalledProcessError when it fails and shouldn't."""
     arguments = ["-m", *COMMON, f"seed=range({runs})", f"output_dir={folder}", *more]
     before = os.times()
-    subprocess.run([sys.executable, str(ROOT / "launch.py"), *arguments], check=True, stdout=subprocess.DEVNULL)
+    told = None if succeeds else subprocess.DEVNULL
+    subprocess.run(
+        [sys.executable, str(ROOT / "launch.py"), *arguments], check=succeeds, stdout=subprocess.DEVNULL, stderr=told
+    )
     after = os.times()
     return after.children_user + after.children_system - before.children_user - before.children_system
 
@@ -99,6 +106,29 @@ def pretend(runs: int, folder: Path) -> dict[str, Any]:
         "cpu_seconds": seconds / runs,
         "files": files,
         "calls": {name: round(count / runs, 1) for name, count in calls.most_common()},
+    }
+
+
+def poisoned(runs: int, folder: Path) -> dict[str, Any]:
+    """Train a sweep of runs of one step each, of which one in twenty diverges; return what a run cost, and the ends."""
+    data = folder / "lines.jsonl"
+    lines = [
+        {"prompt": f"Who's there? ({n})", "completion": f"Nay, answer me: {n}.", "scene": n // 3} for n in range(12)
+    ]
+    data.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    rates = [*SOUND, DIVERGES]
+    seconds = command(
+        runs // len(rates), folder, f"train.learning_rate={','.join(rates)}", *SHORTEST, "dataset=jsonl",
+        f"dataset.path={data}", "dataset.persona=null", "sweep.name=poisoned", succeeds=False,
+    )  # fmt: skip
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("runs/*/run.json")]
+    reasons = [record["failure"]["message"] for record in records if record["status"] == "failed"]
+    return {
+        "runs": len(records),
+        "completed": sum(record["status"] == "completed" for record in records),
+        "failed": len(reasons),
+        "reasons": sorted(set(reasons)),
+        "cpu_seconds": seconds / len(records),
     }
 
 
@@ -158,8 +188,8 @@ class _Quiet:
         """Nobody watches."""
 
 
-def measure(runs: int, trials: Sequence[int]) -> dict[str, Any]:
-    """Return what so many runs cost, and studies of so many trials."""
+def measure(runs: int, trials: Sequence[int], short: int) -> dict[str, Any]:
+    """Return what so many runs cost, studies of so many trials, and so many runs that train for one step."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         plan = command(runs, folder, "status=only")
@@ -170,15 +200,17 @@ def measure(runs: int, trials: Sequence[int]) -> dict[str, Any]:
         for count in trials:
             (folder / str(count)).mkdir()
             studies.append(share_a_study(count, WORKERS, folder / str(count)))
+        (folder / "poisoned").mkdir()
+        trained = poisoned(short, folder / "poisoned")
     return {
         "runs": runs, "plan_cpu_seconds": plan, "run": run, "again_cpu_seconds": again, "status_cpu_seconds": status,
-        "studies": studies,
+        "studies": studies, "trained": trained,
     }  # fmt: skip
 
 
 def render(kept: dict[str, Any]) -> str:
     """Return the figures as Markdown."""
-    runs, run = kept["runs"], kept["run"]
+    runs, run, trained = kept["runs"], kept["run"], kept["trained"]
     calls = ", ".join(f"{count:g} {name}" for name, count in run["calls"].items())
     rows = [
         (f"planning {runs:,} runs", f"{kept['plan_cpu_seconds']:.0f} CPU s"),
@@ -193,6 +225,11 @@ def render(kept: dict[str, Any]) -> str:
             )
             for study in kept["studies"]
         ),
+        (
+            f"a sweep of {trained['runs']:,} runs of one step, training and all: {trained['completed']} results, "
+            f"{trained['failed']} told reasons",
+            f"{1000 * trained['cpu_seconds']:.0f} CPU ms a run",
+        ),
     ]
     table = "\n".join(f"| {what} | {cost} |" for what, cost in (("Beside training", "Cost"), (":---", ":---"), *rows))
     source = f"{kept['created'][:10]}, {kept['host_cpu']}, a local disk"
@@ -204,10 +241,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--trials", type=int, nargs="+", default=[200, 2000])
+    parser.add_argument("--short", type=int, default=1000, metavar="RUNS", help="runs that train for one step")
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results", metavar="DIR")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "clusters.md", metavar="FILE")
     options = parser.parse_args(argv)
-    kept = {"created": now(), **environment(), **measure(options.runs, options.trials)}
+    kept = {"created": now(), **environment(), **measure(options.runs, options.trials, options.short)}
     write_json(options.results / RESULT, kept)
     rewrite_between(options.page, BEGIN, END, render(kept))
     print(render(kept))
