@@ -80,11 +80,11 @@ def pretend(runs: int, folder: Path) -> dict[str, Any]:
     from hydra import initialize_config_dir
 
     from persona_sweeps.app import conf_folder
-    from persona_sweeps.composing import Composer
     from persona_sweeps.config import register_schemas
-    from persona_sweeps.keeping import take
-    from persona_sweeps.launching import compose_cell
-    from persona_sweeps.run_writer import RunWriter
+    from persona_sweeps.launching.composing import Composer
+    from persona_sweeps.launching.launch import compose_cell
+    from persona_sweeps.running.keeping import take
+    from persona_sweeps.running.run_writer import RunWriter
 
     register_schemas()
     calls: Counter[str] = Counter()

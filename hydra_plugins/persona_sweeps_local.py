@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from persona_sweeps.launcher import SweepLauncher
+from persona_sweeps.launching.launcher import SweepLauncher
 
 
 class LocalLauncher(SweepLauncher):

@@ -11,10 +11,10 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from persona_sweeps import stopping
 from persona_sweeps.config import register_schemas
 from persona_sweeps.errors import UserError
-from persona_sweeps.stopping import EXIT_CODE, Detached, Stopped
+from persona_sweeps.lifecycle import stopping
+from persona_sweeps.lifecycle.stopping import EXIT_CODE, Detached, Stopped
 
 KEPT = "Completed runs are kept, and those in training were saved: the same command goes on from there."
 GOING_ON = "The jobs go on: the same command comes back to them, and with status=only it tells how they stand."
@@ -53,7 +53,7 @@ def run(config: DictConfig) -> str:
 def _run(config: DictConfig) -> str:
     from hydra.core.hydra_config import HydraConfig
 
-    from persona_sweeps.execute import execute, failures
+    from persona_sweeps.launching.execute import execute, failures
     from persona_sweeps.plan import make_cell
     from persona_sweeps.record import read_record
 

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from persona_sweeps.writable import unwritable
+from persona_sweeps.lifecycle.writable import unwritable
 
 CACHE_VARIABLE = "PERSONA_SWEEPS_CACHE"
 

@@ -15,7 +15,7 @@ class Kind:
     """whether anything is trained, so that train.learning_rate and its like are read"""
     has_model: bool = True
     """whether a base model is loaded; without one a run has predictions, and no probabilities"""
-    module: str = "persona_sweeps.group"
+    module: str = "persona_sweeps.running.group"
     """where the `Group` is that carries such runs out"""
 
     @property
@@ -26,7 +26,7 @@ class Kind:
 
 TRAINED = Kind()
 AS_IT_IS = Kind(trains=False)
-WITHOUT_MODEL = Kind(trains=False, has_model=False, module="persona_sweeps.replies")
+WITHOUT_MODEL = Kind(trains=False, has_model=False, module="persona_sweeps.running.replies")
 
 KINDS: dict[str, Kind] = {"none": AS_IT_IS, "few_shot": AS_IT_IS, "nearest_reply": WITHOUT_MODEL}
 """by peft.method; any other method is trained"""

@@ -20,7 +20,7 @@ from persona_sweeps.device import resolve_device, resolve_precision
 from persona_sweeps.errors import ConfigError
 from persona_sweeps.identity import digest, run_id, run_name
 from persona_sweeps.kinds import kind_of
-from persona_sweeps.obstacles import obstacles
+from persona_sweeps.planning.obstacles import obstacles
 from persona_sweeps.record import RunFolder, is_completed, redacted
 from persona_sweeps.validate import refuse_strangers, validate
 

@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from persona_sweeps.lease import holder
+from persona_sweeps.lifecycle.lease import holder
 from persona_sweeps.record import RunFolder, read_record
 
 REFRESH = 2.0

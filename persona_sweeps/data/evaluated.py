@@ -46,7 +46,7 @@ def evaluated_ids(config: RunConfig, weights: str) -> tuple[str, ...]:
 def _measured(config: RunConfig) -> list[str]:
     from persona_sweeps.data.prepare import prepare
     from persona_sweeps.models.loading import load_tokenizer, tokenizer_fingerprint
-    from persona_sweeps.obstacles import obstacles
+    from persona_sweeps.planning.obstacles import obstacles
 
     if in_the_way := obstacles(config):
         raise ConfigError(" ".join(in_the_way))

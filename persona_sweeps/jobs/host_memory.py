@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from persona_sweeps.jobs.backend import Task
-from persona_sweeps.place import Predictions
+from persona_sweeps.launching.place import Predictions
 
 GB = 1e9
 BESIDE_WEIGHTS = 6.0
@@ -17,7 +17,7 @@ UNKNOWN = 12.0
 
 def host_gb(task: Task, predictions: Predictions, gpus: int) -> float:
     """Return the GB of host memory that a group will take in a job with so many GPUs, with some to spare."""
-    from persona_sweeps.preflight import group_bytes
+    from persona_sweeps.planning.preflight import group_bytes
 
     known = [predictions[cell.run_id] for cell in task.cells if cell.run_id in predictions]
     if not known:

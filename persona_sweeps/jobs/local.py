@@ -14,15 +14,15 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from persona_sweeps import stopping
 from persona_sweeps.config import DeviceKind
 from persona_sweeps.device import Machine, cuda_capability, device_count, memory_bytes, resolve_device
 from persona_sweeps.errors import ConfigError
 from persona_sweeps.jobs.backend import State, Status, Task
 from persona_sweeps.jobs.child import PATIENCE, how_it_ended, start_worker
 from persona_sweeps.jobs.group_file import search_path_of
-from persona_sweeps.place import Place, Predictions
-from persona_sweeps.settings import refuse_unknown, too_small
+from persona_sweeps.launching.place import Place, Predictions
+from persona_sweeps.launching.settings import refuse_unknown, too_small
+from persona_sweeps.lifecycle import stopping
 
 CPUS_A_WORKER = 4
 """where no number of workers is given and there is no GPU"""

@@ -24,8 +24,8 @@ from persona_sweeps.jobs.child import PATIENCE, how_it_ended, start_worker, wher
 from persona_sweeps.jobs.group_file import search_path_of
 from persona_sweeps.jobs.host_memory import GB, host_gb
 from persona_sweeps.jobs.job_settings import LEAST, JobSettings
-from persona_sweeps.place import Place, Predictions
-from persona_sweeps.settings import refuse_unknown, too_small
+from persona_sweeps.launching.place import Place, Predictions
+from persona_sweeps.launching.settings import refuse_unknown, too_small
 
 LOOK = 0.2
 """seconds between two looks of a task at its worker; Ray's request to stop comes between two of them"""

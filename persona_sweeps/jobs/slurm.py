@@ -20,7 +20,7 @@ from persona_sweeps.jobs.group_file import search_path_of
 from persona_sweeps.jobs.host_memory import host_gb
 from persona_sweeps.jobs.slurm_limit import Lanes, shares
 from persona_sweeps.jobs.slurm_settings import SlurmSettings
-from persona_sweeps.place import Place, Predictions
+from persona_sweeps.launching.place import Place, Predictions
 
 if TYPE_CHECKING:
     from submitit import SlurmExecutor

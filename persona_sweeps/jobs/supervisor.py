@@ -14,16 +14,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from persona_sweeps import stopping, watchdog
 from persona_sweeps.console import Console
 from persona_sweeps.errors import TrialError
 from persona_sweeps.jobs.backend import Backend, State, Status, Task
 from persona_sweeps.jobs.group_file import write_group
-from persona_sweeps.keeping import take
-from persona_sweeps.lease import break_dead, holder
+from persona_sweeps.lifecycle import stopping, watchdog
+from persona_sweeps.lifecycle.lease import break_dead, holder
+from persona_sweeps.lifecycle.stopping import Detached, Stopped
 from persona_sweeps.plan import Cell, Plan
 from persona_sweeps.record import is_completed, read_json, read_record, write_json
-from persona_sweeps.stopping import Detached, Stopped
+from persona_sweeps.running.keeping import take
 
 JOBS = "jobs.json"
 GROUPS = "groups"
@@ -178,7 +178,7 @@ class Supervisor:
             break_dead(cell.folder.lease, who.owner)
 
     def _give_up(self, cell: Cell, reason: str) -> None:
-        from persona_sweeps.run_writer import RunWriter
+        from persona_sweeps.running.run_writer import RunWriter
 
         try:
             if (lease := take(cell, self._console)) is not None:

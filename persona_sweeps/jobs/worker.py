@@ -15,9 +15,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from persona_sweeps import stopping, watchdog
 from persona_sweeps.errors import UserError
-from persona_sweeps.stopping import EXIT_CODE, Stopped
+from persona_sweeps.lifecycle import stopping, watchdog
+from persona_sweeps.lifecycle.stopping import EXIT_CODE, Stopped
 
 SET_PDEATHSIG = 1
 OUT_OF_TIME = ("SIGUSR1", "SIGUSR2")
@@ -71,10 +71,10 @@ def work(path: Path) -> None:
     """
     from persona_sweeps.app import main as command
     from persona_sweeps.console import Console
-    from persona_sweeps.context import Context
-    from persona_sweeps.execute import train
     from persona_sweeps.jobs.group_file import read_command, read_group
+    from persona_sweeps.launching.execute import train
     from persona_sweeps.plan import Plan
+    from persona_sweeps.running.context import Context
 
     if (arguments := read_command(path)) is not None:
         sys.argv = ["launch.py", *arguments]

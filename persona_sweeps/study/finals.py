@@ -14,11 +14,11 @@ from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
 from persona_sweeps.console import Console
-from persona_sweeps.context import Context
 from persona_sweeps.errors import UserError
-from persona_sweeps.execute import predicted, train
+from persona_sweeps.launching.execute import predicted, train
 from persona_sweeps.plan import Cell, make_plan
 from persona_sweeps.record import read_record
+from persona_sweeps.running.context import Context
 from persona_sweeps.study.ledger import FINALS, RUN, Ledger
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import Space

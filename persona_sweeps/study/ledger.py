@@ -24,7 +24,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from persona_sweeps.errors import ConfigError
-from persona_sweeps.lease import acquire, holder
+from persona_sweeps.lifecycle.lease import acquire, holder
 from persona_sweeps.plan import Cell
 
 OWNER, RUN, FOLDER, OVERRIDES, REASON, TOKENS = "owner", "run_id", "folder", "overrides", "reason", "tokens"

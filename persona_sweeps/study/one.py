@@ -11,18 +11,18 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import TrialState
 
-from persona_sweeps.composing import Composer
 from persona_sweeps.config import PlanMode
 from persona_sweeps.console import Console
-from persona_sweeps.context import Context
 from persona_sweeps.errors import ConfigError, UserError
-from persona_sweeps.execute import predicted, quiet_libraries, train_the_others
-from persona_sweeps.group import run_group
 from persona_sweeps.identity import essence
 from persona_sweeps.kinds import kind_of
-from persona_sweeps.launching import compose_cell
+from persona_sweeps.launching.composing import Composer
+from persona_sweeps.launching.execute import predicted, quiet_libraries, train_the_others
+from persona_sweeps.launching.launch import compose_cell
 from persona_sweeps.plan import Cell, make_plan
 from persona_sweeps.record import RunFolder, read_json, read_record
+from persona_sweeps.running.context import Context
+from persona_sweeps.running.group import run_group
 from persona_sweeps.status import show
 from persona_sweeps.study.finals import Finals
 from persona_sweeps.study.ledger import FINALS, Ledger

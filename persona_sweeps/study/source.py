@@ -12,7 +12,7 @@ from persona_sweeps.console import Console
 from persona_sweeps.errors import TrialError, UserError
 from persona_sweeps.plan import Cell, group_key
 from persona_sweeps.record import read_record
-from persona_sweeps.source import Report
+from persona_sweeps.running.source import Report
 from persona_sweeps.study import pruners
 from persona_sweeps.study.ledger import REASON, RUN, Ledger
 from persona_sweeps.study.pruners import Standing

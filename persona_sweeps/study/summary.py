@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from persona_sweeps.console import Console
 from persona_sweeps.errors import UserError
-from persona_sweeps.execute import write_sweep
+from persona_sweeps.launching.execute import write_sweep
 from persona_sweeps.record import RunFolder, read_record
 from persona_sweeps.study.ledger import FINALS, FOLDER, OVERRIDES, REASON, RUN, Ledger, open_journal
 from persona_sweeps.study.settings import StudySettings

@@ -7,9 +7,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 
-from persona_sweeps import watchdog
 from persona_sweeps.adapters.prefix import PrefixedLayout
 from persona_sweeps.adapters.stack import AdapterStack
+from persona_sweeps.lifecycle import watchdog
 from persona_sweeps.training.attention import Layout, attend_by_layout
 from persona_sweeps.training.batch import PackedBatch
 from persona_sweeps.training.loss import label_nll, output_head, weighted_nll

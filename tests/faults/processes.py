@@ -14,9 +14,10 @@ from pathlib import Path
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
-    ["persona_sweeps.app", "persona_sweeps.group", "persona_sweeps.launching", "persona_sweeps.training.engine",
-     "persona_sweeps.training.checkpoint", "persona_sweeps.adapters.export", "persona_sweeps.models.loading",
-     "persona_sweeps.data.store", "persona_sweeps.evaluation.metrics.overlap", "datasets", "sacrebleu", "rouge_score"]
+    ["persona_sweeps.app", "persona_sweeps.launching.launch", "persona_sweeps.running.group",
+     "persona_sweeps.training.engine", "persona_sweeps.training.checkpoint", "persona_sweeps.adapters.export",
+     "persona_sweeps.models.loading", "persona_sweeps.data.store", "persona_sweeps.evaluation.metrics.overlap",
+     "datasets", "sacrebleu", "rouge_score"]
 )  # fmt: skip
 PATIENCE = 280.0
 """seconds that a condition may take on a machine that others load"""

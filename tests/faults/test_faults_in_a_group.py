@@ -66,7 +66,7 @@ def loss(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def scoring(monkeypatch: pytest.MonkeyPatch) -> None:
-    from persona_sweeps import outcome
+    from persona_sweeps.running import outcome
 
     metrics = outcome.metrics
 

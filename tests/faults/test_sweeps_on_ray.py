@@ -1,4 +1,4 @@
-"""A sweep on a Ray cluster, one node large: a worker that is killed, a command that is stopped, and the same results."""
+"""A sweep on a Ray cluster of one node: a worker is killed, the command is stopped, and the results are the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from persona_sweeps.stopping import EXIT_CODE
+from persona_sweeps.lifecycle.stopping import EXIT_CODE
 from tests.faults.processes import kill, runs
 from tests.faults.results import OUTPUT, assert_equal, records, results, saved_steps, steps_logged
 

@@ -91,7 +91,7 @@ def test_a_failed_final_run_is_told(launch: Callable, tiny: tuple[str, ...], mon
     """The search is done and stays; only the exit code and the sentence say that the end is missing."""
     arguments = (*SEARCH, *tiny, *size(2), *GRID)
     assert launch(*arguments).code == 0
-    from persona_sweeps import outcome
+    from persona_sweeps.running import outcome
 
     def refuse(*_: object) -> None:
         raise OSError("No space left on device")

@@ -1,0 +1,1 @@
+"""From Hydra's jobs to a plan that is carried out in its place."""

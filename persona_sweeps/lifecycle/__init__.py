@@ -1,0 +1,1 @@
+"""Processes that live, stop, hang and die, and what they hold meanwhile."""

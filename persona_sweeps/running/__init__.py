@@ -1,0 +1,1 @@
+"""A group of runs on one base model, from their data to their records."""

@@ -1,0 +1,86 @@
+"""The data of runs as the engine takes them; what several runs share is prepared, and told of, once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from persona_sweeps.config import FewShotConfig
+from persona_sweeps.console import Console
+from persona_sweeps.kinds import kind_of
+from persona_sweeps.plan import Cell
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from persona_sweeps.config import ModelConfig
+    from persona_sweeps.data.store import PreparedData
+    from persona_sweeps.running.member import GroupData
+
+
+class Tokenizers:
+    """The tokenizers of a plan, each loaded once, and the data that they prepare."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, tuple[PreTrainedTokenizerBase, str]] = {}
+
+    def get(self, card: ModelConfig) -> tuple[PreTrainedTokenizerBase, str]:
+        """Return a card's tokenizer and its fingerprint."""
+        from persona_sweeps.models.loading import load_tokenizer, tokenizer_fingerprint
+
+        if str(card) not in self._loaded:
+            tokenizer = load_tokenizer(card)
+            self._loaded[str(card)] = tokenizer, tokenizer_fingerprint(card, tokenizer)
+        return self._loaded[str(card)]
+
+    def prepared(self, cell: Cell) -> PreparedData:
+        from persona_sweeps.data.prepare import prepare
+
+        return prepare(cell.config, *self.get(cell.config.model))
+
+
+class Preparer:
+    """Tokenizes the data of runs, and keeps them by what was prepared."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._tokenizers = Tokenizers()
+        self._shared: dict[int, GroupData] = {}
+
+    def all(self, cells: Sequence[Cell]) -> None:
+        """Prepare the data of all these runs, and tell which examples were left out."""
+        from persona_sweeps.running.member import GroupData
+
+        users: dict[int, list[Cell]] = {}
+        for cell in cells:
+            if not kind_of(cell.config.peft.method).has_model:
+                continue  # nothing to tokenize
+            prepared = self._tokenizers.prepared(cell)
+            if id(prepared) not in self._shared:
+                self._shared[id(prepared)] = GroupData(prepared)
+                users[id(prepared)] = []
+            if id(prepared) in users:
+                users[id(prepared)].append(cell)
+        for key, sharing in users.items():
+            data = self._shared[key].prepared
+            total = len(data.train) + len(data.eval) + sum(data.dropped.values())
+            self._console.dropped(sharing, data.dropped, str(total))
+            self._tell_shots(sharing, data)
+
+    def _tell_shots(self, cells: Sequence[Cell], data: PreparedData) -> None:
+        """Say how many solved examples stand before each prompt, where any do."""
+        peft = cells[0].config.peft
+        if not isinstance(peft, FewShotConfig):
+            return
+        used, fewer = data.shots["shots"], data.shots.get("fewer_shots", 0)
+        told = f"{cells[0].name}: {used} solved examples stand before each prompt"
+        if used < peft.shots:
+            told += f", not {peft.shots}, with which the longest wouldn't fit in the model's context"
+        if fewer:
+            told += f"; {fewer} of {len(data.eval)} have fewer, since their persona has no more training examples"
+        self._console.note(f"{told}.")
+
+    def __call__(self, cell: Cell) -> GroupData:
+        """Return a run's data, prepared if they aren't yet."""
+        self.all([cell])
+        return self._shared[id(self._tokenizers.prepared(cell))]

@@ -1,0 +1,230 @@
+"""The files and the tracker of one run while it trains."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import shutil
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+
+from persona_sweeps import tracking
+from persona_sweeps.lifecycle.lease import Lease
+from persona_sweeps.plan import Cell
+from persona_sweeps.provenance import environment, now
+from persona_sweeps.record import SCHEMA_VERSION, read_record, redacted, write_json, write_json_lines, write_text
+from persona_sweeps.tracking.none import NoTracker
+
+if TYPE_CHECKING:
+    from persona_sweeps.tracking.tracker import Tracker
+
+TRACEBACK_LINES = 12
+HYDRA = ("config.yaml", "overrides.yaml", "hydra.yaml")
+
+
+@dataclass
+class RunOutcome:
+    """What a run has to say for itself when it ends; the parts of its record that are not config or provenance."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    resources: dict[str, Any] = field(default_factory=dict)
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    comparability_key: str | None = None
+
+
+class RunWriter:
+    """Opens a run's folder as `running` and leaves it completed or failed; every record is written whole."""
+
+    def __init__(self, cell: Cell, lease: Lease | None = None, after: int | None = 0) -> None:
+        """`lease` says that the run is this process's own; after so many steps it goes on from a checkpoint.
+
+        With `after=None` nothing begins: only how the run ended is to be written.
+        """
+        self.cell = cell
+        self._lease = lease
+        self.folder = cell.folder
+        self.outcome = RunOutcome()
+        self.status = "running"
+        self.failure: dict[str, str] | None = None
+        self.samples: list[dict[str, Any]] = []
+        self._lost_lines = 0
+        earlier = read_record(self.folder) if after != 0 else None
+        self._created = earlier["provenance"]["created"] if earlier is not None else now()
+        self._started = time.perf_counter()
+        self.folder.path.mkdir(parents=True, exist_ok=True)
+        self._clear_drafts()
+        self._write_hydra()
+        if after is not None:
+            self._cut_history(after)
+        self._history: IO[str] = open(self.folder.history, "a", encoding="utf-8")  # noqa: SIM115 - closed by _close
+        self._log: IO[str] = open(self.folder.log, "a", encoding="utf-8")  # noqa: SIM115
+        self._tracker: Tracker = NoTracker()
+        if after is None:
+            return
+        self._write_record()
+        self._tracker = tracking.start(cell.config, cell.resolved, self.folder.path, cell.run_id, cell.name)
+        started = f"goes on after step {after}" if after else "started"
+        self.say(f"run {cell.run_id} {started}: {' '.join(cell.overrides) or 'no overrides'}")
+
+    def say(self, message: str) -> None:
+        """Add a line to the run's log."""
+        self._append(self._log, f"{now()} {redacted(message)}\n")
+
+    def log(self, values: Mapping[str, float]) -> None:
+        """Add a step to the history and the tracker; a value that is not a number becomes null in the history."""
+        self._append(self._history, json.dumps({key: _json_number(value) for key, value in values.items()}) + "\n")
+        curves = {key: value for key, value in values.items() if key != "step"}
+        self._tracker.log(int(values["step"]), curves)
+
+    def check(self) -> None:
+        """Raise LeaseLost when another process has taken the run meanwhile, OSError when that can't be told."""
+        if self._lease is not None:
+            self._lease.check()
+
+    def secure(self) -> None:
+        """Have the disk hold the history so far, for a checkpoint that goes with it. Raises as `check` does."""
+        self.check()
+        os.fsync(self._history.fileno())
+
+    def complete(self, samples: Sequence[Mapping[str, Any]]) -> None:
+        """Write what the run predicted and, last of all, its completed record."""
+        self.samples = [dict(sample) for sample in samples]
+        write_json_lines(self.folder.samples, self.samples)
+        self._end("completed")
+
+    def fail(self, error: BaseException) -> None:
+        """Write a failed record with the reason."""
+        lines = traceback.format_exception(error)
+        tail = "".join(lines).splitlines()[-TRACEBACK_LINES:]
+        self.failure = redacted(
+            {"type": type(error).__name__, "message": str(error), "traceback_tail": "\n".join(tail)}
+        )
+        self._end("failed")
+
+    def prune(self, reason: str) -> None:
+        """Write the record of a run that was ended early, and why."""
+        self.outcome.training["pruned"] = reason
+        self._end("pruned")
+
+    def abandon(self) -> None:
+        """Let go of the files of a run that is cut short; its record keeps saying `running`."""
+        self._close()
+        self._tracker.finish("failed", {}, [])
+
+    def _end(self, status: str) -> None:
+        """Write the record, unless another process has taken the run meanwhile: then LeaseLost is raised."""
+        self.check()
+        self.status = status
+        self.outcome.resources.setdefault("wall_seconds", time.perf_counter() - self._started)
+        self.say(f"{status}: {self.failure['message'] if self.failure else self.outcome.metrics}")
+        self._write_record()
+        self._close()
+        self._tracker.finish(status, self.outcome.metrics, self.samples)
+
+    def _close(self) -> None:
+        for file in (self._history, self._log):
+            with contextlib.suppress(OSError):
+                file.close()
+        if self._lease is not None:
+            self._lease.release()
+
+    def _append(self, file: IO[str], line: str) -> None:
+        """Add a line. One that a full disk can't take is lost and counted: it isn't worth the run."""
+        try:
+            file.write(line)
+            file.flush()
+        except (OSError, ValueError):
+            self._lost_lines += 1
+
+    def _cut_history(self, after: int) -> None:
+        """Keep of an earlier history what came before the checkpoint that the run goes on from."""
+        kept = [line for line in _lines(self.folder.history) if (step := _step_of(line)) is not None and step <= after]
+        write_text(self.folder.history, "".join(f"{line}\n" for line in kept))
+
+    def _clear_drafts(self) -> None:
+        """Remove what a killed process of an earlier attempt left half written."""
+        if self._lease is None:
+            return
+        whole = (self.folder.record, self.folder.history, self.folder.samples, self.folder.adapter, self.folder.model)
+        for path in (*whole, *(self.folder.hydra / name for name in HYDRA)):
+            for draft in path.parent.glob(f".{path.name}-*"):
+                if draft.is_dir():
+                    shutil.rmtree(draft, ignore_errors=True)
+                else:
+                    draft.unlink(missing_ok=True)
+
+    def _write_hydra(self) -> None:
+        contents = (self.cell.resolved, list(self.cell.overrides), {"hydra": self.cell.hydra})
+        for name, content in zip(HYDRA, contents, strict=True):
+            write_text(self.folder.hydra / name, OmegaConf.to_yaml(OmegaConf.create(redacted(content))))
+
+    def _write_record(self) -> None:
+        outcome, cell = self.outcome, self.cell
+        record = {
+            "schema_version": SCHEMA_VERSION,
+            "run_id": cell.run_id,
+            "name": cell.name,
+            "status": self.status,
+            "config": cell.resolved,
+            "comparability_key": outcome.comparability_key,
+            "metrics": outcome.metrics,
+            "training": outcome.training,
+            "data": outcome.data,
+            "resources": outcome.resources | ({"lost_log_lines": self._lost_lines} if self._lost_lines else {}),
+            "provenance": {
+                "created": self._created,
+                "finished": None if self.status == "running" else now(),
+                **environment(),
+                **outcome.fingerprints,
+                "seed": cell.config.seed,
+                **({"study": cell.study} if cell.study is not None else {}),
+            },
+            "failure": self.failure,
+        }
+        write_json(self.folder.record, _finite(record))
+
+
+def torn_lines(history: Path) -> int:
+    """Return how many lines of a history can't be read: a crash, or a disk that was full, cut them."""
+    return sum(_step_of(line) is None for line in _lines(history))
+
+
+def _lines(history: Path) -> list[str]:
+    try:
+        return history.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _step_of(line: str) -> int | None:
+    """Return the step of a line of a history; None when it is torn."""
+    try:
+        step = json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return step if isinstance(step, int) else None
+
+
+def _json_number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _finite(value: Any) -> Any:
+    """Replace numbers that JSON has no word for by null."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float):
+        return _json_number(value)
+    return str(value) if isinstance(value, Path) else value
