@@ -28,7 +28,7 @@ demo: setup ## Run the demonstration sweep and print its tables
 	$(BIN)/python -m analysis --sweep demo
 
 test: setup lint types ## Lint, check types, and run all tests
-	$(BIN)/python -m pytest -m ''
+	$(BIN)/python -m pytest -m '' --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 lint: setup ## Check style and formatting
 	$(BIN)/ruff check .

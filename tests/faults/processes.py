@@ -118,6 +118,7 @@ def _run(arguments: list[str], folder: str, log: str, environment: dict[str, str
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup
     gc.freeze()  # what the server has imported isn't looked through again and again
     before()
     os.chdir(folder)
