@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from persona_sweeps.plan import Cell, Plan
+from persona_sweeps.wording import counted
 
 LINE_EVERY = 10.0
 """seconds between progress lines where there is no terminal to redraw"""
@@ -48,16 +49,18 @@ class Console:
         """Say what is asked for, what is done already, and what will run together."""
         done = sum(cell.done for cell in plan.runs)
         shared = len(plan.cells) - len(plan.runs)
-        cells = f"{len(plan.cells)} cell{'s' if len(plan.cells) != 1 else ''}"
         name = f"Sweep {sweep}: " if sweep else ""
         doubled = f", {shared} of them asked for twice" if shared else ""
-        groups = f" in {len(plan.groups)} group{'s' if len(plan.groups) != 1 else ''}" if plan.groups else ""
-        self.note(f"{name}{cells}{doubled}; {done} done already, {len(plan.to_do)} to run{groups}.")
+        groups = f" in {counted(len(plan.groups), 'group')}" if plan.groups else ""
+        self.note(
+            f"{name}{counted(len(plan.cells), 'cell')}{doubled}; {done} done already, {len(plan.to_do)} to run{groups}."
+        )
 
     def dropped(self, cells: Sequence[Cell], counts: Mapping[str, int], examples: str) -> None:
         """Tell which examples were left out, and why."""
         for reason, count in counts.items():
-            self.note(f"Left out {count} of {examples} examples ({len(cells)} runs use these data): {reason}.")
+            users = "1 run uses" if len(cells) == 1 else f"{len(cells)} runs use"
+            self.note(f"Left out {count} of {examples} examples ({users} these data): {reason}.")
 
     @contextlib.contextmanager
     def training(self) -> Iterator[None]:

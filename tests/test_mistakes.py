@@ -97,7 +97,10 @@ MISTAKES = [
     ),
     ("-m hydra.sweeper.n_trials=3", "hydra.sweeper.n_trials is a key of hydra/sweeper=optuna only"),
     ("-m hydra.launcher.workers=3", "hydra.launcher.workers is a key of hydra/launcher=local only"),
-    ("-m hydra.launcher.max_retries=3", "hydra.launcher.max_retries is a key of hydra/launcher=local, ray or slurm only"),
+    (
+        "-m hydra.launcher.max_retries=3",
+        "hydra.launcher.max_retries is a key of hydra/launcher=local, ray or slurm only",
+    ),
     ("-m hydra/launcher=local hydra.launcher.worker=3", "Did you mean hydra.launcher.workers"),
     ("-m hydra/launcher=slurm hydra.launcher.per_model.gpt2.mem_gb=3", "+hydra.launcher.per_model.NAME=…"),
     ("-m peft.r=range(4,1)", "This sweep has no cells"),

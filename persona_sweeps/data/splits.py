@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from persona_sweeps.config import DatasetConfig
 from persona_sweeps.data.example import Example
 from persona_sweeps.errors import ConfigError, DataError
+from persona_sweeps.wording import counted
 
 
 def split_examples(
@@ -62,7 +63,7 @@ def require_enough(examples: Sequence[Example], config: DatasetConfig, hint: str
     """Raise `DataError` if there are fewer than `min_examples`."""
     if len(examples) < config.min_examples:
         raise DataError(
-            f"Only {len(examples)} example{'s' * (len(examples) != 1)} found and {config.min_examples} needed "
+            f"Only {counted(len(examples), 'example')} found and {config.min_examples} needed "
             f"(dataset.min_examples).{_spaced(hint)}"
         )
 

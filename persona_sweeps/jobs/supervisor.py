@@ -24,6 +24,7 @@ from persona_sweeps.lifecycle.stopping import Detached, Stopped
 from persona_sweeps.plan import Cell, Plan
 from persona_sweeps.record import is_completed, read_json, read_record, write_json
 from persona_sweeps.running.keeping import take
+from persona_sweeps.wording import counted
 
 JOBS = "jobs.json"
 GROUPS = "groups"
@@ -286,4 +287,4 @@ def _digest(cell: Cell) -> str | None:
 
 
 def _runs(cells: Sequence[Cell]) -> str:
-    return f"{len(cells)} run{'s' * (len(cells) != 1)}"
+    return counted(len(cells), "run")

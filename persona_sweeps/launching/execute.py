@@ -17,6 +17,7 @@ from persona_sweeps.plan import Cell, Plan, make_plan
 from persona_sweeps.record import SCHEMA_VERSION, read_record, redacted, write_json
 from persona_sweeps.running.preparing import Tokenizers
 from persona_sweeps.status import show
+from persona_sweeps.wording import counted
 
 if TYPE_CHECKING:
     from persona_sweeps.planning.preflight import Prediction
@@ -92,7 +93,7 @@ def train(plan: Plan, context: Context) -> None:
     elsewhere: list[Cell] = []
     for number, group in enumerate(plan.groups, start=1):
         if len(plan.groups) > 1:
-            context.console.note(f"Group {number} of {len(plan.groups)}: {len(group)} runs.")
+            context.console.note(f"Group {number} of {len(plan.groups)}: {counted(len(group), 'run')}.")
         elsewhere += run_group(group, context)
     train_the_others(elsewhere, context)
 
@@ -105,7 +106,7 @@ def train_the_others(cells: Sequence[Cell], context: Context, source: Source | N
 
     left = list(cells)
     while left:
-        context.console.note(f"Waiting for {len(left)} runs that other processes are training.")
+        context.console.note(f"Waiting for {counted(len(left), 'run')} that other processes are training.")
         with context.stop.at_once():
             free = wait_for_one(left)
         left = [cell for cell in left if cell not in free]

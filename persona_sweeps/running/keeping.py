@@ -17,6 +17,7 @@ from persona_sweeps.record import read_record
 from persona_sweeps.running.clock import GroupClock
 from persona_sweeps.running.member import GroupData, Member
 from persona_sweeps.running.run_writer import torn_lines
+from persona_sweeps.wording import counted
 
 if TYPE_CHECKING:
     from persona_sweeps.models.loading import BaseModel
@@ -154,8 +155,9 @@ def _set_aside_garbage(cell: Cell, console: Console) -> None:
     if torn := torn_lines(history):
         aside = _free_name(history)
         shutil.copy2(history, aside)
-        lines = f"{torn} line{'s' * (torn != 1)}"
-        console.note(f"{lines} of {history} can't be read; it was copied to {aside.name}, and goes on without.")
+        console.note(
+            f"{counted(torn, 'line')} of {history} can't be read; it was copied to {aside.name}, and goes on without."
+        )
 
 
 def _free_name(path: Path) -> Path:

@@ -22,6 +22,7 @@ from persona_sweeps.running.context import Context
 from persona_sweeps.study.ledger import FINALS, RUN, Ledger
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import Space
+from persona_sweeps.wording import counted
 
 SHOWN = ("completion_ppl", "completion_nll", "bits_per_byte", "rougeL", "bleu")
 """metrics that are printed of the test part, where the runs have them"""
@@ -76,9 +77,10 @@ class Finals:
         cells = self._cells()
         self._ledger.study.set_user_attr(FINALS, list(_rows(cells)))
         plan = make_plan([cell for several in cells.values() for cell in several])
-        settings = f"{len(cells)} setting{'s' * (len(cells) != 1)}"
-        seeds = f"{self._settings.final_seeds} seed{'s' * (self._settings.final_seeds != 1)} each"
-        self._console.note(f"Finals: {settings} with {seeds}, scored on test; {len(plan.to_do)} runs to train.")
+        settings, seeds = counted(len(cells), "setting"), counted(self._settings.final_seeds, "seed")
+        self._console.note(
+            f"Finals: {settings} with {seeds} each, scored on test; {counted(len(plan.to_do), 'run')} to train."
+        )
         if plan.groups:
             predicted(plan, self._console)
             train(plan, context)
@@ -134,4 +136,4 @@ def _told(runs: Sequence[Cell]) -> str:
         if values := [metrics[metric] for metrics in found if metrics.get(metric) is not None]:
             spread = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
             told.append(f"{metric} {statistics.fmean(values):.4g}{spread}")
-    return f"{len(found)} seed{'s' * (len(found) != 1)}: {', '.join(told) or 'nothing was completed'}"
+    return f"{counted(len(found), 'seed')}: {', '.join(told) or 'nothing was completed'}"
