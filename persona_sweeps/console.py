@@ -110,7 +110,7 @@ class Console:
         if not runs:
             yield
             return
-        message = f"Evaluating {runs} run{'s' if runs != 1 else ''} on held-out examples …"
+        message = f"Evaluating {counted(runs, 'run')} on held-out examples …"
         if not self.terminal.is_terminal:
             self.note(message)
             yield

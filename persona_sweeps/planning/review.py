@@ -14,6 +14,7 @@ from persona_sweeps.errors import UserError
 from persona_sweeps.kinds import kind_of
 from persona_sweeps.plan import Cell, Plan, Refused
 from persona_sweeps.planning.preflight import Prediction, group_bytes
+from persona_sweeps.wording import counted
 
 SHOWN = 20
 """reasons that are told in full"""
@@ -71,7 +72,7 @@ def _row(cell: Cell, group_of: dict[str, int], predictions: dict[str, Prediction
 def _group_line(number: int, group: Sequence[Cell], predictions: dict[str, Prediction]) -> str:
     config = group[0].config
     memory = size(group_memory(group, predictions))
-    trials = f"{len(group)} trial{'s' if len(group) != 1 else ''}"
+    trials = counted(len(group), "trial")
     devices = devices_for(predictions[group[0].run_id].weights_bytes, resolve_device(config.device))
     spread = f", spread over {devices} GPUs" if devices > 1 else ""
     return f"Group {number}: {trials} of {stored_model(config)}, about {memory} of memory{spread}."
