@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from persona_sweeps.wording import counted
+
 if TYPE_CHECKING:
     from analysis.records import Record
 
@@ -114,7 +116,7 @@ def read_studies(
             cells[name].append(cell)
         elif name is not None:
             stray[str(name)] += 1
-    reasons = [f"{_times(n, 'cell')} of a study {name!r} that it doesn't describe" for name, n in stray.items()]
+    reasons = [f"{counted(n, 'cell')} of a study {name!r} that it doesn't describe" for name, n in stray.items()]
     studies = []
     for name, about in described.items():
         try:
@@ -123,7 +125,7 @@ def read_studies(
             reasons.append(f"study {name!r}: {error}")
         else:
             studies.append(study)
-            reasons += [f"study {name!r}: {_times(n, 'cell')} {fault}" for fault, n in faults.items()]
+            reasons += [f"study {name!r}: {counted(n, 'cell')} {fault}" for fault, n in faults.items()]
     return studies, reasons
 
 
@@ -248,7 +250,3 @@ def _paid_once(trials: Iterator[Trial]) -> Iterator[Trial]:
             yield trial
         if trial.run_id is not None:
             seen.add(trial.run_id)
-
-
-def _times(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from analysis.records import Record
 from analysis.report.lines import number, read_lines
+from persona_sweeps.wording import counted
 
 POINTS = 40_000
 """points of all runs together, which make about 2 MB of the file"""
@@ -40,7 +41,7 @@ def read_curves(records: Sequence[Record]) -> Curves:
             found[record.run_id] = {key: [number(row.get(key)) for row in kept] for key in (*AXES, *SERIES)}
     if thinned:
         notes.append(
-            f"The curves of {thinned} run{'s' * (thinned != 1)} are thinned to about {most} points each, keeping the "
+            f"The curves of {counted(thinned, 'run')} are thinned to about {most} points each, keeping the "
             "first, last, lowest and highest of every stretch: history.jsonl has all."
         )
     return Curves(found, notes)

@@ -12,6 +12,7 @@ from typing import Any
 from analysis.records import Record
 from analysis.report.lines import number, read_lines
 from analysis.report.text import shortened
+from persona_sweeps.wording import counted
 
 LONGEST = 20_000
 """characters of one text that are put into the file"""
@@ -161,7 +162,7 @@ class _Reader:
             )
         if self.cut:
             self.found.notes.append(
-                f"{self.cut:,} text{'s' * (self.cut != 1)} longer than {LONGEST:,} characters, cut and marked so."
+                f"{counted(self.cut, 'text')} longer than {LONGEST:,} characters, cut and marked so."
             )
         if over:
             names = ", ".join(record.run_id for record in over[:5])

@@ -24,6 +24,7 @@ from analysis.tables.common import (
     raw_interval,
     raw_setting,
 )
+from persona_sweeps.wording import counted
 
 SUMMARY = "all completed runs, ranked by likelihood within each set of comparable runs, ranks as ranges"
 
@@ -118,7 +119,7 @@ def _notes(rows: Sequence[Placed], metric: str | None, asked: str | None) -> lis
     notes += dict.fromkeys(row.measured.trouble for row in rows if row.measured.trouble)
     notes += dict.fromkeys(f"Not tested: {row.against_best.trouble}." for row in rows if row.against_best.trouble)
     if len(ranked) < len(rows):
-        notes.append(f"{len(rows) - len(ranked)} without {name} stand last, without a rank.")
+        notes.append(f"{counted(len(rows) - len(ranked), 'row')} without {name}: last, and without a rank.")
     return notes + references.notes([row.setting for row in rows])
 
 

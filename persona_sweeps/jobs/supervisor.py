@@ -22,6 +22,7 @@ from persona_sweeps.lifecycle import stopping, watchdog
 from persona_sweeps.lifecycle.lease import break_dead, holder
 from persona_sweeps.lifecycle.stopping import Detached, Stopped
 from persona_sweeps.plan import Cell, Plan
+from persona_sweeps.planning.review import stored_model
 from persona_sweeps.record import is_completed, read_json, read_record, write_json
 from persona_sweeps.running.keeping import take
 from persona_sweeps.wording import counted
@@ -131,7 +132,7 @@ class Supervisor:
         for task, job in zip(tasks, self._backend.submit(tasks), strict=True):
             before = {cell.run_id: _digest(cell) for cell in task.cells}
             self._jobs.append(Job(job, list(task.cells), before=before, file=task.path.name))
-            self._console.note(f"Job {job}: {_runs(task.cells)} of {task.cells[0].config.model.name}.")
+            self._console.note(f"Job {job}: {_runs(task.cells)} ({stored_model(task.cells[0].config)}).")
         self._note_jobs()
 
     def _look(self) -> None:

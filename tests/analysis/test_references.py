@@ -82,7 +82,7 @@ def test_a_reply_without_a_likelihood_stands_last_and_is_ranked_by_what_it_has(
     add(root, "2", -1.0, method="nearest_reply")
     text, raw = leaderboard(root, capsys)
     assert [(row["method"], row["rank"]) for row in raw] == [("lora", "1"), ("nearest_reply", "")]
-    assert "1 without completion_ppl stand last, without a rank" in text.replace("\\", "")
+    assert "1 row without completion_ppl: last, and without a rank" in text.replace("\\", "")
     _, raw = leaderboard(root, capsys, "--metric", "rougeL")
     assert [(row["method"], row["rank"]) for row in raw] == [("nearest_reply", "1"), ("lora", "2")]
     assert raw[0]["low"] and float(raw[1]["against_best_p_holm"]) < 0.001

@@ -6,6 +6,7 @@ from analysis import numbers
 from analysis.studies import COMPLETED, ENDED, FAILED, PLANNED, PRUNED, RUNNING, UNKNOWN, Study
 from analysis.tables.common import reason
 from analysis.tables.hyperparameters.evaluations import Entrant
+from persona_sweeps.wording import counted
 
 _BESIDE = {RUNNING: "still running, or stopped without a word", PLANNED: "only planned", UNKNOWN: "without a value"}
 """how trials that are neither completed, pruned nor failed are told, by state"""
@@ -26,15 +27,17 @@ def attention(entrant: Entrant) -> list[str]:
     """Return a sentence for everything in a study's trials that its row doesn't show."""
     study, label = entrant.study, entrant.label
     notes = [
-        f"{label}: {_trials(study.count(state))} {words}." for state, words in _BESIDE.items() if study.count(state)
+        f"{label}: {counted(study.count(state), 'trial')} {words}."
+        for state, words in _BESIDE.items()
+        if study.count(state)
     ]
     if elsewhere := len(study.completed) - len(entrant.completed):
         notes.append(
-            f"{label}: {_trials(elsewhere)} completed under another comparability key, which can't be compared with "
-            "these; the CSV has them."
+            f"{label}: {counted(elsewhere, 'trial')} completed under another comparability key, which can't be "
+            "compared with these; the CSV has them."
         )
     if unknown := sum(trial.tokens is None for trial in study.trials if trial.state in ENDED):
-        notes.append(f"{label}: the tokens of {_trials(unknown)} aren't known, and are left out of all costs.")
+        notes.append(f"{label}: the tokens of {counted(unknown, 'trial')} aren't known, and are left out of all costs.")
     return notes + failures(study, label)
 
 
@@ -48,8 +51,4 @@ def failures(study: Study, label: str) -> list[str]:
     if first.record is not None:
         has_failed = first.record.status == FAILED
         why = reason(first.record) if has_failed else f"has a run that is {first.record.status}, by its record"
-    return [f"{label}: {_trials(len(failed))} failed; the first, trial {first.number}, {why}."]
-
-
-def _trials(count: int) -> str:
-    return f"{count} trial{'s' * (count != 1)}"
+    return [f"{label}: {counted(len(failed), 'trial')} failed; the first, trial {first.number}, {why}."]
