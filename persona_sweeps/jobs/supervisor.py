@@ -18,6 +18,7 @@ from persona_sweeps.console import Console
 from persona_sweeps.errors import TrialError
 from persona_sweeps.jobs.backend import Backend, State, Status, Task
 from persona_sweeps.jobs.group_file import write_group
+from persona_sweeps.jobs.nodes import Nodes
 from persona_sweeps.lifecycle import stopping, watchdog
 from persona_sweeps.lifecycle.lease import break_dead, holder
 from persona_sweeps.lifecycle.stopping import Detached, Stopped
@@ -30,8 +31,6 @@ from persona_sweeps.wording import counted
 JOBS = "jobs.json"
 GROUPS = "groups"
 ENDED = ("completed", "failed", "pruned")
-BAD_NODE = 2
-"""jobs that vanished on a node before it is given no more"""
 TAIL = 3
 """lines of a job's output that are told when it has vanished"""
 
@@ -72,7 +71,7 @@ class Supervisor:
         self._jobs: list[Job] = []
         self._lost: Counter[str] = Counter()
         """how often a run's job was lost, by run id"""
-        self._blamed: Counter[str] = Counter()
+        self._nodes = Nodes(backend.avoid)
         self._files = 0
         self._noted: list[dict] | None = None
         self._group_files: list[str] = []
@@ -149,6 +148,7 @@ class Supervisor:
                     self._console.note(f"Job {job.id} ended with {_runs(job.cells)}; {len(self._jobs)} jobs to come.")
             elif (status.state, status.node) != (job.state, job.node):
                 job.state, job.node = status.state, status.node
+                self._nodes.saw(status.node)
                 where = f" on {status.node}" if status.node else ""
                 self._console.note(f"Job {job.id} is {status.state.value}{where}.")
         self._give(again)
@@ -159,9 +159,11 @@ class Supervisor:
         """Return the groups in which what a job has left undone is to be tried again."""
         left = [cell for cell in job.cells if not _has_ended(cell, job)]
         if not left:
+            self._nodes.worked(job.node)
             return []
         self._console.note(f"Job {job.id} ended without {_runs(left)}: {self._why(job, status)}")
-        self._blame(job.node)
+        if (avoided := self._nodes.lost(job.node)) is not None:
+            self._console.note(avoided)
         for cell in left:
             self._free(cell, job)
             self._lost[cell.run_id] += 1
@@ -189,14 +191,6 @@ class Supervisor:
         except OSError as error:
             reason += f"; and its record couldn't be written: {error}"
         self._console.end(cell, "failed", {}, reason)
-
-    def _blame(self, node: str) -> None:
-        if not node:
-            return
-        self._blamed[node] += 1
-        if self._blamed[node] == BAD_NODE:
-            self._backend.avoid(node)
-            self._console.note(f"{BAD_NODE} jobs were lost on {node}: it is given no more.")
 
     def _why(self, job: Job, status: Status) -> str:
         """Return what is known of a job's end: the place's word for it, and the last lines that it printed."""
