@@ -172,7 +172,7 @@ def test_a_point_of_the_front_leads_to_its_run(report: Path, opened: Open) -> No
     on_front.focus()
     assert page.locator("#quality-chart .tip").is_visible()
     page.keyboard.press("Enter")
-    page.wait_for_function("location.hash && document.querySelector(location.hash).open")
+    assert page.wait_for_function("location.hash && document.querySelector(location.hash).open")
     record = page.locator(f"{target} .files a", has_text="run.json").get_attribute("href")
     assert record is not None and (report.parent / record).resolve().is_file()
     page.locator("#quality-cost").select_option("training.trainable_parameters")
@@ -268,4 +268,4 @@ def test_studies_rows_lead_to_their_runs(report: Path, opened: Open) -> None:
     row = page.locator("#table-hyperparameters tbody tr").first
     row.locator("summary").click()
     row.locator("a.id, .id a").first.click()
-    page.wait_for_function("location.hash && document.getElementById(location.hash.slice(1)).open")
+    assert page.wait_for_function("location.hash && document.getElementById(location.hash.slice(1)).open")
