@@ -1,4 +1,4 @@
-"""Leases of this process, of real others that are killed, stopped and forked, and of pretended ones, for the tests here.
+"""Leases of this process, of real others that are killed, stopped and forked, and of pretended ones: what tests share.
 
 Time is never mocked: where a death takes time to be seen, the time is short. What must *not* happen is tried without
 deadlines, and what must happen has a generous one, since the machine may have better things to do.
