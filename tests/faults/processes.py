@@ -81,7 +81,7 @@ class Command:
             if not self.alive:
                 return bool(condition())
             assert time.monotonic() < deadline, f"this never came:\n{self.output}"
-            time.sleep(0.01)
+            time.sleep(0.02)
         return True
 
 

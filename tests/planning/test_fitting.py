@@ -72,7 +72,7 @@ def test_the_plan_in_print_and_the_runs_have_the_groups_as_they_fit(
     assert planned.code == 0 and "2 to run in 2 groups" in planned.out
     assert "Group 2: 1 trial of" in planned.out and "they run as 2 groups" in planned.out
     ended = launch(*sweep)
-    assert ended.code == 0 and "Group 1 of 2: 1 runs" in ended.out
+    assert ended.code == 0 and "Group 1 of 2: 1 run." in ended.out
     assert [record["resources"]["group_size"] for record in ended.records()] == [1, 1]
 
 
