@@ -52,8 +52,8 @@ def key_label(key: str) -> str:
 
 
 def told_seeds(setting: Setting) -> str:
-    listed = ", ".join(map(str, setting.seeds))
-    return listed if len(setting.seeds) == 1 else f"{listed} (n={len(setting.seeds)})"
+    """Return which seeds a setting has runs of, and how many: a lone 0 would read as none."""
+    return f"{', '.join(map(str, setting.seeds))} (n={len(setting.seeds)})"
 
 
 def raw_interval(name: str, interval: Interval | None) -> dict[str, float | None]:
