@@ -140,7 +140,7 @@ def test_a_run_without_the_ranked_metric_stands_last_without_a_rank(outputs: Any
     outputs.run("lora", 9.0)
     text = report("leaderboard")
     assert [(row["rank"], row["PPL [95 %]"]) for row in rows_of(text)] == [("1", "9.00"), ("–", "–")]
-    assert "1 without completion_ppl stand last" in text
+    assert "1 row without completion_ppl: last" in text
 
 
 def test_without_any_likelihood_rouge_ranks(outputs: Any, report: Any) -> None:
