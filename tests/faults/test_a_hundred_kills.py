@@ -16,8 +16,8 @@ from tests.faults.results import OUTPUT, assert_equal, lines, results, saved_ste
 from tests.faults.witness import Kept, Witness
 
 IN_PROCESS = int(os.environ.get("PERSONA_SWEEPS_KILLS", 6))
-"""90 for the hundred that the name promises, which takes a quarter of an hour"""
-IN_WORKERS = 4
+"""90 for the hundred that the name promises, which takes some minutes"""
+IN_WORKERS = 10 if IN_PROCESS >= 90 else 4
 
 
 def killed(command: Command, rng: random.Random) -> int:
