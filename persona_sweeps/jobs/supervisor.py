@@ -145,7 +145,8 @@ class Supervisor:
                 self._jobs.remove(job)
                 again += self._follow_up(job, status)
                 if all(_has_ended(cell, job) for cell in job.cells):
-                    self._console.note(f"Job {job.id} ended with {_runs(job.cells)}; {len(self._jobs)} jobs to come.")
+                    left = counted(len(self._jobs), "job")
+                    self._console.note(f"Job {job.id} ended with {_runs(job.cells)}; {left} to come.")
             elif (status.state, status.node) != (job.state, job.node):
                 job.state, job.node = status.state, status.node
                 self._nodes.saw(status.node)
