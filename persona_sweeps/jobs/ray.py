@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from persona_sweeps.jobs.job_settings import LEAST, JobSettings
 from persona_sweeps.launching.place import Place, Predictions
 from persona_sweeps.launching.settings import refuse_unknown, too_small
 
+CONNECT_SECONDS = 10
 LOOK = 0.2
 """seconds between two looks of a task at its worker; Ray's request to stop comes between two of them"""
 
@@ -151,8 +153,6 @@ def work(group: str, log: str, folder: str, cpus: int, stall_seconds: float | No
 
     When Ray cancels the task, the worker saves what it has in training before it ends.
     """
-    import socket
-
     os.chdir(folder)
     _place_file(Path(log)).parent.mkdir(parents=True, exist_ok=True)
     _place_file(Path(log)).write_text(socket.gethostname(), encoding="utf-8")
@@ -176,6 +176,7 @@ def _connect(address: str | None) -> None:
 
     if ray.is_initialized():
         return
+    _require_answer(address or os.environ.get("RAY_ADDRESS"))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray reports to its makers
     try:
         ray.init(
@@ -188,6 +189,20 @@ def _connect(address: str | None) -> None:
     except (ConnectionError, RuntimeError, ValueError) as error:
         told = " ".join(str(error).split())
         raise UserError(f"No Ray cluster answers at hydra.launcher.address={address}: {told}") from error
+
+
+def _require_answer(address: str | None) -> None:
+    """Raise UserError when nothing listens at an address: Ray itself tries for minutes, and tells in its own words."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):  # none, or a word of Ray's, such as auto
+        return
+    try:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"No Ray cluster answers at {address} ({error}): `ray start --head` on one machine prints the address that "
+            "hydra.launcher.address wants; null begins a cluster of this machine alone."
+        ) from error
 
 
 def _end_of(reference: Any) -> str:

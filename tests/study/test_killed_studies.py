@@ -14,7 +14,7 @@ from tests.faults.processes import Command
 from tests.faults.results import OUTPUT, steps_logged
 from tests.study.test_studies import STUDY, size, trials_of
 
-KILLS = int(os.environ.get("PERSONA_SWEEPS_KILLS", 8))
+KILLS = int(os.environ.get("PERSONA_SWEEPS_KILLS", 20))
 TRIALS = 10
 
 
