@@ -64,4 +64,7 @@ def test_every_table_can_be_made_of_nothing_else(outputs: Any, name: str) -> Non
     from analysis.options import TableOptions
 
     outputs.run("nearest_reply", None, NO_MODEL)
-    TABLES[name].make(read_all(outputs.root), TableOptions())
+    table = TABLES[name].make(read_all(outputs.root), TableOptions())
+    assert table.title and not any(
+        "smollm2" in cell for section in table.sections for row in section.rows for cell in row
+    )
