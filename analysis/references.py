@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analysis.comparability import base_label
 from analysis.settings import Setting, has_model
-from persona_sweeps.kinds import kind_of
+from persona_sweeps.config.kinds import kind_of
 
 MARK = "(reference)"
 _WHAT = {

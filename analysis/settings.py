@@ -9,7 +9,7 @@ from typing import Any
 
 from analysis.records import Record
 from analysis.statistics import Spread, spread
-from persona_sweeps.kinds import kind_of
+from persona_sweeps.config.kinds import kind_of
 
 _BESIDE_THE_POINT = (
     "seed",

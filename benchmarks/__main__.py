@@ -12,7 +12,7 @@ from benchmarks.page import render, rewrite
 from benchmarks.results import Result, make_result, read_all, save
 from benchmarks.rounds import ROOT, Settings, run_rounds
 from benchmarks.scenarios import EXAMPLES, SCENARIOS
-from persona_sweeps.config import Precision, Scale
+from persona_sweeps.config.schema import Precision, Scale
 from persona_sweeps.device import resolve_precision
 from persona_sweeps.errors import UserError, did_you_mean
 

@@ -17,9 +17,9 @@ from benchmarks.page import rewrite_between
 from benchmarks.rounds import ROOT
 from benchmarks.scenarios import COMMON
 from benchmarks.workload import Workload, load_workload
-from persona_sweeps.config import LoraConfig, Precision
-from persona_sweeps.provenance import environment, now
-from persona_sweeps.record import write_json
+from persona_sweeps.config.schema import LoraConfig, Precision
+from persona_sweeps.records.files import write_json
+from persona_sweeps.records.provenance import environment, now
 
 BEGIN, END = "<!-- company:begin -->", "<!-- company:end -->"
 GROUPS = (1, 3, 8)
@@ -42,10 +42,10 @@ class Outcome:
 
 def measure(workload: Workload, group: int) -> Outcome:
     """Train the first seed's trial with `group` - 1 others of other ranks and rates; score and generate."""
-    from persona_sweeps.adapters import create_adapter
-    from persona_sweeps.adapters.stack import AdapterStack
-    from persona_sweeps.config import GenerationConfig
-    from persona_sweeps.evaluation.generation import generate, requests
+    from persona_sweeps.config.schema import GenerationConfig
+    from persona_sweeps.methods import create_adapter
+    from persona_sweeps.methods.stack import AdapterStack
+    from persona_sweeps.prediction.generation import generate, requests
     from persona_sweeps.training.engine import Engine
     from persona_sweeps.training.trial import Trial
 

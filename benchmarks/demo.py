@@ -14,8 +14,8 @@ from typing import Any
 from benchmarks.commands import children_seconds
 from benchmarks.page import rewrite_between
 from benchmarks.rounds import ROOT
-from persona_sweeps.provenance import environment, now
-from persona_sweeps.record import write_json
+from persona_sweeps.records.files import write_json
+from persona_sweeps.records.provenance import environment, now
 
 BEGIN, END = "<!-- demo:begin -->", "<!-- demo:end -->"
 RESULT = "demo.json"

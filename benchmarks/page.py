@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.results import Result
 from benchmarks.scenarios import TITLES
 from persona_sweeps.errors import UserError
-from persona_sweeps.record import write_text
+from persona_sweeps.records.files import write_text
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 

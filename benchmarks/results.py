@@ -13,10 +13,10 @@ from typing import Any
 from benchmarks.measurement import Measurement
 from benchmarks.rounds import Round, Settings, overrides
 from benchmarks.scenarios import SCENARIOS, Scenario
-from persona_sweeps.config import Precision
+from persona_sweeps.config.schema import Precision
 from persona_sweeps.errors import UserError
-from persona_sweeps.provenance import environment, now
-from persona_sweeps.record import write_json
+from persona_sweeps.records.files import write_json
+from persona_sweeps.records.provenance import environment, now
 
 SCHEMA_VERSION = 1
 PACKAGES = ("trl", "accelerate")

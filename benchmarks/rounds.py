@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.commands import COMMANDS, run_commands
 from benchmarks.measurement import Measurement
 from benchmarks.scenarios import COMMON, TITLES, Scenario
-from persona_sweeps.config import Precision, Scale
+from persona_sweeps.config.schema import Precision, Scale
 from persona_sweeps.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -23,8 +23,8 @@ from typing import Any
 
 from benchmarks.page import rewrite_between
 from benchmarks.rounds import ROOT
-from persona_sweeps.provenance import environment, now
-from persona_sweeps.record import write_json
+from persona_sweeps.records.files import write_json
+from persona_sweeps.records.provenance import environment, now
 
 BEGIN, END = "<!-- scale:begin -->", "<!-- scale:end -->"
 RESULT = "scale.json"
@@ -79,11 +79,11 @@ def pretend(runs: int, folder: Path) -> dict[str, Any]:
     """Take each run through its lease, its files and its record; return what that cost a run."""
     from hydra import initialize_config_dir
 
-    from persona_sweeps.app import conf_folder
-    from persona_sweeps.config import register_schemas
-    from persona_sweeps.launching.composing import Composer
-    from persona_sweeps.launching.launch import compose_cell
-    from persona_sweeps.running.keeping import take
+    from persona_sweeps.config.folder import conf_folder
+    from persona_sweeps.config.schema import register_schemas
+    from persona_sweeps.execution.launch import compose_cell
+    from persona_sweeps.planning.compose import Composer
+    from persona_sweeps.running.checkpointing import take
     from persona_sweeps.running.run_writer import RunWriter
 
     register_schemas()
@@ -159,7 +159,7 @@ def work(folder: str, trials: int) -> None:
     from optuna.samplers import RandomSampler
     from optuna.trial import Trial, TrialState
 
-    from persona_sweeps.study.ledger import Ledger
+    from persona_sweeps.study.storage import Ledger
 
     ledger = Ledger(Path(folder) / "study.log", "scale", ["minimize"], RandomSampler(seed=0))
 

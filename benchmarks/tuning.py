@@ -22,8 +22,8 @@ from benchmarks.commands import children_seconds
 from benchmarks.page import rewrite_between
 from benchmarks.rounds import ROOT
 from persona_sweeps.errors import UserError
-from persona_sweeps.provenance import environment, now
-from persona_sweeps.record import write_json
+from persona_sweeps.records.files import write_json
+from persona_sweeps.records.provenance import environment, now
 
 BEGIN, END = "<!-- tuning:begin -->", "<!-- tuning:end -->"
 RESULT = "tuning.json"

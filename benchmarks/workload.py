@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from persona_sweeps.config import Precision, RunConfig, TrainConfig, register_schemas, typed
+from persona_sweeps.config.schema import Precision, RunConfig, TrainConfig, register_schemas, typed
 from persona_sweeps.data.packing import TokenSequence
 from persona_sweeps.errors import DataError
 
@@ -84,7 +84,7 @@ def compose_config(overrides: Sequence[str]) -> RunConfig:
     """Return conf/ with these overrides as dataclasses."""
     from hydra import compose, initialize_config_dir
 
-    from persona_sweeps.app import conf_folder
+    from persona_sweeps.config.folder import conf_folder
 
     register_schemas()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):

@@ -8,11 +8,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from persona_sweeps.launching.launcher import SweepLauncher
+from persona_sweeps.execution.launcher import SweepLauncher
 
 
 class LocalLauncher(SweepLauncher):
     def place(self, config: DictConfig) -> Any:
-        from persona_sweeps.jobs.local import local_place
+        from persona_sweeps.execution.local import local_place
 
         return local_place(self.settings, config)

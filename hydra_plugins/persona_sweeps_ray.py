@@ -8,11 +8,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from persona_sweeps.launching.launcher import SweepLauncher
+from persona_sweeps.execution.launcher import SweepLauncher
 
 
 class RayLauncher(SweepLauncher):
     def place(self, config: DictConfig) -> Any:
-        from persona_sweeps.jobs.ray import ray_place
+        from persona_sweeps.execution.ray import ray_place
 
         return ray_place(self.settings, config)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from persona_sweeps.config import DeviceKind, Precision
+from persona_sweeps.config.schema import DeviceKind, Precision
 
 BF16_CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 BF16_COMPUTE_CAPABILITY = 8

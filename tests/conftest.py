@@ -24,7 +24,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # A tiny twin is quickest on one thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from persona_sweeps.config import ModelConfig, register_schemas
+from persona_sweeps.config.schema import ModelConfig, register_schemas
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONF = REPOSITORY / "conf"
@@ -118,7 +118,7 @@ def command(shared_cache: Path) -> Callable[..., Ended]:
 @pytest.fixture
 def launch(tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
     """A function that runs the command line in this process, in a folder of its own; quicker than a new process."""
-    from persona_sweeps.app import main
+    from persona_sweeps.cli.launch import main
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PERSONA_SWEEPS_CACHE", str(shared_cache))
@@ -159,7 +159,7 @@ def compose_run() -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def make_cell(compose_run: Callable[..., Any]) -> Callable[..., Any]:
     """A function of overrides that gives the cell of a sweep, resolved and validated."""
-    from persona_sweeps import plan
+    from persona_sweeps.planning import cells as plan
 
     return lambda *overrides: plan.make_cell(compose_run(*overrides), overrides, {})
 

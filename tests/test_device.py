@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from persona_sweeps import device
-from persona_sweeps.config import DeviceKind, Precision
+from persona_sweeps.config.schema import DeviceKind, Precision
 from persona_sweeps.device import resolve_device, resolve_precision
 
 

@@ -9,9 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from persona_sweeps.adapters import create_adapter
-from persona_sweeps.adapters.weights import Adapter
-from persona_sweeps.config import (
+from persona_sweeps.config.schema import (
     FourBitConfig,
     Ia3Config,
     Int8Config,
@@ -26,6 +24,8 @@ from persona_sweeps.config import (
     TrainConfig,
 )
 from persona_sweeps.data.packing import TokenSequence
+from persona_sweeps.methods import create_adapter
+from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.models.loading import BaseModel, load_base
 
 CARDS = ("smollm2_135m_instruct", "mistral_7b", "qwen25_14b", "qwen3_32b", "gemma2_27b", "gemma3_270m", "gpt2")

@@ -8,8 +8,8 @@ import torch
 
 from benchmarks.measurement import Measurement
 from benchmarks.workload import Workload
-from persona_sweeps.adapters import create_adapter
-from persona_sweeps.adapters.stack import AdapterStack
+from persona_sweeps.methods import create_adapter
+from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.models.loading import BaseModel
 from persona_sweeps.training.engine import Engine
 from persona_sweeps.training.trial import Trial

@@ -23,9 +23,9 @@ from trl import SFTConfig, SFTTrainer
 
 from benchmarks.measurement import Measurement
 from benchmarks.workload import Workload
-from persona_sweeps.adapters import create_adapter
-from persona_sweeps.adapters.export import export_adapter
-from persona_sweeps.config import LoraConfig, Precision
+from persona_sweeps.config.schema import LoraConfig, Precision
+from persona_sweeps.methods import create_adapter
+from persona_sweeps.methods.export import export_adapter
 from persona_sweeps.models.loading import BaseModel
 from persona_sweeps.training.trial import SCHEDULES
 

@@ -13,7 +13,7 @@ from persona_sweeps.data.example import Corpus
 from persona_sweeps.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
-    from persona_sweeps.config import DatasetConfig
+    from persona_sweeps.config.schema import DatasetConfig
 
 SOURCES: dict[str, str] = {
     "shakespeare": "persona_sweeps.data.shakespeare",

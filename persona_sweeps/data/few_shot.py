@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from persona_sweeps.config import FewShotConfig, RunConfig
+from persona_sweeps.config.schema import FewShotConfig, RunConfig
 from persona_sweeps.data.example import Example
 from persona_sweeps.errors import DataError
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from persona_sweeps.config import JsonlConfig
+from persona_sweeps.config.schema import JsonlConfig
 from persona_sweeps.data.example import Corpus, Example, Message
 from persona_sweeps.data.jsonl_line import LineError, parse_line
 from persona_sweeps.data.splits import evaluated, require_enough, shuffled_clusters, split_examples

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persona_sweeps.cache import cache_dir
-from persona_sweeps.config import RunConfig
+from persona_sweeps.config.schema import RunConfig
 from persona_sweeps.data import load_corpus, source_stamps
 from persona_sweeps.data.example import Corpus, Example
 from persona_sweeps.data.few_shot import render_with_shots, shots_of

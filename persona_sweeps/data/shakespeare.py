@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 
-from persona_sweeps.config import ShakespeareConfig
+from persona_sweeps.config.schema import ShakespeareConfig
 from persona_sweeps.data.cards import persona_card
 from persona_sweeps.data.example import Corpus, Example, Message
 from persona_sweeps.data.library import choose_play, ranking, speaker_names

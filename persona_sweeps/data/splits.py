@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 
-from persona_sweeps.config import DatasetConfig
+from persona_sweeps.config.schema import DatasetConfig
 from persona_sweeps.data.example import Example
 from persona_sweeps.errors import ConfigError, DataError
 from persona_sweeps.wording import counted

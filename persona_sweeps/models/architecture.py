@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from persona_sweeps.config import Scale
+from persona_sweeps.config.schema import Scale
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-    from persona_sweeps.config import ModelConfig
+    from persona_sweeps.config.schema import ModelConfig
 
 
 def card_config(card: ModelConfig) -> PreTrainedConfig | None:

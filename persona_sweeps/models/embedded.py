@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tokenizers.pre_tokenizers import PreTokenizer
     from transformers import PreTrainedTokenizerBase
 
-    from persona_sweeps.config import ModelConfig
+    from persona_sweeps.config.schema import ModelConfig
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from persona_sweeps.cache import cache_dir
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from persona_sweeps.config import ModelConfig
+    from persona_sweeps.config.schema import ModelConfig
 
 
 def json_sha256(value: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from persona_sweeps.config import Scale
+from persona_sweeps.config.schema import Scale
 from persona_sweeps.errors import UserError
 from persona_sweeps.models.fingerprints import tokenizer_fingerprint
 from persona_sweeps.models.placement import Placement, check_all_placed, place
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-    from persona_sweeps.config import ModelConfig, QuantizationConfig
+    from persona_sweeps.config.schema import ModelConfig, QuantizationConfig
 
 __all__ = ["BaseModel", "load_base", "load_tokenizer", "tokenizer_fingerprint"]
 

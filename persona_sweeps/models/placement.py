@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from persona_sweeps.config import ModelConfig, QuantizationConfig
+    from persona_sweeps.config.schema import ModelConfig, QuantizationConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from persona_sweeps.config import FourBitConfig, Int8Config, QuantizationConfig
+from persona_sweeps.config.schema import FourBitConfig, Int8Config, QuantizationConfig
 
 if TYPE_CHECKING:
     import torch
@@ -84,7 +84,7 @@ def quantizing_bytes(skeleton: PreTrainedModel, quantization: QuantizationConfig
 
 
 def _quantized_features(skeleton: PreTrainedModel) -> list[tuple[int, int]]:
-    from persona_sweeps.adapters.layers import features, linear_layers
+    from persona_sweeps.models.layers import features, linear_layers
 
     return [features(layer) for layer in linear_layers(skeleton).values()]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from persona_sweeps.config import Scale
+from persona_sweeps.config.schema import Scale
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from persona_sweeps.config import ModelConfig
+    from persona_sweeps.config.schema import ModelConfig
 
 
 def skeleton(card: ModelConfig) -> PreTrainedModel:

@@ -11,7 +11,7 @@ from persona_sweeps.models.embedded import converted_folder, find_gguf
 from persona_sweeps.models.fingerprints import file_sha256, files_sha256
 
 if TYPE_CHECKING:
-    from persona_sweeps.config import ModelConfig
+    from persona_sweeps.config.schema import ModelConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from persona_sweeps.models.tiny_tokenizer import tiny_tokenizer
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
-    from persona_sweeps.config import ModelConfig
+    from persona_sweeps.config.schema import ModelConfig
 
 TWIN_SEED = 0
 MAX_POSITIONS = 2048

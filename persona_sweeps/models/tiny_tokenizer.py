@@ -14,13 +14,13 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from persona_sweeps.config import ChatStyle
+from persona_sweeps.config.schema import ChatStyle
 from persona_sweeps.errors import DataError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from persona_sweeps.config import ModelConfig
+    from persona_sweeps.config.schema import ModelConfig
 
 TOKENIZER_FILE = Path(__file__).with_name("tiny_tokenizer.json")
 VOCABULARY_SIZE = 1024

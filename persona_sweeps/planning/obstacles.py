@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from persona_sweeps.config import Precision, RunConfig, Scale
+from persona_sweeps.config.kinds import kind_of
+from persona_sweeps.config.schema import Precision, RunConfig, Scale
 from persona_sweeps.device import (
     BF16_COMPUTE_CAPABILITY,
     cuda_capability,
@@ -15,7 +16,6 @@ from persona_sweeps.device import (
     resolve_device,
     total_memory_bytes,
 )
-from persona_sweeps.kinds import kind_of
 
 Obstacle = Callable[[RunConfig], str | None]
 """returns a sentence, or None when there is nothing in the way"""

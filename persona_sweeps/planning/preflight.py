@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from persona_sweeps.config import Precision, RunConfig
+from persona_sweeps.config.kinds import kind_of
+from persona_sweeps.config.schema import Precision, RunConfig
 from persona_sweeps.device import resolve_device
-from persona_sweeps.kinds import kind_of
-from persona_sweeps.plan import Cell, Plan
+from persona_sweeps.planning.cells import Cell
+from persona_sweeps.planning.plan import Plan
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -121,7 +122,7 @@ def predict_group(group: Sequence[Cell]) -> list[tuple[str, Prediction]]:
 
 
 def _predict(cell: Cell, model: PreTrainedModel, shape: Shape, group_size: int) -> Prediction:
-    from persona_sweeps.adapters.sizes import saved_parameters, trainable_parameters
+    from persona_sweeps.methods.sizes import saved_parameters, trainable_parameters
     from persona_sweeps.models.quantization import predicted_bytes, quantizing_bytes
 
     config = cell.config
@@ -216,7 +217,7 @@ def activation_bytes(shape: Shape, largest: PassSize, width: int) -> int:
 
 def _file_width(config: RunConfig) -> int:
     """Bytes of a number in the model's files: converted GGUF files are in fp32, published weights in bf16."""
-    from persona_sweeps.config import Scale
+    from persona_sweeps.config.schema import Scale
     from persona_sweeps.models.embedded import find_gguf
 
     if config.model.scale is Scale.tiny:
@@ -240,7 +241,7 @@ def _has_tokenizer(config: RunConfig) -> bool:
     """Whether the tokenizer can be had without the network."""
     from pathlib import Path
 
-    from persona_sweeps.config import Scale
+    from persona_sweeps.config.schema import Scale
     from persona_sweeps.models.embedded import find_gguf
 
     card = config.model
@@ -283,8 +284,8 @@ def _measured(config: RunConfig, group_size: int) -> _Work:
 def _pass_of(chosen: Sequence[TokenSequence], config: RunConfig, group_size: int) -> tuple[int, PassSize]:
     """Return a step's nodes, and the size of its largest pass if the whole group has such a step."""
     from persona_sweeps.data.packing import pack
-    from persona_sweeps.training.attention import tree_layout
-    from persona_sweeps.training.batch import split_passes
+    from persona_sweeps.models.attention import tree_layout
+    from persona_sweeps.models.batch import split_passes
     from persona_sweeps.training.limits import PASS_NODES
     from persona_sweeps.training.trial import ROW_NODES, with_virtual_tokens
 
@@ -327,7 +328,7 @@ def _guessed(config: RunConfig, group_size: int) -> _Work:
 
 def _cached(config: RunConfig, texts: int, longest: int) -> int:
     """Return the places of the texts that are generated side by side, each as wide as the longest."""
-    from persona_sweeps.evaluation.generation import SEQUENCES
+    from persona_sweeps.prediction.generation import SEQUENCES
 
     if config.metrics.overlap is None:
         return 0

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from persona_sweeps.config import RunConfig
-from persona_sweeps.console import Console
+from persona_sweeps.config.kinds import kind_of
+from persona_sweeps.config.schema import RunConfig
 from persona_sweeps.device import devices_for, resolve_device
 from persona_sweeps.errors import UserError
-from persona_sweeps.kinds import kind_of
-from persona_sweeps.plan import Cell, Plan, Refused
+from persona_sweeps.planning.cells import Cell, Refused
+from persona_sweeps.planning.console import Console
+from persona_sweeps.planning.plan import Plan
 from persona_sweeps.planning.preflight import Prediction, group_bytes
 from persona_sweeps.wording import counted
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from persona_sweeps.config import Precision
+from persona_sweeps.config.schema import Precision
 from persona_sweeps.device import resolve_device
-from persona_sweeps.plan import Cell
+from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.review import stored_model
 from persona_sweeps.running.peak_memory import restart_peaks
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from persona_sweeps.console import Console
 from persona_sweeps.lifecycle import stopping
 from persona_sweeps.lifecycle.stopping import Stop
+from persona_sweeps.planning.console import Console
 from persona_sweeps.running.bases import BaseCache
 from persona_sweeps.running.preparing import Preparer
 

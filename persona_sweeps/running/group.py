@@ -10,16 +10,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 
+from persona_sweeps.config.kinds import kind_of
 from persona_sweeps.errors import TrialError
-from persona_sweeps.kinds import kind_of
 from persona_sweeps.lifecycle.lease import Lease, LeaseLost
 from persona_sweeps.lifecycle.stopping import Stopped
-from persona_sweeps.plan import Cell
-from persona_sweeps.record import read_record
+from persona_sweeps.planning.cells import Cell
+from persona_sweeps.records.run import read_record
+from persona_sweeps.running.checkpointing import Keeper, forget, take
 from persona_sweeps.running.clock import GroupClock
 from persona_sweeps.running.context import Context
-from persona_sweeps.running.keeping import Keeper, forget, take
-from persona_sweeps.running.member import Member
+from persona_sweeps.running.group_run import Member
 from persona_sweeps.running.outcome import describe, finish, prune
 from persona_sweeps.running.run_writer import RunWriter
 from persona_sweeps.running.source import Alone, Listed, Report, Source
@@ -87,7 +87,7 @@ class Group:
 
     def run(self, cells: Sequence[Cell]) -> None:
         """Train these, and those that the source gives as rows fall free, to their ends."""
-        from persona_sweeps.adapters.stack import AdapterStack
+        from persona_sweeps.methods.stack import AdapterStack
         from persona_sweeps.training.engine import Engine
 
         with self.stop.at_once():

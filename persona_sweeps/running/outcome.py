@@ -8,7 +8,7 @@ import numpy as np
 
 from persona_sweeps.errors import TrialError
 from persona_sweeps.running.clock import GroupClock
-from persona_sweeps.running.member import Evaluated, Member, comparability, metrics, samples
+from persona_sweeps.running.group_run import Evaluated, Member, comparability, metrics, samples
 from persona_sweeps.running.peak_memory import peak_device_bytes, peak_rss_bytes
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def finish(member: Member, found: Evaluated, base: BaseModel, clock: GroupClock, resumes: int = 0) -> None:
     """Score, save and record one run as completed. Raises whatever keeps it from that: an error of this run's own."""
-    from persona_sweeps.evaluation.metrics.overlap import score_overlap
+    from persona_sweeps.metrics.overlap import score_overlap
 
     cell, data, writer = member.cell, member.data, member.writer
     if not np.isfinite(found.nll).all():
@@ -42,7 +42,7 @@ def prune(member: Member, base: BaseModel, clock: GroupClock, resumes: int = 0) 
 
 def _export(member: Member, base: BaseModel) -> None:
     """Save what was trained: the adapter, or the whole model."""
-    from persona_sweeps.adapters.export import export_adapter, export_model
+    from persona_sweeps.methods.export import export_adapter, export_model
 
     adapter, cell = member.trial.adapter, member.cell
     if adapter.full is not None:

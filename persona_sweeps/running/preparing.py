@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from persona_sweeps.config import FewShotConfig
-from persona_sweeps.console import Console
-from persona_sweeps.kinds import kind_of
-from persona_sweeps.plan import Cell
+from persona_sweeps.config.kinds import kind_of
+from persona_sweeps.config.schema import FewShotConfig
+from persona_sweeps.planning.cells import Cell
+from persona_sweeps.planning.console import Console
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from persona_sweeps.config import ModelConfig
+    from persona_sweeps.config.schema import ModelConfig
     from persona_sweeps.data.store import PreparedData
-    from persona_sweeps.running.member import GroupData
+    from persona_sweeps.running.group_run import GroupData
 
 
 class Tokenizers:
@@ -49,7 +49,7 @@ class Preparer:
 
     def all(self, cells: Sequence[Cell]) -> None:
         """Prepare the data of all these runs, and tell which examples were left out."""
-        from persona_sweeps.running.member import GroupData
+        from persona_sweeps.running.group_run import GroupData
 
         users: dict[int, list[Cell]] = {}
         for cell in cells:

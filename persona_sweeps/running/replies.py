@@ -11,10 +11,10 @@ from typing import Any
 from persona_sweeps.data import load_corpus
 from persona_sweeps.data.example import Corpus, Example
 from persona_sweeps.data.prepare import TOO_LONG
-from persona_sweeps.evaluation.nearest_reply import Reply, nearest_replies, prompt_text
-from persona_sweeps.identity import comparability_key
 from persona_sweeps.lifecycle.lease import Lease
-from persona_sweeps.plan import Cell
+from persona_sweeps.planning.cells import Cell
+from persona_sweeps.prediction.nearest_reply import Reply, nearest_replies, prompt_text
+from persona_sweeps.records.identity import comparability_key
 from persona_sweeps.running import group
 from persona_sweeps.running.peak_memory import peak_rss_bytes, restart_peaks
 from persona_sweeps.running.run_writer import RunWriter
@@ -57,7 +57,7 @@ class Group(group.Group):
 
     def _carry_out(self, cell: Cell, writer: RunWriter, place: int) -> None:
         """Make a run's predictions, score them, and write its record."""
-        from persona_sweeps.evaluation.metrics.overlap import score_overlap, versions
+        from persona_sweeps.metrics.overlap import score_overlap, versions
 
         overlap, evaluated = cell.config.metrics.overlap, cell.evaluated
         assert overlap is not None and evaluated is not None, "validated, and settled with the cell"

@@ -18,9 +18,11 @@ from omegaconf import OmegaConf
 
 from persona_sweeps import tracking
 from persona_sweeps.lifecycle.lease import Lease
-from persona_sweeps.plan import Cell
-from persona_sweeps.provenance import environment, now
-from persona_sweeps.record import SCHEMA_VERSION, read_record, redacted, write_json, write_json_lines, write_text
+from persona_sweeps.planning.cells import Cell
+from persona_sweeps.records.files import write_json, write_json_lines, write_text
+from persona_sweeps.records.provenance import environment, now
+from persona_sweeps.records.redaction import redacted
+from persona_sweeps.records.run import SCHEMA_VERSION, read_record
 from persona_sweeps.tracking.none import NoTracker
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from persona_sweeps.identity import needs_generation
-from persona_sweeps.plan import Cell
-from persona_sweeps.running.member import Evaluated, Member
+from persona_sweeps.planning.cells import Cell
+from persona_sweeps.records.identity import needs_generation
+from persona_sweeps.running.group_run import Evaluated, Member
 
 if TYPE_CHECKING:
     from persona_sweeps.models.loading import BaseModel
@@ -27,7 +27,7 @@ def evaluate(engine: Engine, members: Sequence[Member], base: BaseModel) -> dict
 
 
 def _generate(engine: Engine, members: Sequence[Member], base: BaseModel, found: dict[int, Evaluated]) -> None:
-    from persona_sweeps.evaluation.generation import generate, requests
+    from persona_sweeps.prediction.generation import generate, requests
 
     for group in _by_decoding(members):
         asked = [

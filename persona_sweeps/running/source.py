@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from persona_sweeps.plan import Cell
+from persona_sweeps.planning.cells import Cell
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,15 +11,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from persona_sweeps.console import Console
 from persona_sweeps.errors import UserError
-from persona_sweeps.jobs.backend import Backend, State, Task
-from persona_sweeps.jobs.group_file import write_command
-from persona_sweeps.launching.place import Place, Predictions
+from persona_sweeps.execution.backend import Backend, State, Task
+from persona_sweeps.execution.group_file import write_command
+from persona_sweeps.execution.target import Place, Predictions
 from persona_sweeps.lifecycle import stopping
 from persona_sweeps.lifecycle.stopping import Detached, Stopped
-from persona_sweeps.record import read_json, write_json
-from persona_sweeps.study.one import OneStudy
+from persona_sweeps.planning.console import Console
+from persona_sweeps.records.files import read_json, write_json
+from persona_sweeps.study.study import OneStudy
 
 WORKERS = "workers.json"
 

@@ -13,15 +13,16 @@ from typing import Any
 from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
-from persona_sweeps.console import Console
 from persona_sweeps.errors import UserError
-from persona_sweeps.launching.execute import predicted, train
-from persona_sweeps.plan import Cell, make_plan
-from persona_sweeps.record import read_record
+from persona_sweeps.execution.execute import predicted, train
+from persona_sweeps.planning.cells import Cell
+from persona_sweeps.planning.console import Console
+from persona_sweeps.planning.plan import make_plan
+from persona_sweeps.records.run import read_record
 from persona_sweeps.running.context import Context
-from persona_sweeps.study.ledger import FINALS, RUN, Ledger
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import Space
+from persona_sweeps.study.storage import FINALS, RUN, Ledger
 from persona_sweeps.wording import counted
 
 SHOWN = ("completion_ppl", "completion_nll", "bits_per_byte", "rougeL", "bleu")

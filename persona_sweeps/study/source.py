@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from persona_sweeps.console import Console
 from persona_sweeps.errors import TrialError, UserError
-from persona_sweeps.plan import Cell, group_key
-from persona_sweeps.record import read_record
+from persona_sweeps.planning.cells import Cell
+from persona_sweeps.planning.console import Console
+from persona_sweeps.planning.plan import group_key
+from persona_sweeps.records.run import read_record
 from persona_sweeps.running.source import Report
 from persona_sweeps.study import pruners
-from persona_sweeps.study.ledger import REASON, RUN, Ledger
 from persona_sweeps.study.pruners import Standing
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import Space
+from persona_sweeps.study.storage import REASON, RUN, Ledger
 from persona_sweeps.study.values import objective_values
 
 Compose = Callable[[Sequence[str]], Cell]

@@ -13,13 +13,14 @@ from optuna.distributions import distribution_to_json
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from persona_sweeps.console import Console
 from persona_sweeps.errors import UserError
-from persona_sweeps.launching.execute import write_sweep
-from persona_sweeps.record import RunFolder, read_record
-from persona_sweeps.study.ledger import FINALS, FOLDER, OVERRIDES, REASON, RUN, Ledger, open_journal
+from persona_sweeps.execution.execute import write_sweep
+from persona_sweeps.planning.console import Console
+from persona_sweeps.records.folders import RunFolder
+from persona_sweeps.records.run import read_record
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import Space
+from persona_sweeps.study.storage import FINALS, FOLDER, OVERRIDES, REASON, RUN, Ledger, open_journal
 
 STATES = {
     TrialState.COMPLETE: "completed",

@@ -12,16 +12,16 @@ from hydra.core.utils import setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from persona_sweeps.console import Console
 from persona_sweeps.device import planning_for
-from persona_sweeps.launching.composing import Composer
-from persona_sweeps.launching.place import Place
+from persona_sweeps.execution.target import Place
 from persona_sweeps.lifecycle.writable import require_writable
+from persona_sweeps.planning.compose import Composer
+from persona_sweeps.planning.console import Console
 from persona_sweeps.running.context import Context
 from persona_sweeps.study.distribute import distribute
-from persona_sweeps.study.one import OneStudy
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import dimension, is_dimension
+from persona_sweeps.study.study import OneStudy
 
 NOT_FOR_JOBS = ("hydra/launcher=", "hydra.launcher.", "hydra.mode=", "hydra.searchpath=")
 """overrides that a job of a study isn't given: there all trials are in its own process"""

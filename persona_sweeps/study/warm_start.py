@@ -9,7 +9,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from persona_sweeps.errors import ConfigError, TrialError, did_you_mean
-from persona_sweeps.record import RunFolder, read_json, read_record
+from persona_sweeps.records.files import read_json
+from persona_sweeps.records.folders import RunFolder
+from persona_sweeps.records.run import read_record
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import Space
 from persona_sweeps.study.values import objective_values

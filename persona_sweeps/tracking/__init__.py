@@ -5,7 +5,7 @@
     tracker.finish("completed", {"completion_ppl": 8.4}, samples)
 
 Each trial has its own tracker, and many may be live at the same time. To add a kind, write a module with `check` and
-`start` and name it in `KINDS`, with its option under conf/tracker and its schema in `persona_sweeps.config`.
+`start` and name it in `KINDS`, with its option under conf/tracker and its schema in `persona_sweeps.config.schema`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from persona_sweeps.config import RunConfig, TrackerConfig
+from persona_sweeps.config.schema import RunConfig, TrackerConfig
 from persona_sweeps.errors import ConfigError, did_you_mean
 from persona_sweeps.tracking.guard import Guarded
 from persona_sweeps.tracking.tracker import Tracker

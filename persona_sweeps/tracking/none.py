@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from persona_sweeps.config import RunConfig, TrackerConfig
+from persona_sweeps.config.schema import RunConfig, TrackerConfig
 
 
 class NoTracker:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from persona_sweeps.config import RunConfig, TrackerConfig
+from persona_sweeps.config.schema import RunConfig, TrackerConfig
 from persona_sweeps.tracking.tracker import SAMPLE_COLUMNS, require, sample_row
 
 if TYPE_CHECKING:

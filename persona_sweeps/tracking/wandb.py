@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from persona_sweeps.config import RunConfig, TrackerConfig, WandbConfig
+from persona_sweeps.config.schema import RunConfig, TrackerConfig, WandbConfig
 from persona_sweeps.errors import ConfigError, did_you_mean
 from persona_sweeps.tracking.tracker import SAMPLE_COLUMNS, require, sample_row
 from persona_sweeps.tracking.wandb_mode import choose_mode, give_up

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from persona_sweeps.adapters.stack import AdapterStack
 from persona_sweeps.data.packing import PackedRow, TokenSequence, pack
-from persona_sweeps.training.batch import collate, split_passes
-from persona_sweeps.training.forward import GroupForward
+from persona_sweeps.methods.forward import GroupForward
+from persona_sweeps.methods.stack import AdapterStack
+from persona_sweeps.models.batch import collate, split_passes
 from persona_sweeps.training.limits import Extent, Limits, Rows, Tell, in_one_pass
 from persona_sweeps.training.memory import HeapWatch, is_out_of_memory, keep_freed_memory
 from persona_sweeps.training.trial import ROW_NODES, Trial, with_virtual_tokens

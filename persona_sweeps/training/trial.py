@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from transformers import get_scheduler
 
-from persona_sweeps.adapters.weights import Adapter
-from persona_sweeps.config import TrainConfig
+from persona_sweeps.config.schema import TrainConfig
 from persona_sweeps.data.packing import PackedRow, TokenSequence, pack
 from persona_sweeps.errors import TrialError
+from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.training.order import batches, steps_per_epoch, total_steps
 
 ROW_NODES = 4096

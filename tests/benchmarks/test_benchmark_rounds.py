@@ -16,7 +16,7 @@ from benchmarks.page import BEGIN, END, render, rewrite
 from benchmarks.results import make_result, read_all, save
 from benchmarks.rounds import Settings, loss_difference, overrides, require_equal_losses
 from benchmarks.scenarios import SCENARIOS
-from persona_sweeps.config import Precision, Scale
+from persona_sweeps.config.schema import Precision, Scale
 from persona_sweeps.errors import UserError
 
 pytest.importorskip("trl", reason="make bench installs TRL")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from persona_sweeps.config import JsonlConfig, ShakespeareConfig
+from persona_sweeps.config.schema import JsonlConfig, ShakespeareConfig
 
 SPECIAL = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "<start_of_turn>", "<end_of_turn>"]
 CHATML = (

@@ -12,7 +12,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from persona_sweeps.config import JsonlConfig, ShakespeareConfig, register_schemas
+from persona_sweeps.config.schema import JsonlConfig, ShakespeareConfig, register_schemas
 from persona_sweeps.data import SOURCES, load_corpus
 from persona_sweeps.errors import ConfigError
 
@@ -33,7 +33,7 @@ def test_an_unknown_source_gets_the_nearest(shakespeare_config: Callable[..., Sh
 def test_loading_a_play_imports_no_heavy_library() -> None:
     program = (
         "import sys\n"
-        "from persona_sweeps.config import ShakespeareConfig\n"
+        "from persona_sweeps.config.schema import ShakespeareConfig\n"
         "from persona_sweeps.data import load_corpus, jsonl, rendering, prepare, show\n"
         "load_corpus(ShakespeareConfig(source='shakespeare', persona='Hamlet', context_lines=4, card='long',\n"
         "    eval_fraction=0.2, split_seed=0, min_examples=8, loss_on='completion'))\n"

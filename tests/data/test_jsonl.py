@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from persona_sweeps.config import JsonlConfig
+from persona_sweeps.config.schema import JsonlConfig
 from persona_sweeps.data import load_corpus
 from persona_sweeps.data.example import Corpus, Example, Message
 from persona_sweeps.errors import ConfigError, DataError

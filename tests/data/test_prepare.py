@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from persona_sweeps.config import JsonlConfig, RunConfig, TrainConfig
+from persona_sweeps.config.schema import JsonlConfig, RunConfig, TrainConfig
 from persona_sweeps.data import load_corpus
 from persona_sweeps.data.prepare import TOO_LONG, forget_prepared, prepare
 from persona_sweeps.data.rendering import RenderedExample, Renderer

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from persona_sweeps.config import ShakespeareConfig
+from persona_sweeps.config.schema import ShakespeareConfig
 from persona_sweeps.data import load_corpus
 from persona_sweeps.data.cards import partners, persona_card
 from persona_sweeps.data.example import Corpus, Example

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from persona_sweeps.config import JsonlConfig, RunConfig, TrainConfig
+from persona_sweeps.config.schema import JsonlConfig, RunConfig, TrainConfig
 from persona_sweeps.data.prepare import prepare
 from persona_sweeps.data.show import show_examples
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persona_sweeps.config import DatasetConfig
+from persona_sweeps.config.schema import DatasetConfig
 from persona_sweeps.data.example import Example
 from persona_sweeps.data.splits import split_examples
 from persona_sweeps.errors import ConfigError, DataError

@@ -14,9 +14,9 @@ from pathlib import Path
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
-    ["persona_sweeps.app", "persona_sweeps.launching.launch", "persona_sweeps.running.group",
-     "persona_sweeps.training.engine", "persona_sweeps.training.checkpoint", "persona_sweeps.adapters.export",
-     "persona_sweeps.models.loading", "persona_sweeps.data.store", "persona_sweeps.evaluation.metrics.overlap",
+    ["persona_sweeps.cli.launch", "persona_sweeps.execution.launch", "persona_sweeps.running.group",
+     "persona_sweeps.training.engine", "persona_sweeps.training.checkpoint", "persona_sweeps.methods.export",
+     "persona_sweeps.models.loading", "persona_sweeps.data.store", "persona_sweeps.metrics.overlap",
      "datasets", "sacrebleu", "rouge_score"]
 )  # fmt: skip
 PATIENCE = 280.0
@@ -125,6 +125,6 @@ def _run(arguments: list[str], folder: str, log: str, environment: dict[str, str
     os.environ.update(environment)
     tempfile.tempdir = None  # which the server has looked up
     sys.argv = ["launch.py", *arguments]
-    from persona_sweeps.app import main
+    from persona_sweeps.cli.launch import main
 
     main()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from persona_sweeps.app import KEPT
+from persona_sweeps.cli.launch import KEPT
 from persona_sweeps.lifecycle.stopping import EXIT_CODE
 from tests.faults.processes import Command, children, runs
 from tests.faults.results import (

@@ -37,7 +37,10 @@ def make_it_jump() -> None:
 
 
 def test_the_clock_really_jumps(tmp_path: Path) -> None:
-    code = "import time; from persona_sweeps.provenance import now; print([(time.time(), now()) for _ in range(3)])"
+    code = (
+        "import time; from persona_sweeps.records.provenance import now; "
+        "print([(time.time(), now()) for _ in range(3)])"
+    )
     environment = {**os.environ, **JUMPING}
     told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     for seen in zip(*ast.literal_eval(told.stdout), strict=True):

@@ -31,7 +31,7 @@ def healthy(launch: Callable, tiny: tuple[str, ...]) -> Callable[[Path], None]:
 
 
 def set_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    from persona_sweeps import adapters
+    from persona_sweeps import methods as adapters
 
     make = adapters.create_adapter
 
@@ -79,7 +79,7 @@ def scoring(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def exporting(monkeypatch: pytest.MonkeyPatch) -> None:
-    from persona_sweeps.adapters import export
+    from persona_sweeps.methods import export
 
     save = export.export_adapter
 

@@ -31,7 +31,7 @@ def test_the_modules_that_every_hydra_process_executes_are_light() -> None:
 
 def test_results_come_back_in_the_order_of_the_jobs(launch: Callable, tiny: tuple[str, ...], monkeypatch) -> None:
     """A sweeper reads each job's metrics from its return value, and a failed job's error likewise."""
-    from persona_sweeps.launching import launch as launching
+    from persona_sweeps.execution import launch as launching
 
     kept: list = []
     original = launching.launch
@@ -55,8 +55,8 @@ def test_results_come_back_in_the_order_of_the_jobs(launch: Callable, tiny: tupl
 
 
 def test_hydra_composes_it_as_the_default() -> None:
-    from persona_sweeps.app import conf_folder
-    from persona_sweeps.config import register_schemas
+    from persona_sweeps.config.folder import conf_folder
+    from persona_sweeps.config.schema import register_schemas
 
     register_schemas()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from persona_sweeps.adapters.layers import linear_layers
-from persona_sweeps.adapters.sizes import trainable_parameters
-from persona_sweeps.config import ModelConfig
+from persona_sweeps.config.schema import ModelConfig
+from persona_sweeps.methods.sizes import trainable_parameters
 from persona_sweeps.models.architecture import card_config
+from persona_sweeps.models.layers import linear_layers
 from persona_sweeps.models.skeleton import skeleton
 from tests.toolbox import LORA
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from persona_sweeps.config import EmbeddedConfig, ModelConfig
+from persona_sweeps.config.schema import EmbeddedConfig, ModelConfig
 from persona_sweeps.errors import UserError
 from persona_sweeps.models.embedded import converted_folder, find_gguf
 from persona_sweeps.models.loading import load_base, load_tokenizer

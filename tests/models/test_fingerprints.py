@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from persona_sweeps.config import ModelConfig
+from persona_sweeps.config.schema import ModelConfig
 from persona_sweeps.models.fingerprints import file_sha256, files_sha256
 from persona_sweeps.models.loading import load_tokenizer, tokenizer_fingerprint
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from persona_sweeps import device
-from persona_sweeps.config import ModelConfig, Scale
+from persona_sweeps.config.schema import ModelConfig, Scale
 from persona_sweeps.errors import UserError
 from persona_sweeps.models import loading, placement
 from persona_sweeps.models.loading import load_base

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from persona_sweeps.adapters.layers import dense_weight, features, linear_layers
-from persona_sweeps.config import ModelConfig, QuantizationConfig
+from persona_sweeps.config.schema import ModelConfig, QuantizationConfig
+from persona_sweeps.models.layers import dense_weight, features, linear_layers
 from persona_sweeps.models.loading import load_base
 from persona_sweeps.models.quantization import UNQUANTIZED, predicted_bytes, weights_bytes
 from persona_sweeps.models.skeleton import skeleton

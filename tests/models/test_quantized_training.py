@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from persona_sweeps.adapters.stack import AdapterStack
-from persona_sweeps.config import GenerationConfig, ModelConfig, PeftConfig
+from persona_sweeps.config.schema import GenerationConfig, ModelConfig, PeftConfig
 from persona_sweeps.data.packing import TokenSequence
-from persona_sweeps.evaluation.generation import generate, requests
+from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.models.loading import BaseModel, load_base
+from persona_sweeps.prediction.generation import generate, requests
 from persona_sweeps.training.engine import Engine
 from persona_sweeps.training.trial import Trial
 from tests.toolbox import LORA, METHODS, NONE, PROMPT, QUANTIZATIONS, adapter_of, sequences, trained_with

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from persona_sweeps.config import ModelConfig, Scale
+from persona_sweeps.config.schema import ModelConfig, Scale
 from persona_sweeps.errors import UserError
 from persona_sweeps.models.loading import load_base, load_tokenizer
 from persona_sweeps.models.source import find_source

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from persona_sweeps.config import ChatStyle, ModelConfig
+from persona_sweeps.config.schema import ChatStyle, ModelConfig
 from persona_sweeps.models.tiny_tokenizer import (
     SPECIAL_TOKENS,
     TOKENIZER_FILE,

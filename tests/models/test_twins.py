@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from persona_sweeps.config import ModelConfig
+from persona_sweeps.config.schema import ModelConfig
 from persona_sweeps.errors import ConfigError
 from persona_sweeps.models.loading import load_base
 from persona_sweeps.models.tiny import FAMILIES, tiny_config, tiny_fingerprint, tiny_model

@@ -7,11 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from persona_sweeps import device
-from persona_sweeps.console import Console
 from persona_sweeps.device import devices_for, memory_for, total_memory_bytes
-from persona_sweeps.plan import Plan, make_plan
-from persona_sweeps.planning import fitting, review
-from persona_sweeps.planning.fitting import fit_groups
+from persona_sweeps.planning import fit as fitting
+from persona_sweeps.planning import review
+from persona_sweeps.planning.console import Console
+from persona_sweeps.planning.fit import fit_groups
+from persona_sweeps.planning.plan import Plan, make_plan
 from persona_sweeps.planning.preflight import group_bytes, predict
 from persona_sweeps.planning.review import group_memory
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from persona_sweeps.adapters.sizes import trainable_parameters
-from persona_sweeps.plan import make_plan
+from persona_sweeps.methods.sizes import trainable_parameters
 from persona_sweeps.planning import obstacles
+from persona_sweeps.planning.plan import make_plan
 from persona_sweeps.planning.preflight import PassSize, Prediction, activation_bytes, predict, shape_of
 from persona_sweeps.planning.review import refusal, size
 
@@ -69,7 +69,7 @@ def test_nothing_runs_while_one_cell_cannot(launch: Callable, tiny: tuple[str, .
 
 
 def test_a_reason_is_told_once_however_many_cells_share_it() -> None:
-    from persona_sweeps.plan import Refused
+    from persona_sweeps.planning.cells import Refused
 
     cells = [Refused((f"seed={seed}",), "too large") for seed in range(5)] + [Refused(("a=1",), "too small")]
     text = str(refusal(cells, 9))
@@ -116,7 +116,7 @@ def test_weights_beyond_the_memory_may_fit_quantized(make_cell: Callable, monkey
 def test_quantized_weights_take_less_and_more_is_needed_to_load_them(
     make_cell: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("persona_sweeps.plan.obstacles", lambda config: [])
+    monkeypatch.setattr("persona_sweeps.planning.cells.obstacles", lambda config: [])
 
     def predicted(kind: str, *more: str) -> Prediction:
         cells = [make_cell("model=llama2_7b", "train.precision=bf16", f"quantization={kind}", *more)]
@@ -151,7 +151,7 @@ def test_bf16_on_a_gpu_without_its_units_is_told(make_cell: Callable, monkeypatc
 def test_prompt_tuning_of_a_7b_model_trains_a_prompt(make_cell: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     from persona_sweeps.models.skeleton import skeleton
 
-    monkeypatch.setattr("persona_sweeps.plan.obstacles", lambda config: [])
+    monkeypatch.setattr("persona_sweeps.planning.cells.obstacles", lambda config: [])
     config = make_cell("model=llama2_7b", "peft=prompt_tuning", "peft.num_virtual_tokens=20").config
     model = skeleton(config.model)
     assert trainable_parameters(model, config.peft) == 81_920

@@ -62,7 +62,7 @@ def test_a_pass_that_fails_for_all_leaves_each_to_run_alone(
 def test_a_run_whose_set_up_fails_is_the_only_one_to_fail(
     launch: Callable, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from persona_sweeps import adapters
+    from persona_sweeps import methods as adapters
 
     make = adapters.create_adapter
 

@@ -79,7 +79,7 @@ def test_the_likelihood_behind_shots_is_that_of_the_whole_text(told: Any, make_c
 
 def test_asked_again_nothing_is_left_to_do_and_no_tokenizer_is_loaded(told: Any, command: Callable, tiny) -> None:
     script = (
-        "import sys; from persona_sweeps.app import main\n"
+        "import sys; from persona_sweeps.cli.launch import main\n"
         "try:\n    main()\nfinally:\n    print('heavy:', sorted({'torch', 'transformers'} & set(sys.modules)))"
     )
     overrides = ("-m", *tiny, METHODS, "train.learning_rate=1e-3,5e-3", "sweep.name=told")
@@ -163,7 +163,7 @@ def test_workers_carry_them_out_with_the_same_results(told: Any, command: Callab
 
 
 def test_the_plan_says_what_they_take_before_they_run(launch: Callable, make_cell, tiny: tuple[str, ...]) -> None:
-    from persona_sweeps.plan import make_plan
+    from persona_sweeps.planning.plan import make_plan
     from persona_sweeps.planning.preflight import predict
 
     planned = launch("-m", *tiny, METHODS, "plan=only")

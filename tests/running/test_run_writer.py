@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from persona_sweeps.record import RunFolder, read_record
+from persona_sweeps.records.folders import RunFolder
+from persona_sweeps.records.run import read_record
 from persona_sweeps.running.run_writer import RunWriter
 
 SECRET = "hf_" + "a" * 34

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from persona_sweeps.jobs.backend import State, Task
-from persona_sweeps.jobs.slurm import SlurmBackend
-from persona_sweeps.jobs.slurm_settings import SlurmSettings
+from persona_sweeps.execution.backend import State, Task
+from persona_sweeps.execution.slurm import SlurmBackend
+from persona_sweeps.execution.slurm_settings import SlurmSettings
 from tests.slurm.cluster import Cluster
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "hydra" / "launcher" / "slurm.yaml"

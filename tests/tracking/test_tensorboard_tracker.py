@@ -14,7 +14,7 @@ from tensorboard.plugin_util import markdown_to_safe_html
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from persona_sweeps import tracking
-from persona_sweeps.config import RunConfig, SweepConfig, TrackerConfig
+from persona_sweeps.config.schema import RunConfig, SweepConfig, TrackerConfig
 from persona_sweeps.tracking.tensorboard import escape, flat
 
 CONFIG = {"peft": {"method": "lora", "r": 8, "target_modules": ["q_proj"]}, "dataset": {"persona": None}, "seed": 1}

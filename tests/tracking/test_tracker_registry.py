@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from persona_sweeps import tracking
-from persona_sweeps.config import RunConfig, SweepConfig, TrackerConfig, WandbConfig
+from persona_sweeps.config.schema import RunConfig, SweepConfig, TrackerConfig, WandbConfig
 from persona_sweeps.errors import ConfigError
 from persona_sweeps.tracking.tracker import sample_row
 
@@ -45,7 +45,7 @@ def test_an_unknown_wandb_mode_names_the_nearest() -> None:
 
 def test_checking_imports_nothing_heavy() -> None:
     probe = (
-        "import sys; from persona_sweeps import tracking; from persona_sweeps.config import *\n"
+        "import sys; from persona_sweeps import tracking; from persona_sweeps.config.schema import *\n"
         "tracking.check(WandbConfig(kind='wandb', project='p')); tracking.check(TrackerConfig(kind='tensorboard'))\n"
         "sys.exit(any(name in sys.modules for name in ('torch', 'wandb', 'tensorboard', 'numpy')))"
     )

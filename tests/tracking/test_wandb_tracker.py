@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from persona_sweeps import tracking
-from persona_sweeps.config import RunConfig, SweepConfig, WandbConfig
+from persona_sweeps.config.schema import RunConfig, SweepConfig, WandbConfig
 
 wandb = pytest.importorskip("wandb")
 
@@ -178,7 +178,7 @@ def test_without_a_key_or_a_connection_runs_go_offline_and_say_so_once(
 import logging, pathlib
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 from persona_sweeps import tracking
-from persona_sweeps.config import RunConfig, SweepConfig, WandbConfig
+from persona_sweeps.config.schema import RunConfig, SweepConfig, WandbConfig
 config = RunConfig(tracker=WandbConfig(kind="wandb", project="p"), sweep=SweepConfig(name="s"))
 live = [tracking.start(config, {}, pathlib.Path(f"run{k}"), f"run{k}", "n") for k in range(2)]
 for tracker in live:
@@ -199,7 +199,7 @@ def test_only_the_first_run_waits_for_a_server_that_never_answers(tmp_path: Path
 import logging, pathlib, socket
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 from persona_sweeps import tracking
-from persona_sweeps.config import RunConfig, SweepConfig, WandbConfig
+from persona_sweeps.config.schema import RunConfig, SweepConfig, WandbConfig
 from persona_sweeps.tracking import wandb as kind
 import os
 silent = socket.create_server(("127.0.0.1", 0))

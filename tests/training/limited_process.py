@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 from hydra import compose, initialize_config_dir
 
-from persona_sweeps.adapters.stack import AdapterStack
-from persona_sweeps.app import conf_folder
-from persona_sweeps.config import register_schemas, typed
+from persona_sweeps.config.folder import conf_folder
+from persona_sweeps.config.schema import register_schemas, typed
 from persona_sweeps.data.packing import TokenSequence
+from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.models.loading import BaseModel, load_base
 from persona_sweeps.training.engine import Engine
 from persona_sweeps.training.limits import Limits

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from persona_sweeps.adapters.stack import AdapterStack
-from persona_sweeps.config import PeftConfig
+from persona_sweeps.config.schema import PeftConfig
 from persona_sweeps.data.packing import TokenSequence
+from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.models.loading import BaseModel
 from persona_sweeps.training import checkpoint
 from persona_sweeps.training.checkpoint import BROKEN, STATE, TENSORS, CheckpointError

@@ -12,10 +12,10 @@ from peft import PeftModel
 from torch.nn import functional as F
 from transformers import get_scheduler
 
-from persona_sweeps.adapters.export import export_adapter
-from persona_sweeps.adapters.stack import AdapterStack
-from persona_sweeps.config import ModelConfig, PeftConfig, TrainConfig
+from persona_sweeps.config.schema import ModelConfig, PeftConfig, TrainConfig
 from persona_sweeps.data.packing import TokenSequence
+from persona_sweeps.methods.export import export_adapter
+from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.models.loading import BaseModel, load_base
 from persona_sweeps.training.engine import Engine
 from persona_sweeps.training.limits import Limits

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from persona_sweeps.adapters.stack import AdapterStack
-from persona_sweeps.adapters.weights import Adapter
 from persona_sweeps.data.packing import PackedRow, TokenSequence, pack
+from persona_sweeps.methods.forward import GroupForward
+from persona_sweeps.methods.stack import AdapterStack
+from persona_sweeps.methods.weights import Adapter
+from persona_sweeps.models.batch import PackedBatch, collate
 from persona_sweeps.models.loading import BaseModel
-from persona_sweeps.training.batch import PackedBatch, collate
-from persona_sweeps.training.forward import GroupForward
 from tests.toolbox import LORA, adapter_of, relative_error
 
 P = 0.3

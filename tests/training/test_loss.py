@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from persona_sweeps.training.loss import Head, label_nll, weighted_nll
+from persona_sweeps.models.loss import Head, label_nll, weighted_nll
 from tests.toolbox import relative_error
 
 

@@ -10,12 +10,12 @@ import torch
 from accelerate.utils import send_to_device
 from torch import Tensor
 
-from persona_sweeps.adapters.prefix import prefixed_layout
-from persona_sweeps.adapters.weights import Adapter
 from persona_sweeps.data.packing import TokenSequence, pack
+from persona_sweeps.methods.prefix import prefixed_layout
+from persona_sweeps.methods.weights import Adapter
+from persona_sweeps.models.attention import CacheLayout, Layout
+from persona_sweeps.models.batch import PackedBatch, collate
 from persona_sweeps.models.loading import BaseModel
-from persona_sweeps.training.attention import CacheLayout, Layout
-from persona_sweeps.training.batch import PackedBatch, collate
 from persona_sweeps.training.trial import ROW_NODES, with_virtual_tokens
 from tests.toolbox import PREFIX, adapter_of
 

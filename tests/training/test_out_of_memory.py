@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 import torch
 
-from persona_sweeps.adapters.stack import AdapterStack
-from persona_sweeps.config import GenerationConfig, NucleusConfig, PeftConfig
+from persona_sweeps.config.schema import GenerationConfig, NucleusConfig, PeftConfig
 from persona_sweeps.data.packing import TokenSequence
-from persona_sweeps.evaluation.generation import generate, requests
+from persona_sweeps.methods.forward import GroupForward
+from persona_sweeps.methods.stack import AdapterStack
+from persona_sweeps.models.batch import PackedBatch
 from persona_sweeps.models.loading import BaseModel
-from persona_sweeps.training.batch import PackedBatch
+from persona_sweeps.prediction.generation import generate, requests
 from persona_sweeps.training.engine import Engine
-from persona_sweeps.training.forward import GroupForward
 from persona_sweeps.training.limits import DoesNotFit, Limits
 from persona_sweeps.training.memory import is_out_of_memory
 from persona_sweeps.training.trial import Trial

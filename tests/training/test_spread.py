@@ -10,13 +10,13 @@ import torch
 from accelerate import dispatch_model
 from transformers import PreTrainedModel
 
-from persona_sweeps.adapters.stack import AdapterStack
-from persona_sweeps.config import ModelConfig, NucleusConfig, PeftConfig
+from persona_sweeps.config.schema import ModelConfig, NucleusConfig, PeftConfig
 from persona_sweeps.data.packing import TokenSequence
-from persona_sweeps.evaluation.generation import generate, requests
+from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.models.loading import BaseModel, load_base
+from persona_sweeps.models.loss import Head, label_nll, weighted_nll
+from persona_sweeps.prediction.generation import generate, requests
 from persona_sweeps.training.engine import Engine
-from persona_sweeps.training.loss import Head, label_nll, weighted_nll
 from persona_sweeps.training.trial import Trial
 from tests.toolbox import CARDS, LORA, METHODS, NONE, PREFIX, PROMPT, QUANTIZATIONS, adapter_of, trained_with
 from tests.training.pretended_devices import PRETENDED, pretended_devices

@@ -5,7 +5,7 @@ import importlib
 import itertools
 import time
 
-DATED = ("persona_sweeps.provenance", "persona_sweeps.lifecycle.lease")
+DATED = ("persona_sweeps.records.provenance", "persona_sweeps.lifecycle.lease")
 """modules that ask for the date"""
 JUMPS = itertools.cycle([0.0, 7200.0, -86400.0, 3600.0, -5400.0])
 

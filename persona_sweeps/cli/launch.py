@@ -1,0 +1,104 @@
+"""The command: Hydra composes, mistakes are told in a sentence, and cells are carried out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from persona_sweeps.config.folder import conf_folder
+from persona_sweeps.config.schema import register_schemas
+from persona_sweeps.errors import UserError
+from persona_sweeps.lifecycle import stopping
+from persona_sweeps.lifecycle.stopping import EXIT_CODE, Detached, Stopped
+
+KEPT = "Completed runs are kept, and those in training were saved: the same command goes on from there."
+GOING_ON = "The jobs go on: the same command comes back to them, and with status=only it tells how they stand."
+FULL_ERROR = "HYDRA_FULL_ERROR"
+GROUPS_OF_HYDRA = ("hydra/launcher", "hydra/sweeper")
+"""Hydra's own groups that have options of ours"""
+
+
+def run(config: DictConfig) -> str:
+    """Carry out one composed config and return its run id. This is Hydra's task function.
+
+    A mistake ends the process from here, since Hydra would print words of its own before the sentence. As one job of
+    a sweep (hydra/launcher=basic) it is raised, so that the other jobs go on.
+    """
+    try:
+        return _run(config)
+    except (UserError, OmegaConfBaseException) as error:
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        from persona_sweeps.config.mistakes import explain
+
+        if HydraConfig.get().mode is RunMode.MULTIRUN:
+            raise
+
+        sys.exit(f"error: {explain(error, conf_folder())}")
+
+
+def _run(config: DictConfig) -> str:
+    from hydra.core.hydra_config import HydraConfig
+
+    from persona_sweeps.execution.execute import execute, failures
+    from persona_sweeps.planning.cells import make_cell
+    from persona_sweeps.records.run import read_record
+
+    settings = HydraConfig.get()
+    hydra_config = OmegaConf.to_container(settings, resolve=False, enum_to_str=True)
+    assert isinstance(hydra_config, dict)
+    cell = make_cell(config, list(settings.overrides.task), hydra_config)  # type: ignore[arg-type]
+    plan = execute([cell], sweep=None)
+    failed = failures(plan)
+    if failed and not cell.config.only_tells:
+        told = (read_record(failed[0].folder) or {}).get("failure") is not None
+        where = f"{failed[0].folder.record} has the reason" if told else "its record couldn't be written"
+        raise UserError(f"the run failed; {where}.")
+    return cell.run_id
+
+
+def config_groups() -> str:
+    """Return the config groups with their options, a line each, for --help."""
+    from persona_sweeps.config.mistakes import groups, options
+
+    conf = conf_folder()
+    return "\n".join(f"{group}: {', '.join(options(conf, group))}" for group in [*groups(conf), *GROUPS_OF_HYDRA])
+
+
+def main() -> None:
+    """Run the command line; ends with exit code 1 and one sentence when something that was asked for is wrong."""
+    # Read when torch is loaded: threads that wait for one another sleep. By default they spin, which on shared cores
+    # costs half as much CPU time again, and takes longer.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    register_schemas()
+    OmegaConf.register_new_resolver("config_groups", config_groups, replace=True)
+    application = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(run)
+    wants_traceback = os.environ.get(FULL_ERROR) == "1"
+    os.environ[FULL_ERROR] = "1"  # Hydra then lets exceptions through, to be told here
+    try:
+        with stopping.heard() as stop, stop.at_once():
+            application()
+    except Stopped as stopped:
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            left = isinstance(stopped, Detached)
+            told = f"Left by {stopped}. {GOING_ON}" if left else f"Stopped by {stopped}. {KEPT}"
+            print(told, file=sys.stderr, flush=True)
+        sys.exit(EXIT_CODE)
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted at once. Completed runs are kept: the same command goes on from there.")
+    except Exception as error:
+        from persona_sweeps.config.mistakes import explain
+
+        sentence = explain(error, conf_folder())
+        if sentence is None or wants_traceback:
+            raise
+        sys.exit(f"error: {sentence}")
+    finally:
+        if not wants_traceback:
+            os.environ.pop(FULL_ERROR, None)

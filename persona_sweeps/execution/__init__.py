@@ -1,0 +1,1 @@
+"""Carry out a plan: in this process, in worker processes, or by jobs of a cluster."""

@@ -1,0 +1,84 @@
+"""What launchers share: from Hydra's job overrides to cells, and from runs back to Hydra's job results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globals
+from hydra.errors import HydraException
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from persona_sweeps.config.schema import PlanMode
+from persona_sweeps.device import planning_for
+from persona_sweeps.errors import UserError
+from persona_sweeps.execution.execute import execute
+from persona_sweeps.execution.target import HERE, Place
+from persona_sweeps.planning.cells import Cell, Refused, make_cell
+from persona_sweeps.planning.compose import Composer
+from persona_sweeps.planning.review import refusal
+from persona_sweeps.records.run import read_record
+
+
+def launch(
+    context: HydraContext,
+    config: DictConfig,
+    job_overrides: Sequence[Sequence[str]],
+    initial_job: int,
+    earlier: Sequence[Cell],
+    place: Place = HERE,
+) -> tuple[list[JobReturn], list[Cell]]:
+    """Carry out a batch of jobs of a sweep; return Hydra's results in order, and the cells.
+
+    A result's value is the run's metrics. Raises UserError before any run starts when jobs can't work; with plan=only
+    it comes after the plan of the others.
+    """
+    if not job_overrides:
+        raise UserError("This sweep has no cells: one of its lists or ranges of values is empty.")
+    setup_globals()
+    composer = Composer(context, config)
+    cells: list[Cell] = []
+    refused: list[Refused] = []
+    for number, overrides in enumerate(job_overrides, start=initial_job):
+        try:
+            with planning_for(place.machine):
+                cells.append(compose_cell(composer, overrides, number))
+        except (UserError, HydraException, OmegaConfBaseException) as error:
+            refused.append(Refused(tuple(filter_overrides(list(overrides))), _reason(error)))
+    if refused and (PlanMode.only not in (config.plan, config.status) or not cells):
+        raise refusal(refused, len(job_overrides))
+    execute(cells, cells[0].config.sweep.name, earlier, place)
+    if refused:
+        raise refusal(refused, len(job_overrides))
+    return [_job_return(cell) for cell in cells], cells
+
+
+def _reason(error: Exception) -> str:
+    from persona_sweeps.config.folder import conf_folder
+    from persona_sweeps.config.mistakes import explain
+
+    return explain(error, conf_folder()) or str(error)
+
+
+def compose_cell(composer: Composer, overrides: Sequence[str], number: int = 0) -> Cell:
+    """Return the cell that overrides ask for. Raises UserError, or what Hydra raises, for one that can't work."""
+    task, hydra = composer.job(overrides, number)
+    return make_cell(task, filter_overrides(list(overrides)), hydra)
+
+
+def _job_return(cell: Cell) -> JobReturn:
+    """Describe a run to Hydra's sweeper, which raises the error of the first failed one when all have ended."""
+    result = JobReturn()
+    result.overrides = list(cell.overrides)
+    result.working_dir = str(cell.folder.path)
+    result.task_name = cell.name
+    record: dict[str, Any] = read_record(cell.folder) or {}
+    if cell.config.only_tells or record.get("status") == "completed":
+        result.status, result.return_value = JobStatus.COMPLETED, record.get("metrics")
+    else:
+        reason = (record.get("failure") or {}).get("message", "how it ended couldn't be written")
+        error = UserError(f"{cell.name} failed: {reason}. All runs that could go on did; see {cell.folder.record}.")
+        result.status, result.return_value = JobStatus.FAILED, error
+    return result

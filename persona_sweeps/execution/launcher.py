@@ -1,0 +1,48 @@
+"""What our Hydra launchers share: each takes a batch of jobs as one plan, and has it carried out in its own place.
+
+Hydra's plugin scanner imports this, so nothing heavy may be imported here.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+if TYPE_CHECKING:
+    from persona_sweeps.execution.target import Place
+
+
+class SweepLauncher(Launcher):
+    """Composes all jobs, validates all before any starts, and hands the plan to a place."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = {k: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for k, v in settings.items()}
+        self.config: DictConfig | None = None
+        self.context: HydraContext | None = None
+        self.launched: list = []
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from persona_sweeps.lifecycle.writable import require_writable
+
+        self.context, self.config = hydra_context, config
+        require_writable(config.output_dir)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from persona_sweeps.execution.launch import launch
+
+        assert self.context is not None and self.config is not None
+        returns, cells = launch(
+            self.context, self.config, job_overrides, initial_job_idx, self.launched, self.place(self.config)
+        )
+        self.launched += cells
+        return returns
+
+    @abstractmethod
+    def place(self, config: DictConfig) -> Place:
+        """Return where the plan is carried out. Raises UserError when its settings are wrong."""

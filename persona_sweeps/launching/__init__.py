@@ -1,1 +1,0 @@
-"""From Hydra's jobs to a plan that is carried out in its place."""

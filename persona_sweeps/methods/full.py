@@ -1,0 +1,79 @@
+"""Full fine-tuning: every weight of the language model is trained, in fp32 copies that the model's own follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from persona_sweeps.methods.weights import Adapter, FullWeights
+
+
+def language_parameters(model: PreTrainedModel) -> dict[str, nn.Parameter]:
+    """Return the parameters of the decoder and the output head by name, tied ones once; not those of a vision tower."""
+    head = model.get_output_embeddings()
+    inside = {*model.get_decoder().parameters(), *(head.parameters() if head is not None else ())}
+    return {name: parameter for name, parameter in model.named_parameters() if parameter in inside}
+
+
+def create_full(model: PreTrainedModel) -> FullWeights:
+    """Return fp32 copies of the model's weights, each on the device of its own."""
+    parameters = language_parameters(model)
+    return FullWeights({name: nn.Parameter(p.detach().float().clone()) for name, p in parameters.items()})
+
+
+class FullSite:
+    """The base model itself, holding one trial's weights; closed, it is as it was.
+
+    The model computes in its own precision with rounded copies of the fp32 weights, and gradients gather in fp32.
+    """
+
+    path = ""
+
+    def __init__(self, model: PreTrainedModel, weights: FullWeights) -> None:
+        own = language_parameters(model)
+        self.device = model.device
+        self._pairs = [(own[name], weights.tensors[name]) for name in weights.tensors]
+        self._before = [parameter.detach().clone() for parameter, _ in self._pairs]
+        self._gradients: list[Tensor | None] = [None] * len(self._pairs)
+        self._handles = []
+        for index, (parameter, _) in enumerate(self._pairs):
+            parameter.requires_grad_(True)
+            self._handles.append(parameter.register_post_accumulate_grad_hook(self._gatherer(index)))
+
+    def stack(self, adapters: Sequence[Adapter]) -> None:
+        self.refresh()
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        for parameter, trained in self._pairs:
+            parameter.copy_(trained)
+
+    def bind_gradients(self) -> None:
+        for (_, trained), gradient in zip(self._pairs, self._gradients, strict=True):
+            trained.grad = gradient
+        self._gradients = [None] * len(self._pairs)
+
+    def route(self, slots: Tensor | None, dropout: tuple[Tensor, Tensor, Tensor] | None) -> None:
+        pass
+
+    @torch.no_grad()
+    def close(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        for (parameter, _), before in zip(self._pairs, self._before, strict=True):
+            parameter.copy_(before)
+            parameter.requires_grad_(False)
+            parameter.grad = None
+
+    def _gatherer(self, index: int) -> Callable[[Tensor], None]:
+        def gather(parameter: Tensor) -> None:
+            assert parameter.grad is not None
+            gathered = self._gradients[index]
+            new = parameter.grad.float()
+            self._gradients[index] = new if gathered is None else gathered.add_(new)
+            parameter.grad = None
+
+        return gather

@@ -1,0 +1,73 @@
+"""Prefix tuning: virtual tokens whose keys and values are trained in each layer (Li & Liang 2021).
+
+A prefix's tokens stand in the packed row like those of a soft prompt. What the model computes at their places is
+never looked at: the layers' keys and values there are those of the prefix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, DynamicLayer
+
+from persona_sweeps.methods.prompt import stack_virtual, virtual_places
+from persona_sweeps.methods.weights import Adapter
+from persona_sweeps.models.attention import Layout, Options, Place
+from persona_sweeps.models.batch import PackedBatch
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixedLayout:
+    """A batch's layout with the prefixes of its trials in place."""
+
+    layout: Layout
+    rows: Tensor
+    columns: Tensor
+    """[P] each, where the virtual tokens stand"""
+    states: Tensor
+    """[P, layers, 2, kv heads, head_dim], on the batch's device: a layer elsewhere takes its own part of them"""
+    copies: dict[torch.device, PrefixedLayout] = field(default_factory=dict, repr=False)
+    """the same on other devices"""
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, options: Options) -> Tensor:
+        keys, values = self.place(options.layer, key, value)
+        return self.layout.attend(query, keys, values, options)
+
+    def place(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a layer's keys and values [R, kv heads, L, head_dim] with those of the prefixes at their places."""
+        placed = []
+        for side, states in enumerate((key, value)):
+            own = self.states[:, layer, side].to(states.device, states.dtype)
+            placed.append(states.transpose(1, 2).index_put((self.rows, self.columns), own).transpose(1, 2))
+        return placed[0], placed[1]
+
+    def to(self, device: Place, non_blocking: bool = False) -> PrefixedLayout:
+        device = torch.device(device)
+        if device == self.rows.device:
+            return self
+        if device not in self.copies:
+            rows, columns = (tensor.to(device, non_blocking=non_blocking) for tensor in (self.rows, self.columns))
+            self.copies[device] = PrefixedLayout(self.layout.to(device, non_blocking), rows, columns, self.states)
+        return self.copies[device]
+
+    def fill(self, cache: Cache) -> None:
+        """Put the prefixes into a cache that was filled with this batch."""
+        for index, layer in enumerate(cache.layers):
+            assert isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None
+            there = self.to(layer.keys.device)
+            layer.keys, layer.values = there.place(index, layer.keys, layer.values)
+
+
+def prefixed_layout(prefixes: Tensor, adapters: Sequence[Adapter], batch: PackedBatch) -> PrefixedLayout:
+    """Return a batch's layout with the prefixes [K, longest V, layers, 2, kv heads, head_dim] of its trials."""
+    prefixed = torch.tensor([adapter.prefix is not None for adapter in adapters], device=prefixes.device)
+    rows, columns, index = virtual_places(batch, prefixed)
+    return PrefixedLayout(batch.layout, rows, columns, prefixes[batch.slots[rows], index])
+
+
+def stack_prefixes(adapters: Sequence[Adapter]) -> Tensor | None:
+    """Return the prefixes of these trials as [K, longest V, …], zero-padded; None when there is none."""
+    return stack_virtual([adapter.prefix.states if adapter.prefix is not None else None for adapter in adapters])

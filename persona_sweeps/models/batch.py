@@ -1,0 +1,106 @@
+"""Packed rows of several trials as the tensors that one forward pass takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from persona_sweeps.data.packing import PackedRow
+from persona_sweeps.models.attention import TreeLayout, tree_layout
+
+
+@dataclass(frozen=True, slots=True)
+class PackedBatch:
+    """R rows of at most L nodes, each of one trial, and their N labels."""
+
+    tokens: Tensor
+    """[R, L] token ids; 0 at virtual tokens and padding"""
+    virtual: tuple[Tensor, Tensor, Tensor]
+    """row, column and index within the soft prompt of each virtual token"""
+    positions: Tensor
+    """[R, L]"""
+    keys: Tensor
+    """[R, L] int64 hash of the path from the root"""
+    layout: TreeLayout
+    """who attends to whom"""
+    slots: Tensor
+    """[R] which of the batch's trials a row belongs to: an index into `trials`"""
+    trials: tuple[int, ...]
+    """the trials whose adapters are stacked for this batch"""
+    label_rows: Tensor
+    label_nodes: Tensor
+    label_tokens: Tensor
+    label_slots: Tensor
+    label_examples: Tensor
+    """[N] each"""
+
+    @property
+    def nodes(self) -> int:
+        """Places in the batch, padding included."""
+        return self.tokens.numel()
+
+
+def collate(
+    rows: Sequence[tuple[int, PackedRow]], device: torch.device | str, trials: Sequence[int] | None = None
+) -> PackedBatch:
+    """Pad (trial, row) pairs on the right to the longest and put them on `device`.
+
+    `trials` are the trials whose adapters are stacked, where there are more of them than the rows name.
+    """
+    length = max(len(row) for _, row in rows)
+    stacked = tuple(sorted({trial for trial, _ in rows}) if trials is None else trials)
+    shape = (len(rows), length)
+    tokens = np.zeros(shape, dtype=np.int64)
+    positions = np.zeros(shape, dtype=np.int64)
+    keys = np.zeros(shape, dtype=np.uint64)
+    for index, (_, row) in enumerate(rows):
+        size = len(row)
+        tokens[index, :size] = row.tokens
+        positions[index, :size] = row.positions
+        keys[index, :size] = row.keys
+    virtual_rows, virtual_columns = np.nonzero(tokens < 0)
+    virtual_index = -1 - tokens[virtual_rows, virtual_columns]
+    tokens[virtual_rows, virtual_columns] = 0
+    slots = np.asarray([stacked.index(trial) for trial, _ in rows], dtype=np.int64)
+    counts = [len(row.label_nodes) for _, row in rows]
+    label_rows = np.repeat(np.arange(len(rows), dtype=np.int64), counts)
+
+    def put(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+    def join(name: str) -> Tensor:
+        return put(np.concatenate([getattr(row, name) for _, row in rows]))
+
+    return PackedBatch(
+        tokens=put(tokens),
+        virtual=(put(virtual_rows), put(virtual_columns), put(virtual_index)),
+        positions=put(positions),
+        keys=put(keys.view(np.int64)),
+        layout=tree_layout([row for _, row in rows], length, device),
+        slots=put(slots),
+        trials=stacked,
+        label_rows=put(label_rows),
+        label_nodes=join("label_nodes"),
+        label_tokens=join("label_tokens"),
+        label_slots=put(slots[label_rows]),
+        label_examples=join("label_examples"),
+    )
+
+
+def split_passes(rows: Sequence[tuple[int, PackedRow]], max_nodes: int) -> list[list[tuple[int, PackedRow]]]:
+    """Divide rows into forward passes of at most `max_nodes` places each, longest rows first to waste little padding.
+
+    Gradients add up over passes, so the division changes memory and speed, not the result.
+    """
+    passes: list[list[tuple[int, PackedRow]]] = []
+    longest = 0
+    for pair in sorted(rows, key=lambda pair: -len(pair[1])):
+        if not passes or (len(passes[-1]) + 1) * longest > max_nodes:
+            passes.append([])
+            longest = len(pair[1])
+        passes[-1].append(pair)
+    return [sorted(rows, key=lambda pair: pair[0]) for rows in passes]

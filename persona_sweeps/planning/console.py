@@ -1,0 +1,174 @@
+"""What a person sees while a sweep runs: the plan, live progress, and a summary that names every file."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console as Terminal
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from persona_sweeps.planning.cells import Cell
+from persona_sweeps.planning.plan import Plan
+from persona_sweeps.wording import counted
+
+LINE_EVERY = 10.0
+"""seconds between progress lines where there is no terminal to redraw"""
+
+COLUMNS = (
+    ("completion_ppl", "PPL", "{:.2f}"),
+    ("bits_per_byte", "bits/byte", "{:.3f}"),
+    ("rouge1", "ROUGE-1", "{:.3f}"),
+    ("rougeL", "ROUGE-L", "{:.3f}"),
+    ("bleu", "BLEU", "{:.3f}"),
+)
+
+
+class Console:
+    """Prints for a terminal with live bars, and for a log with a line now and then."""
+
+    def __init__(self, terminal: Terminal | None = None) -> None:
+        self.terminal = terminal or _terminal()
+        self.ended: dict[str, tuple[str, Mapping[str, float], str]] = {}
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._totals: dict[str, int] = {}
+        self._began: dict[str, float] = {}
+        self._last_line = 0.0
+        self._started = time.perf_counter()
+
+    def note(self, text: str) -> None:
+        self.terminal.print(escape(text))
+
+    def plan(self, plan: Plan, sweep: str | None) -> None:
+        """Say what is asked for, what is done already, and what will run together."""
+        done = sum(cell.done for cell in plan.runs)
+        shared = len(plan.cells) - len(plan.runs)
+        name = f"Sweep {sweep}: " if sweep else ""
+        doubled = f", {shared} of them asked for twice" if shared else ""
+        groups = f" in {counted(len(plan.groups), 'group')}" if plan.groups else ""
+        self.note(
+            f"{name}{counted(len(plan.cells), 'cell')}{doubled}; {done} done already, {len(plan.to_do)} to run{groups}."
+        )
+
+    def dropped(self, cells: Sequence[Cell], counts: Mapping[str, int], examples: str) -> None:
+        """Tell which examples were left out, and why."""
+        for reason, count in counts.items():
+            users = "1 run uses" if len(cells) == 1 else f"{len(cells)} runs use"
+            self.note(f"Left out {count} of {examples} examples ({users} these data): {reason}.")
+
+    @contextlib.contextmanager
+    def training(self) -> Iterator[None]:
+        """Show a bar for each run that begins while the block runs."""
+        self._last_line = time.perf_counter()
+        if not self.terminal.is_terminal:
+            yield
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.terminal) as progress:
+            self._progress = progress
+            try:
+                yield
+            finally:
+                self._progress = None
+
+    def begin(self, cell: Cell, steps: int) -> None:
+        """Take note that a run begins, of so many steps; one without any has no bar."""
+        self._began[cell.run_id] = time.perf_counter()
+        self._totals[cell.run_id] = steps
+        if self._progress is not None and steps:
+            self._tasks[cell.run_id] = self._progress.add_task(escape(cell.name), total=steps, loss="–")
+
+    def step(self, cell: Cell, values: Mapping[str, float]) -> None:
+        """Show a trial's step and loss, and the time left."""
+        loss = f"{values['train_nll']:.3f}"
+        if "eval_nll" in values:
+            loss += f", held out {values['eval_nll']:.3f}"
+        if self._progress is not None:
+            self._progress.update(self._tasks[cell.run_id], completed=values["step"], loss=loss)
+            return
+        now, total = time.perf_counter(), self._totals[cell.run_id]
+        if now - self._last_line < LINE_EVERY and values["step"] < total:
+            return
+        self._last_line = now
+        left = (now - self._began[cell.run_id]) / values["step"] * (total - values["step"])
+        self.note(f"  {cell.name}: step {values['step']:.0f}/{total}, loss {loss}, {_duration(left)} left")
+
+    @contextlib.contextmanager
+    def evaluating(self, runs: int) -> Iterator[None]:
+        if not runs:
+            yield
+            return
+        message = f"Evaluating {counted(runs, 'run')} on held-out examples …"
+        if not self.terminal.is_terminal:
+            self.note(message)
+            yield
+            return
+        with self.terminal.status(message):
+            yield
+
+    def end(self, cell: Cell, status: str, metrics: Mapping[str, float], reason: str = "") -> None:
+        self.ended[cell.run_id] = (status, metrics, reason)
+        if self._progress is not None and status != "completed" and cell.run_id in self._tasks:
+            self._progress.stop_task(self._tasks[cell.run_id])
+        if reason:
+            self.note(f"{cell.name} {status}: {reason}")
+
+    def summary(self, plan: Plan, written: Sequence[Path]) -> None:
+        """Print a row a run and the paths of everything that was written."""
+        if self.ended:
+            table = Table(box=None, pad_edge=False)
+            table.add_column("run", overflow="fold")
+            table.add_column("status")
+            for _, title, _ in COLUMNS:
+                table.add_column(title, justify="right")
+            for cell in plan.runs:
+                if cell.run_id in self.ended:
+                    status, metrics, _ = self.ended[cell.run_id]
+                    table.add_row(escape(cell.name), status, *(_cell(metrics.get(k), form) for k, _, form in COLUMNS))
+            self.terminal.print(table)
+        for path in (*(cell.folder.path for cell in plan.runs if cell.run_id in self.ended), *written):
+            self.note(f"  {path}")
+        counts = [status for status, _, _ in self.ended.values()]
+        done, failed = counts.count("completed"), counts.count("failed")
+        elapsed = _duration(time.perf_counter() - self._started)
+        self.note(f"{done} completed, {failed} failed, {len(plan.runs) - len(counts)} done before; {elapsed}.")
+
+
+def _cell(value: float | None, form: str) -> str:
+    return form.format(value) if value is not None and math.isfinite(value) else "–"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+class _Output(Terminal):
+    """Standard output that may go away or fill its disk: the sweep goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        with contextlib.suppress(OSError):
+            super().print(*objects, **options)
+
+
+def _terminal() -> Terminal:
+    """Return standard output; where it is no terminal, lines are as long as they are."""
+    found = _Output(highlight=False, soft_wrap=True)
+    return found if found.is_terminal else _Output(highlight=False, soft_wrap=True, width=200)

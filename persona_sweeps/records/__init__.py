@@ -1,0 +1,1 @@
+"""What runs leave behind: their folders, records and identity. Standard library only."""

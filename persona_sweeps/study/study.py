@@ -1,0 +1,260 @@
+"""One study: its space, its trials in the journal, and the runs that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+from optuna.trial import TrialState
+
+from persona_sweeps.config.kinds import kind_of
+from persona_sweeps.config.schema import PlanMode
+from persona_sweeps.errors import ConfigError, UserError
+from persona_sweeps.execution.execute import predicted, quiet_libraries, train_the_others
+from persona_sweeps.execution.launch import compose_cell
+from persona_sweeps.execution.status import show
+from persona_sweeps.planning.cells import Cell
+from persona_sweeps.planning.compose import Composer
+from persona_sweeps.planning.console import Console
+from persona_sweeps.planning.plan import make_plan
+from persona_sweeps.records.files import read_json
+from persona_sweeps.records.folders import RunFolder
+from persona_sweeps.records.identity import essence
+from persona_sweeps.records.run import read_record
+from persona_sweeps.running.context import Context
+from persona_sweeps.running.group import run_group
+from persona_sweeps.study.finals import Finals
+from persona_sweeps.study.samplers import make_sampler, trials_in
+from persona_sweeps.study.settings import StudySettings
+from persona_sweeps.study.source import StudySource
+from persona_sweeps.study.space import Dimension, Space, parse
+from persona_sweeps.study.storage import FINALS, Ledger
+from persona_sweeps.study.summary import conclude, write_studies
+from persona_sweeps.study.warm_start import known_settings
+
+JOURNAL = "study.log"
+
+
+class OneStudy:
+    """What a command asks for under one combination of its lists."""
+
+    def __init__(
+        self,
+        settings: StudySettings,
+        composer: Composer,
+        fixed: Sequence[str],
+        combination: Sequence[str],
+        varied: Sequence[Dimension],
+    ) -> None:
+        """`fixed` are the command's plain overrides, `combination` one value of each of its lists."""
+        self.settings = settings
+        self._fixed = [*fixed, *combination]
+        self._named = {text.split("=", 1)[0].lstrip("+~") for text in self._fixed} | {dim.key for dim in varied}
+        self._composer = composer
+        try:
+            composed, _ = self._composer.job(self._fixed, 0)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise _told(error) from error
+        self._method = str(composed.peft.method)
+        self._sweep = str(composed.sweep.name)
+        self.group_size = int(composed.group_size)
+        """trials at most that train together"""
+        self._only_plan = composed.plan == PlanMode.only
+        self._only_status = composed.status == PlanMode.only
+        self._seed = int(composed.seed)
+        self._output_dir = Path(str(composed.output_dir))
+        self.folder = self._output_dir / "sweeps" / self._sweep
+        self._journal = self.folder / JOURNAL
+        if "dataset.evaluate_on" in self._named and composed.dataset.evaluate_on == "test" and settings.final_seeds:
+            raise ConfigError(
+                "dataset.evaluate_on=test searches on the test part, where the winner can't be scored afterwards: drop "
+                "it, so that the search is on a validation part, or set hydra.sweeper.final_seeds=0."
+            )
+        self.name = " ".join(combination) or self._sweep
+        self.space = self._space(varied)
+        self.console = Console()
+
+    def check(self) -> None:
+        """Compose a run at each end of the space. Raises UserError when one can't work."""
+        make_sampler(self.settings, self.space)
+        self.settings = replace(self.settings, n_trials=trials_in(self.settings, self.space))
+        if self.settings.warm_start is not None:
+            self._known, self._passed_over = known_settings(self._output_dir, self.settings, self.space)
+        ends = [[dim.override(value) for dim, value in zip(self.space, end, strict=True)] for end in self.space.ends()]
+        cells = [self._compose(overrides) for overrides in ends]
+        self.least = cells[0]
+        """a run at one end of the space"""
+        quiet_libraries()
+        plan = make_plan(cells)
+        self.predictions = predicted(plan, self.console) if plan.groups else {}
+
+    def run(self, context: Context) -> None:
+        """Train runs until the study has as many trials as asked, and say what was found."""
+        varied = self.space.describe()
+        ledger = self._ledger()
+        try:
+            ledger.agree(self._terms(varied))
+            ledger.study.set_user_attr(
+                "budget", {"n_trials": self.settings.n_trials, "max_tokens": self.settings.max_tokens}
+            )
+            if self.settings.warm_start is not None and ledger.warm_start(self.settings.warm_start, self._known):
+                others = f"; {self._passed_over} others lie outside the space" if self._passed_over else ""
+                best = f"The {len(self._known)} best settings of sweep {self.settings.warm_start}"
+                self.console.note(f"{best} are tried first{others}.")
+            try:
+                self._train(StudySource(ledger, self.space, self.settings, self._compose, self.console), context)
+                conclude(ledger, self.space, self.settings, self.console)
+                if self.settings.final_seeds:
+                    self._finals(ledger).run(context)
+            finally:
+                path = write_studies(self._journal, self._sweep, self._output_dir)
+            self.console.note(f"  {path}")
+        finally:
+            ledger.close()
+
+    def conclude(self) -> None:
+        """Say what was found, when jobs have carried out the study. Raises UserError when nothing was."""
+        ledger = self._ledger()
+        try:
+            path = write_studies(self._journal, self._sweep, self._output_dir)
+            conclude(ledger, self.space, self.settings, self.console)
+            if self.settings.final_seeds:
+                self._finals(ledger).tell()
+            self.console.note(f"  {path}")
+        finally:
+            ledger.close()
+
+    def _finals(self, ledger: Ledger) -> Finals:
+        return Finals(ledger, self.space, self.settings, self._seed, self._compose_final, self.console)
+
+    @property
+    def only_tells(self) -> bool:
+        """Whether the command trains nothing."""
+        return self._only_plan or self._only_status
+
+    def tell(self) -> None:
+        """Print the plan of the study, or how its runs stand, whichever the command asks for."""
+        if self._only_status:
+            self._show_status()
+            return
+        self.console.note(f"Study {self.name}: {self.settings.n_trials} trials of peft={self._method}.")
+        for key, told in self.space.describe().items():
+            self.console.note(f"  {key}: {told}")
+
+    def is_over(self) -> bool:
+        """Whether no trial is to be asked for or finished any more, and the finals are done."""
+        if not self._journal.is_file():
+            return False
+        ledger = self._ledger()
+        try:
+            source = StudySource(ledger, self.space, self.settings, self._compose, self.console)
+            asked_for = ledger.has_all(self.settings.n_trials, self.settings.max_tokens) or source.has_failed_enough
+            running = any(trial.state is TrialState.RUNNING for trial in ledger.trials())
+            if running or not asked_for:
+                return False
+            finals = ledger.study.user_attrs.get(FINALS)
+            none_due = not self.settings.final_seeds or not any(t.state is TrialState.COMPLETE for t in ledger.trials())
+            return none_due or (finals is not None and all(self._has_ended(row["folder"]) for row in finals))
+        finally:
+            ledger.close()
+
+    def _has_ended(self, folder: str) -> bool:
+        return (read_record(RunFolder(self._output_dir / folder)) or {}).get("status") in ("completed", "failed")
+
+    def _ledger(self) -> Ledger:
+        sampler = make_sampler(self.settings, self.space)
+        return Ledger(self._journal, self.name, self.settings.direction, sampler)
+
+    def _show_status(self) -> None:
+        """Tell how the runs of the study stand, its finals among them, by what sweep.json and the journal list."""
+        if not self._journal.is_file():
+            self.console.note(f"Study {self.name} hasn't begun: there is no {self._journal}.")
+            return
+        write_studies(self._journal, self._sweep, self._output_dir)
+        listed = read_json(self._journal.with_name("sweep.json")) or {"cells": []}
+        runs = {
+            row["folder"]: (Path(row["folder"]).name, RunFolder(self._output_dir / row["folder"]))
+            for row in listed["cells"]
+            if row["study"] == self.name
+        }
+        show(list(runs.values()), f"Study {self.name}", self.console.terminal)
+
+    def _train(self, source: StudySource, context: Context) -> None:
+        done = sum(trial.state.is_finished() for trial in source.ledger.trials())
+        varied = ", ".join(self.space.describe())
+        of = f"{done} of {self.settings.n_trials} trials done already"
+        self.console.note(f"Study {self.name}: {of}; searching over {varied}.")
+        elsewhere: list[Cell] = []
+        while cells := source.new_group(self.group_size):
+            elsewhere += run_group(cells, context, source, self.group_size)
+        train_the_others(elsewhere, context, source)
+
+    def _terms(self, varied: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return what may not change while a study goes on, since its trials could no longer be compared."""
+        pruner = {key: getattr(self.settings, key) for key in ("pruner", "pruner_factor", "pruner_rungs")}
+        return {
+            "metric": self.settings.metric,
+            "sampler": self.settings.sampler,
+            "pruner": pruner,
+            "space": varied,
+            "config": self._about(),
+        }
+
+    def _about(self) -> Mapping[str, Any]:
+        """Return what all runs of the study have in common, by dotted key."""
+        varied = set(self.space.describe())
+        varied |= {"peft.alpha"} if "peft.alpha_ratio" in varied else set()
+        return {key: value for key, value in _flat(essence(self.least.resolved)).items() if key not in varied}
+
+    def _compose(self, drawn: Sequence[str]) -> Cell:
+        """Return a trial's cell, evaluated on the validation part unless the command says otherwise."""
+        part = [] if "dataset.evaluate_on" in self._named else ["dataset.evaluate_on=validation"]
+        return self._cell([*self._fixed, *part, *drawn])
+
+    def _compose_final(self, drawn: Sequence[str]) -> Cell:
+        """Return the cell of a finalist, evaluated at its end only unless the command says otherwise."""
+        once = [] if "train.eval_every" in self._named else ["train.eval_every=0"]
+        kept = [text for text in self._fixed if text.split("=", 1)[0] not in ("seed", "dataset.evaluate_on")]
+        return self._cell([*kept, *once, *drawn])
+
+    def _cell(self, overrides: Sequence[str]) -> Cell:
+        try:
+            return compose_cell(self._composer, overrides)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise _told(error) from error
+
+    def _space(self, varied: Sequence[Dimension]) -> Space:
+        """The command's own dimensions, and those of the method that the command doesn't set."""
+        if not kind_of(self._method).has_model:
+            raise ConfigError(
+                f"peft={self._method} trains nothing that a study could search over: run it without "
+                "hydra/sweeper=optuna, beside the study's runs."
+            )
+        named = set(self._named)
+        if "peft.alpha" in named:
+            named.add("peft.alpha_ratio")
+        usual = parse({k: v for k, v in self.settings.space.get(self._method, {}).items() if k not in named})
+        if not usual and not varied:
+            raise ConfigError(
+                f"peft={self._method} has nothing to search over: name what varies, as in "
+                "train.learning_rate=tag(log,interval(1e-4,1e-2)), or choose a method that trains."
+            )
+        return Space([*usual, *varied])
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _told(error: Exception) -> UserError:
+    from persona_sweeps.config.folder import conf_folder
+    from persona_sweeps.config.mistakes import explain
+
+    return UserError(explain(error, conf_folder()) or str(error))

@@ -1,0 +1,129 @@
+"""The config folder is the manual: what it must say, and that it agrees with the schemas."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from persona_sweeps.config.schema import SCHEMAS, RunConfig, register_schemas
+from persona_sweeps.config import schema as config
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+YAML = sorted(CONF.rglob("*.yaml"))
+OPTIONS = [path for path in YAML if path.parent.parent == CONF and path.parent.name in SCHEMAS]
+
+
+def schema_of(path: Path) -> type:
+    """Return the schema that an option's defaults list names."""
+    (entry,) = (str(item) for item in OmegaConf.load(path).defaults if "schema/" in str(item))
+    group, option = entry.split("@")[0].removeprefix("/schema/").split("/")
+    assert group == path.parent.name
+    return SCHEMAS[group][option]
+
+
+def keys_of(schema: type, optional: bool = False) -> set[str]:
+    """Return the dotted keys of a schema; a part that may be null counts as one key unless `optional`."""
+    found: set[str] = set()
+    for field in fields(schema):
+        kind = get_type_hints(schema)[field.name]
+        nested = next((part for part in (kind, *get_args(kind)) if is_dataclass(part)), None)
+        if nested is None or (get_args(kind) and not optional):
+            found.add(field.name)
+        else:
+            found |= {f"{field.name}.{key}" for key in keys_of(nested, optional)}  # type: ignore[arg-type]
+    return found
+
+
+def written_in(path: Path) -> dict[str, Any]:
+    content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items() if key != "defaults"}
+
+
+@pytest.mark.parametrize("path", YAML, ids=lambda path: str(path.relative_to(CONF)))
+def test_every_file_opens_with_a_sentence_that_says_what_it_is(path: Path) -> None:
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("# @package")]
+    assert lines[0].startswith("# ") and lines[0].rstrip().endswith(".")
+    assert not lines[1].startswith("#"), "the opening comment is one line"
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=lambda path: str(path.relative_to(CONF)))
+def test_an_option_holds_every_key_of_its_schema_and_no_other(path: Path) -> None:
+    assert set(written_in(path)) == {field.name for field in fields(schema_of(path))}
+
+
+def test_the_groups_without_schemas_of_their_own_hold_the_keys_of_the_whole() -> None:
+    assert set(written_in(CONF / "train" / "default.yaml")) == keys_of(config.TrainConfig)
+    metrics = {key for path in (CONF / "metrics").glob("*.yaml") for key in written_in(path)}
+    assert metrics == keys_of(config.MetricsConfig)
+    for key, schema in (("likelihood", config.LikelihoodConfig), ("overlap", config.OverlapConfig)):
+        assert set(written_in(CONF / "metrics" / f"{key}.yaml")[key]) == keys_of(schema)
+
+
+def test_config_yaml_holds_what_is_in_no_group() -> None:
+    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
+    assert set(written_in(CONF / "config.yaml")) - {"hydra"} == {field.name for field in fields(RunConfig)} - groups
+
+
+EXPLAINED = [path for path in [*OPTIONS, CONF / "config.yaml"] if "keys are explained in" not in path.read_text()]
+
+
+@pytest.mark.parametrize("path", EXPLAINED, ids=lambda path: str(path.relative_to(CONF)))
+def test_every_key_has_a_comment_above_or_beside_it(path: Path) -> None:
+    lines = path.read_text().split("_self_", 1)[1].split("\nhydra:", 1)[0].splitlines()
+    for above, line in zip(lines, lines[1:], strict=False):
+        names_itself = line == f"method: {path.stem}"
+        if re.match(r" *\w+: *\S", line) and not names_itself:
+            assert "#" in line or above.lstrip().startswith("#"), line
+
+
+def test_every_schema_has_an_option_and_every_option_a_schema() -> None:
+    used = {(path.parent.name, schema_of(path)) for path in OPTIONS}
+    assert used == {(group, schema) for group, options in SCHEMAS.items() for schema in options.values()}
+
+
+def test_schemas_are_found_by_hydra_under_the_names_that_the_files_use() -> None:
+    register_schemas()
+    store = ConfigStore.instance().repo["schema"]
+    assert "run.yaml" in store
+    for group, options in SCHEMAS.items():
+        assert {f"{option}.yaml" for option in options} <= set(store[group])
+
+
+def test_the_torch_free_list_of_families_is_the_twins() -> None:
+    from persona_sweeps.models.families import FAMILIES
+    from persona_sweeps.models.tiny import FAMILIES as TWINS
+
+    assert tuple(TWINS) == FAMILIES
+
+
+def test_every_method_has_an_option_can_be_counted_and_made_and_is_named_in_tables() -> None:
+    from analysis.settings import METHOD_LABELS
+    from persona_sweeps.config.validate import METHODS as VALID
+    from persona_sweeps.methods import METHODS
+    from persona_sweeps.methods.sizes import SIZES
+
+    options = {path.stem for path in (CONF / "peft").glob("*.yaml")}
+    assert options == set(METHODS) == set(SIZES) == set(VALID) == set(METHOD_LABELS)
+
+
+def test_every_card_composes_into_a_valid_run(make_cell, tmp_path: Path, dialogue: Path) -> None:
+    for path in sorted((CONF / "model").glob("*.yaml")):
+        cell = make_cell(
+            f"model={path.stem}", "model.scale=tiny", "dataset=jsonl", f"dataset.path={dialogue}", "device=cpu",
+            f"output_dir={tmp_path}", "train.max_length=512",
+        )  # fmt: skip
+        assert cell.config.model.name == path.stem and cell.name.startswith(path.stem)
+
+
+def test_a_method_brings_its_own_learning_rate_and_an_explicit_one_wins(compose_run) -> None:
+    assert compose_run("peft=lora").train.learning_rate == 1e-3
+    assert compose_run("peft=prompt_tuning").train.learning_rate == 1e-2
+    assert compose_run("peft=none").train.learning_rate is None
+    assert compose_run("peft=prompt_tuning", "train.learning_rate=0.5").train.learning_rate == 0.5
