@@ -1,37 +1,134 @@
-"""What kind of run a peft method makes: trained, evaluated on the base model as it is, or made without any model."""
+"""Find a kind by name: a method, metric, data source, generation, model family or tracker is one class that knows itself.
+
+A kind is a dataclass. Its fields are the keys of its YAML file; its methods are all that the project knows of it. Ours
+are named here as `module:Class`, so that a name is looked up without importing anything else. Another package adds its
+own by an entry point (`persona_sweeps.metrics`, …), and a YAML file by `_target_: my_package.my_module.MyClass`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from persona_sweeps.errors import ConfigError, did_you_mean
+
+TARGET = "_target_"
+"""the key by which a YAML file names a class outside this package"""
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """What the runs of some methods have in common."""
+class KindGroup:
+    """The kinds that one config group chooses from."""
 
-    trains: bool = True
-    """whether anything is trained, so that train.learning_rate and its like are read"""
-    has_model: bool = True
-    """whether a base model is loaded; without one a run has predictions, and no probabilities"""
-    module: str = "persona_sweeps.running.group"
-    """where the `Group` is that carries such runs out"""
+    name: str
+    """of the config group"""
+    key: str | None
+    """the key that names the kind (peft.method); None where kinds stand by name in a mapping (metrics)"""
+    entry_points: str
+    """under which other packages register theirs"""
+    own: Mapping[str, str] = field(default_factory=dict)
+    """name → module:Class"""
 
-    @property
-    def group(self) -> Any:
-        """The class of their groups; imported when asked for, since it may import torch."""
-        return import_module(self.module).Group
+    def names(self) -> list[str]:
+        """Return the names of all kinds, those of other packages among them."""
+        return [*self.own, *(point.name for point in entry_points(group=self.entry_points))]
+
+    def find(self, name: str) -> type:
+        """Return the class of a kind. Raises ConfigError for a name that nobody registered."""
+        if name in self.own:
+            return _load(self.own[name])
+        for point in entry_points(group=self.entry_points):
+            if point.name == name:
+                return point.load()
+        known = self.names()
+        what = f"{self.name}.{self.key}={name}" if self.key else f"{self.name}={name}"
+        raise ConfigError(f"{what} is unknown: choose one of {', '.join(known)}.{did_you_mean(name, known)}")
+
+    def make(self, name: str, values: Mapping[str, Any]) -> Any:
+        """Return a kind with these values of its keys, which are checked against its fields.
+
+        `values` may name a class of their own by `_target_`. Raises ConfigError for a class that can't be imported or a
+        key that the class lacks, and `omegaconf.errors.OmegaConfBaseException` for a value of the wrong type.
+        """
+        given = dict(values)
+        where = self.name if self.key else f"{self.name}.{name}"
+        kind = self._target(str(given.pop(TARGET)), where) if TARGET in given else self.find(name)
+        fields = OmegaConf.structured(kind)
+        for key in given:
+            if key not in fields:
+                raise ConfigError(f"{where}.{key} is not a key of {kind.__name__}.{did_you_mean(str(key), list(fields))}")
+        made = OmegaConf.merge(fields, OmegaConf.create(given))
+        assert isinstance(made, DictConfig)
+        return OmegaConf.to_object(made)
+
+    def _target(self, path: str, where: str) -> type:
+        module, _, name = path.rpartition(".")
+        try:
+            return getattr(import_module(module), name)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ConfigError(
+                f"{where}.{TARGET}={path} can't be imported ({error}): give module.Class, of a module on PYTHONPATH."
+            ) from error
 
 
-TRAINED = Kind()
-AS_IT_IS = Kind(trains=False)
-WITHOUT_MODEL = Kind(trains=False, has_model=False, module="persona_sweeps.running.replies")
-
-KINDS: dict[str, Kind] = {"none": AS_IT_IS, "few_shot": AS_IT_IS, "nearest_reply": WITHOUT_MODEL}
-"""by peft.method; any other method is trained"""
+def _load(path: str) -> type:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
 
 
-def kind_of(method: str) -> Kind:
-    """Return what kind of run a `peft.method` makes."""
-    return KINDS.get(method, TRAINED)
+METHODS = "persona_sweeps.methods"
+REFERENCES = "persona_sweeps.prediction.references"
+
+PEFT = KindGroup(
+    "peft",
+    "method",
+    "persona_sweeps.methods",
+    {
+        "none": f"{REFERENCES}.untuned:Untuned",
+        "few_shot": f"{REFERENCES}.few_shot:FewShot",
+        "nearest_reply": f"{REFERENCES}.nearest_reply:NearestReply",
+        "adapter": f"{METHODS}.adapter:ForeignAdapter",
+        "lora": f"{METHODS}.lora:Lora",
+        "rslora": f"{METHODS}.rslora:RsLora",
+        "dora": f"{METHODS}.dora:Dora",
+        "ia3": f"{METHODS}.ia3:Ia3",
+        "prompt_tuning": f"{METHODS}.prompt_tuning:PromptTuning",
+        "prefix_tuning": f"{METHODS}.prefix_tuning:PrefixTuning",
+        "p_tuning": f"{METHODS}.p_tuning:PTuning",
+        "lora_prompt": f"{METHODS}.lora_prompt:LoraPrompt",
+        "full": f"{METHODS}.full:Full",
+    },
+)
+METRICS = KindGroup(
+    "metrics",
+    None,
+    "persona_sweeps.metrics",
+    {
+        "likelihood": "persona_sweeps.metrics.likelihood:Likelihood",
+        "overlap": "persona_sweeps.metrics.overlap:Overlap",
+    },
+)
+SOURCES = KindGroup(
+    "dataset",
+    "source",
+    "persona_sweeps.sources",
+    {
+        "shakespeare": "persona_sweeps.data.shakespeare:Shakespeare",
+        "jsonl": "persona_sweeps.data.jsonl:Jsonl",
+    },
+)
+GENERATION = KindGroup(
+    "generation",
+    "method",
+    "persona_sweeps.generation",
+    {
+        "greedy": "persona_sweeps.prediction.greedy:Greedy",
+        "nucleus": "persona_sweeps.prediction.nucleus:Nucleus",
+    },
+)
+GROUPS = (PEFT, METRICS, SOURCES, GENERATION)

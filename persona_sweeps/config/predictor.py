@@ -1,0 +1,102 @@
+"""What answers prompts, as a run asks for it (`peft=`): a method that trains an adapter, or a reference that trains nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import MISSING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from persona_sweeps.config.schema import RunConfig
+    from persona_sweeps.methods.weights import Adapter
+
+
+@dataclass
+class Predictor:
+    """What all options of `peft=` have in common. Subclasses add their keys as fields.
+
+    Attributes without an annotation are facts of the kind, not keys of its YAML file.
+    """
+
+    method: str = MISSING
+    learning_rate: float | None = None
+    """what train.learning_rate is unless it is set; null where nothing is trained"""
+
+    trains = True
+    """whether anything is trained, so that train.* and dataset.limit are read"""
+    has_model = True
+    """whether a base model is loaded; without one there are texts, and no probabilities"""
+    owns_base = False
+    """whether it trains the base model's own weights, so that no other run can share them"""
+    is_reference = False
+    """whether it trains nothing and is there to be beaten"""
+    reads_training_data = True
+    """whether the training examples can change its answers"""
+    uses_seed = True
+    """whether the seed can change its answers before anything is sampled"""
+    virtual_tokens = 0
+    """token slots that it puts before a prompt; a property where a key says how many"""
+    description = ""
+    """what its rows are, for a note under a table (references only)"""
+    not_identity: tuple[str, ...] = ("learning_rate",)  # type: ignore[misc]
+    """of its keys, those that can't change a result"""
+
+    @property
+    def label(self) -> str:
+        """How a table names it with its settings, such as `LoRA r=8 α=16`."""
+        return self.method
+
+    @property
+    def name_parts(self) -> list[str]:
+        """What stands for it in a run's folder name, such as `lora`, `r8`."""
+        return [self.method]
+
+    @property
+    def search_space(self) -> Mapping[str, str]:
+        """What a study varies unless the command says otherwise, in Hydra's words: `choice(4,8)`."""
+        return {}
+
+    def check(self, config: RunConfig) -> Iterator[str]:
+        """Yield a sentence for each thing that is wrong with its keys, or that it can't do in this run."""
+        yield from ()
+
+    def fingerprint(self) -> str | None:
+        """Return a hash of files that it reads and that count for the run id; None where there are none."""
+        return None
+
+    def create(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int) -> Adapter:
+        """Return what begins to train: a fresh adapter. References return an empty one."""
+        raise NotImplementedError(f"{type(self).__name__}.create")
+
+    def save(self, adapter: Adapter, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, base_name: str,
+             folder: Path) -> None:
+        """Write what was trained into a run's folder: `adapter/` in PEFT's own format, or `model/`."""
+        raise NotImplementedError(f"{type(self).__name__}.save")
+
+    def load(self, model: PreTrainedModel, folder: Path) -> Adapter:
+        """Return what answers, read from a run's folder (`adapter/`, `model/`). Safetensors only."""
+        raise NotImplementedError(f"{type(self).__name__}.load")
+
+    def trainable_parameters(self, model: PreTrainedModel) -> int:
+        """Return how many numbers it trains on this base. Raises ConfigError for targets that match nothing."""
+        return 0
+
+    def saved_parameters(self, model: PreTrainedModel) -> int:
+        """Return how many numbers its export has."""
+        return self.trainable_parameters(model)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a record says of it, so that whoever reads the record needs no list of methods."""
+        return {
+            "label": self.label,
+            "trains": self.trains,
+            "has_model": self.has_model,
+            "is_reference": self.is_reference,
+            "description": self.description,
+        }
