@@ -1,4 +1,4 @@
-"""Find a kind by name: a method, metric, data source, generation, model family or tracker is one class that knows itself.
+"""Find a kind by name: a method, metric, data source, generation or tracker is one class that knows itself.
 
 A kind is a dataclass. Its fields are the keys of its YAML file; its methods are all that the project knows of it. Ours
 are named here as `module:Class`, so that a name is looked up without importing anything else. Another package adds its
@@ -8,7 +8,7 @@ own by an entry point (`persona_sweeps.metrics`, …), and a YAML file by `_targ
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -58,11 +58,13 @@ class KindGroup:
         given = dict(values)
         where = self.name if self.key else f"{self.name}.{name}"
         kind = self._target(str(given.pop(TARGET)), where) if TARGET in given else self.find(name)
-        fields = OmegaConf.structured(kind)
+        known = [key.name for key in fields(kind)]
         for key in given:
-            if key not in fields:
-                raise ConfigError(f"{where}.{key} is not a key of {kind.__name__}.{did_you_mean(str(key), list(fields))}")
-        made = OmegaConf.merge(fields, OmegaConf.create(given))
+            if key not in known:
+                raise ConfigError(f"{where}.{key} is not a key of {kind.__name__}.{did_you_mean(str(key), known)}")
+        # Under their path, which errors then name.
+        whole = OmegaConf.merge(_nested(where, OmegaConf.structured(kind)), _nested(where, given))
+        made = OmegaConf.select(whole, where)
         assert isinstance(made, DictConfig)
         return OmegaConf.to_object(made)
 
@@ -74,6 +76,13 @@ class KindGroup:
             raise ConfigError(
                 f"{where}.{TARGET}={path} can't be imported ({error}): give module.Class, of a module on PYTHONPATH."
             ) from error
+
+
+def _nested(path: str, content: Any) -> DictConfig:
+    """Return a config that has `content` at a dotted path."""
+    for part in reversed(path.split(".")):
+        content = {part: content}
+    return OmegaConf.create(content)
 
 
 def _load(path: str) -> type:

@@ -1,10 +1,10 @@
-"""What answers prompts, as a run asks for it (`peft=`): a method that trains an adapter, or a reference that trains nothing."""
+"""What `peft=` chooses: what answers prompts, a method that trains an adapter or a reference that trains nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from omegaconf import MISSING
 
@@ -44,7 +44,7 @@ class Predictor:
     """token slots that it puts before a prompt; a property where a key says how many"""
     description = ""
     """what its rows are, for a note under a table (references only)"""
-    not_identity: tuple[str, ...] = ("learning_rate",)  # type: ignore[misc]
+    not_identity: ClassVar[tuple[str, ...]] = ("learning_rate",)
     """of its keys, those that can't change a result"""
 
     @property
@@ -74,8 +74,9 @@ class Predictor:
         """Return what begins to train: a fresh adapter. References return an empty one."""
         raise NotImplementedError(f"{type(self).__name__}.create")
 
-    def save(self, adapter: Adapter, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, base_name: str,
-             folder: Path) -> None:
+    def save(
+        self, adapter: Adapter, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, base_name: str, folder: Path
+    ) -> None:
         """Write what was trained into a run's folder: `adapter/` in PEFT's own format, or `model/`."""
         raise NotImplementedError(f"{type(self).__name__}.save")
 

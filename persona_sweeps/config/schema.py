@@ -6,12 +6,14 @@ that only one option of a group has live in a subclass named after that option.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf, open_dict, read_write
+
+from persona_sweeps.config.kinds import GROUPS, KindGroup
 
 
 class Scale(StrEnum):
@@ -261,10 +263,10 @@ class RunConfig:
     checkpoint_seconds: float | None = MISSING
     model: ModelConfig = MISSING
     quantization: QuantizationConfig = MISSING
-    peft: PeftConfig = MISSING
-    dataset: DatasetConfig = MISSING
+    peft: Any = MISSING
+    dataset: Any = MISSING
     metrics: MetricsConfig = MISSING
-    generation: GenerationConfig = MISSING
+    generation: Any = MISSING
     train: TrainConfig = MISSING
     tracker: TrackerConfig = MISSING
     sweep: SweepConfig = MISSING
@@ -316,6 +318,43 @@ def register_schemas() -> None:
 def typed(config: DictConfig) -> RunConfig:
     """Return a composed config as dataclasses, with every interpolation resolved.
 
-    Raises `omegaconf.errors.OmegaConfBaseException` for a missing mandatory value.
+    A part whose YAML file has no schema (it names its class by `_target_`, or a kind of another package) is a plain
+    mapping: its kind's defaults are filled into `config` itself, so that interpolations and records find all keys.
+    Raises ConfigError for a kind or key that doesn't exist, and `omegaconf.errors.OmegaConfBaseException` for a missing
+    mandatory value or one of the wrong type.
     """
-    return OmegaConf.to_object(config)  # type: ignore[return-value]
+    made = {path: _make(config, group, path) for group in GROUPS for path in _plain_parts(config, group)}
+    run: Any = OmegaConf.to_object(config)
+    for path, kind in made.items():
+        group, _, name = path.partition(".")
+        if name:
+            getattr(run, group)[name] = kind
+        else:
+            setattr(run, group, kind)
+    if isinstance(run.metrics, dict):
+        run.metrics = {name: metric for name, metric in run.metrics.items() if metric is not None}
+    return run
+
+
+def _plain_parts(config: DictConfig, group: KindGroup) -> list[str]:
+    """Return the dotted paths of a group's kinds that are plain mappings, without a schema of their own."""
+    if OmegaConf.is_missing(config, group.name):
+        return []
+    node = config[group.name]
+    if group.key is not None:
+        return [group.name] if OmegaConf.get_type(node) is dict else []
+    if OmegaConf.get_type(node) is not dict:
+        return []
+    return [f"{group.name}.{name}" for name in node if OmegaConf.get_type(node, name) is dict]
+
+
+def _make(config: DictConfig, group: KindGroup, path: str) -> Any:
+    """Return the kind that a plain mapping means, and fill its defaults in."""
+    node = OmegaConf.select(config, path)
+    name = path.partition(".")[2] if group.key is None else str(node.get(group.key))
+    values = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(values, dict)
+    kind = group.make(name, {str(key): value for key, value in values.items()})
+    with read_write(config), open_dict(config):
+        OmegaConf.update(config, path, asdict(kind) | values, merge=False)
+    return kind

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from persona_sweeps import tracking
-from persona_sweeps.config.kinds import kind_of
+from persona_sweeps.config.kinds import TARGET
 from persona_sweeps.config.schema import (
     FewShotConfig,
     FourBitConfig,
@@ -55,6 +55,8 @@ def refuse_strangers(container: Mapping[str, Any], config: RunConfig) -> None:
 
 def _strangers(container: Mapping[str, Any], known: Mapping[str, Any], prefix: str) -> Iterator[str]:
     for key, value in container.items():
+        if key == TARGET:
+            continue
         if key not in known:
             yield f"{prefix}{key}"
         elif isinstance(value, Mapping) and isinstance(known[key], Mapping):
@@ -90,7 +92,7 @@ def _training(config: RunConfig) -> Iterator[str]:
         yield f"train.epochs={train.epochs:g} must be above 0."
     if train.max_grad_norm is not None and not train.max_grad_norm > 0:
         yield f"train.max_grad_norm={train.max_grad_norm:g} must be above 0; null turns clipping off."
-    if kind_of(config.peft.method).trains and not (train.learning_rate is not None and train.learning_rate > 0):
+    if config.peft.trains and not (train.learning_rate is not None and train.learning_rate > 0):
         yield f"train.learning_rate={train.learning_rate} must be above 0 with peft={config.peft.method}."
 
 
@@ -109,7 +111,7 @@ def _peft(config: RunConfig) -> Iterator[str]:
 
 def _reference(config: RunConfig) -> Iterator[str]:
     """What a method can't measure that trains nothing."""
-    if not kind_of(config.peft.method).has_model and config.metrics.overlap is None:
+    if not config.peft.has_model and config.metrics.overlap is None:
         yield (
             f"peft={config.peft.method} has texts and no probabilities, so only metrics of overlap can score it: set "
             "metrics=[likelihood,overlap]."
