@@ -13,7 +13,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf, open_dict, read_write
 
-from persona_sweeps.config.kinds import GROUPS, KindGroup
+from persona_sweeps.config.kinds import GROUPS, PEFT, KindGroup
 
 
 class Scale(StrEnum):
@@ -113,61 +113,6 @@ class FourBitConfig(QuantizationConfig):
 
 
 @dataclass
-class PeftConfig:
-    method: str = MISSING
-    learning_rate: float | None = None
-
-
-@dataclass
-class FewShotConfig(PeftConfig):
-    shots: int = MISSING
-
-
-@dataclass
-class LoraConfig(PeftConfig):
-    """LoRA, rsLoRA and DoRA."""
-
-    r: int = MISSING
-    alpha: float = MISSING
-    alpha_ratio: float | None = None
-    dropout: float = MISSING
-    target_modules: Any = MISSING
-    init: str = MISSING
-
-
-@dataclass
-class Ia3Config(PeftConfig):
-    target_modules: Any = None
-    feedforward_modules: Any = None
-
-
-@dataclass
-class PromptTuningConfig(PeftConfig):
-    num_virtual_tokens: int = MISSING
-    init: str = MISSING
-    init_text: str | None = None
-
-
-@dataclass
-class PrefixTuningConfig(PromptTuningConfig):
-    pass
-
-
-@dataclass
-class PTuningConfig(PeftConfig):
-    num_virtual_tokens: int = MISSING
-    encoder_hidden_size: int = MISSING
-
-
-@dataclass
-class LoraPromptConfig(LoraConfig):
-    num_virtual_tokens: int = MISSING
-    prompt_init: str = MISSING
-    init_text: str | None = None
-    prompt_rate_ratio: float = MISSING
-
-
-@dataclass
 class DatasetConfig:
     source: str = MISSING
     persona: str | None = None
@@ -264,6 +209,7 @@ class RunConfig:
     model: ModelConfig = MISSING
     quantization: QuantizationConfig = MISSING
     peft: Any = MISSING
+    """a config.predictor.Predictor"""
     dataset: Any = MISSING
     metrics: MetricsConfig = MISSING
     generation: Any = MISSING
@@ -287,18 +233,6 @@ class RunConfig:
 SCHEMAS: dict[str, dict[str, type]] = {
     "model": {"card": ModelConfig},
     "quantization": {"none": QuantizationConfig, "int8": Int8Config, "four_bit": FourBitConfig},
-    "peft": {
-        "none": PeftConfig,
-        "few_shot": FewShotConfig,
-        "nearest_reply": PeftConfig,
-        "lora": LoraConfig,
-        "ia3": Ia3Config,
-        "prompt_tuning": PromptTuningConfig,
-        "prefix_tuning": PrefixTuningConfig,
-        "p_tuning": PTuningConfig,
-        "lora_prompt": LoraPromptConfig,
-        "full": PeftConfig,
-    },
     "dataset": {"shakespeare": ShakespeareConfig, "jsonl": JsonlConfig},
     "generation": {"greedy": GenerationConfig, "nucleus": NucleusConfig},
     "tracker": {"none": TrackerConfig, "tensorboard": TrackerConfig, "wandb": WandbConfig},
@@ -313,6 +247,8 @@ def register_schemas() -> None:
     for group, options in SCHEMAS.items():
         for option, node in options.items():
             store.store(group=f"schema/{group}", name=option, node=node)
+    for name in PEFT.names():
+        store.store(group=f"schema/{PEFT.name}", name=name, node=PEFT.find(name))
 
 
 def typed(config: DictConfig) -> RunConfig:
