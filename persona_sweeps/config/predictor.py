@@ -43,6 +43,8 @@ class Predictor:
     """whether the seed can change its answers before anything is sampled"""
     virtual_tokens = 0
     """token slots that it puts before a prompt; a property where a key says how many"""
+    shots = 0
+    """training examples that it puts before a prompt; a key where that is chosen"""
     description = ""
     """what its rows are, for a note under a table (references only)"""
     not_identity: ClassVar[tuple[str, ...]] = ("learning_rate",)
