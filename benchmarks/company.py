@@ -42,10 +42,10 @@ class Outcome:
 
 def measure(workload: Workload, group: int) -> Outcome:
     """Train the first seed's trial with `group` - 1 others of other ranks and rates; score and generate."""
-    from persona_sweeps.config.schema import GenerationConfig
     from persona_sweeps.methods import create_adapter
     from persona_sweeps.methods.stack import AdapterStack
     from persona_sweeps.prediction.generation import generate, requests
+    from persona_sweeps.prediction.greedy import Greedy
     from persona_sweeps.training.engine import Engine
     from persona_sweeps.training.trial import Trial
 
@@ -68,7 +68,7 @@ def measure(workload: Workload, group: int) -> Outcome:
         nll = engine.evaluation_nll([0])[0].tolist()
         prompts = [sequence.tokens[: sequence.loss_from] for sequence in evaluation]
         asked = requests(0, prompts, [str(index) for index in range(EVALUATED)], seed=0)
-        texts = generate(engine, asked, GenerationConfig(method="greedy", max_new_tokens=NEW_TOKENS), [])
+        texts = generate(engine, asked, Greedy("greedy", NEW_TOKENS), [])
     return Outcome(group, losses, nll, texts)
 
 

@@ -7,7 +7,7 @@ own by an entry point (`persona_sweeps.metrics`, …), and a YAML file by `_targ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -15,6 +15,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from persona_sweeps.config.checks import one_of
 from persona_sweeps.errors import ConfigError, did_you_mean
 
 TARGET = "_target_"
@@ -45,9 +46,8 @@ class KindGroup:
         for point in entry_points(group=self.entry_points):
             if point.name == name:
                 return point.load()
-        known = self.names()
-        what = f"{self.name}.{self.key}={name}" if self.key else f"{self.name}={name}"
-        raise ConfigError(f"{what} is unknown: choose one of {', '.join(known)}.{did_you_mean(name, known)}")
+        key = f"{self.name}.{self.key}" if self.key else self.name
+        raise ConfigError(" ".join(one_of(key, name, self.names())))
 
     def make(self, name: str, values: Mapping[str, Any]) -> Any:
         """Return a kind with these values of its keys, which are checked against its fields.
@@ -67,6 +67,17 @@ class KindGroup:
         made = OmegaConf.select(whole, where)
         assert isinstance(made, DictConfig)
         return OmegaConf.to_object(made)
+
+    def check(self, kind: Any) -> Iterator[str]:
+        """Yield a sentence where the key that names the kind names another one than the keys beside it are of."""
+        assert self.key is not None
+        name, own = str(getattr(kind, self.key)), {self.find(name): name for name in self.own}
+        if type(kind) not in own or name == own[type(kind)]:
+            return
+        if name in (known := self.names()):
+            yield f"{self.name}.{self.key}={name} lacks the settings of its own: choose the whole, {self.name}={name}."
+        else:
+            yield from one_of(f"{self.name}.{self.key}", name, known)
 
     def _target(self, path: str, where: str) -> type:
         module, _, name = path.rpartition(".")

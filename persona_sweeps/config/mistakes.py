@@ -109,8 +109,8 @@ def _wrong_type(message: str, conf: Path) -> str | None:
     key = re.search(r"full_key: ([\w.]+)", message)
     name = key[1] if key else "a value"
     empty = re.search(r"field '([\w.]+)' is not Optional", message)
-    if empty:
-        return f"{empty[1]}=null: this key needs a value."
+    if empty or "Incompatible value 'None'" in message:
+        return f"{empty[1] if empty else name}=null: this key needs a value."
     if found:
         kind = KINDS.get(found[2], found[2])
         return f"{name}={found[1]} must be {kind}."

@@ -1,19 +1,24 @@
-"""The schemas of every config group, registered with Hydra; `RunConfig` is one cell of a sweep.
+"""A run's schema, registered with Hydra; `RunConfig` is one cell of a sweep.
 
-The YAML files under conf/ hold the values and say what each key is for; the dataclasses here hold the types. Fields
-that only one option of a group has live in a subclass named after that option.
+The YAML files under conf/ hold the values and say what each key is for; dataclasses hold the types. Those of kinds
+(config/kinds.py) are the kinds themselves; the others stand here, and fields that only one option of a group has live
+in a subclass named after that option.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf, open_dict, read_write
 
-from persona_sweeps.config.kinds import GROUPS, PEFT, KindGroup
+from persona_sweeps.config.kinds import GENERATION, GROUPS, PEFT, SOURCES, TARGET, KindGroup
+from persona_sweeps.errors import ConfigError
+
+if TYPE_CHECKING:
+    from persona_sweeps.metrics.metric import Request
 
 
 class Scale(StrEnum):
@@ -113,62 +118,6 @@ class FourBitConfig(QuantizationConfig):
 
 
 @dataclass
-class DatasetConfig:
-    source: str = MISSING
-    persona: str | None = None
-    limit: int | None = None
-    eval_limit: int | None = None
-    eval_fraction: float = MISSING
-    split_seed: int = MISSING
-    evaluate_on: str = MISSING
-    validation_fraction: float = MISSING
-    min_examples: int = MISSING
-    loss_on: str = MISSING
-
-
-@dataclass
-class ShakespeareConfig(DatasetConfig):
-    play: str | None = None
-    context_lines: int = MISSING
-    card: str = MISSING
-    path: str | None = None
-
-
-@dataclass
-class JsonlConfig(DatasetConfig):
-    path: str = MISSING
-    eval_path: str | None = None
-    card: str | None = None
-
-
-@dataclass
-class LikelihoodConfig:
-    all_tokens: bool = MISSING
-
-
-@dataclass
-class OverlapConfig:
-    stemmer: bool = MISSING
-
-
-@dataclass
-class MetricsConfig:
-    likelihood: LikelihoodConfig | None = None
-    overlap: OverlapConfig | None = None
-
-
-@dataclass
-class GenerationConfig:
-    method: str = MISSING
-    max_new_tokens: int = MISSING
-
-
-@dataclass
-class NucleusConfig(GenerationConfig):
-    temperature: float = MISSING
-    top_p: float = MISSING
-
-
 @dataclass
 class TrainConfig:
     learning_rate: float | None = MISSING
@@ -211,8 +160,11 @@ class RunConfig:
     peft: Any = MISSING
     """a config.predictor.Predictor"""
     dataset: Any = MISSING
-    metrics: MetricsConfig = MISSING
+    """a data.source.Source"""
+    metrics: Any = MISSING
+    """name → metrics.metric.Metric"""
     generation: Any = MISSING
+    """a prediction.decoding.Generation"""
     train: TrainConfig = MISSING
     tracker: TrackerConfig = MISSING
     sweep: SweepConfig = MISSING
@@ -229,12 +181,20 @@ class RunConfig:
         """Whether this command trains nothing."""
         return PlanMode.only in (self.plan, self.status) or self.show_examples is not None
 
+    @property
+    def requests(self) -> tuple[Request, ...]:
+        """What the metrics ask of the predictor, each request once."""
+        return tuple(dict.fromkeys(request for metric in self.metrics.values() for request in metric.requests()))
+
+    @property
+    def new_tokens(self) -> int:
+        """Tokens that may be generated after a prompt: none where no metric asks for texts."""
+        return self.generation.max_new_tokens if any(request.kind == "text" for request in self.requests) else 0
+
 
 SCHEMAS: dict[str, dict[str, type]] = {
     "model": {"card": ModelConfig},
     "quantization": {"none": QuantizationConfig, "int8": Int8Config, "four_bit": FourBitConfig},
-    "dataset": {"shakespeare": ShakespeareConfig, "jsonl": JsonlConfig},
-    "generation": {"greedy": GenerationConfig, "nucleus": NucleusConfig},
     "tracker": {"none": TrackerConfig, "tensorboard": TrackerConfig, "wandb": WandbConfig},
 }
 """Schema of each option of a group, by the key that the option's YAML file names in its defaults list."""
@@ -247,8 +207,9 @@ def register_schemas() -> None:
     for group, options in SCHEMAS.items():
         for option, node in options.items():
             store.store(group=f"schema/{group}", name=option, node=node)
-    for name in PEFT.names():
-        store.store(group=f"schema/{PEFT.name}", name=name, node=PEFT.find(name))
+    for kinds in (PEFT, SOURCES, GENERATION):
+        for name in kinds.names():
+            store.store(group=f"schema/{kinds.name}", name=name, node=kinds.find(name))
 
 
 def typed(config: DictConfig) -> RunConfig:
@@ -281,16 +242,19 @@ def _plain_parts(config: DictConfig, group: KindGroup) -> list[str]:
         return [group.name] if OmegaConf.get_type(node) is dict else []
     if OmegaConf.get_type(node) is not dict:
         return []
-    return [f"{group.name}.{name}" for name in node if OmegaConf.get_type(node, name) is dict]
+    return [f"{group.name}.{name}" for name in node if node[name] is not None]
 
 
 def _make(config: DictConfig, group: KindGroup, path: str) -> Any:
     """Return the kind that a plain mapping means, and fill its defaults in."""
     node = OmegaConf.select(config, path)
+    if not isinstance(node, DictConfig):
+        raise ConfigError(f"{path}={node} must be a mapping of keys, or null to drop it.")
     name = path.partition(".")[2] if group.key is None else str(node.get(group.key))
     values = OmegaConf.to_container(node, resolve=True)
     assert isinstance(values, dict)
     kind = group.make(name, {str(key): value for key, value in values.items()})
+    target = {TARGET: values[TARGET]} if TARGET in values else {}
     with read_write(config), open_dict(config):
-        OmegaConf.update(config, path, asdict(kind) | values, merge=False)
+        OmegaConf.update(config, path, target | asdict(kind), merge=False)
     return kind

@@ -8,15 +8,15 @@ from dataclasses import asdict
 from typing import Any
 
 from persona_sweeps import tracking
-from persona_sweeps.config.kinds import TARGET
+from persona_sweeps.config.checks import at_least, one_of, within
+from persona_sweeps.config.kinds import GENERATION, SOURCES, TARGET
 from persona_sweeps.config.schema import (
     FourBitConfig,
     Int8Config,
-    NucleusConfig,
     QuantizationConfig,
     RunConfig,
 )
-from persona_sweeps.errors import ConfigError, did_you_mean
+from persona_sweeps.errors import ConfigError
 from persona_sweeps.models.families import FAMILIES
 
 SCHEDULERS = ("cosine", "linear", "constant")
@@ -51,31 +51,16 @@ def _strangers(container: Mapping[str, Any], known: Mapping[str, Any], prefix: s
             yield from _strangers(value, known[key], f"{prefix}{key}.")
 
 
-def _one_of(key: str, value: str, known: tuple[str, ...]) -> Iterator[str]:
-    if value not in known:
-        yield f"{key}={value} is unknown: choose one of {', '.join(known)}.{did_you_mean(value, known)}"
-
-
-def _at_least(key: str, value: float | None, minimum: float) -> Iterator[str]:
-    if value is not None and not value >= minimum:
-        yield f"{key}={value:g} must be at least {minimum:g}."
-
-
-def _within(key: str, value: float, low: float, high: float) -> Iterator[str]:
-    if not low <= value <= high:
-        yield f"{key}={value:g} must lie between {low:g} and {high:g}."
-
-
 def _training(config: RunConfig) -> Iterator[str]:
     train = config.train
-    yield from _one_of("train.scheduler", train.scheduler, SCHEDULERS)
-    yield from _at_least("train.batch_size", train.batch_size, 1)
-    yield from _at_least("train.micro_batch_size", train.micro_batch_size, 1)
-    yield from _at_least("train.max_steps", train.max_steps, 1)
-    yield from _at_least("train.eval_every", train.eval_every, 0)
-    yield from _at_least("train.max_length", train.max_length, 8)
-    yield from _at_least("train.weight_decay", train.weight_decay, 0)
-    yield from _within("train.warmup_ratio", train.warmup_ratio, 0, 1)
+    yield from one_of("train.scheduler", train.scheduler, SCHEDULERS)
+    yield from at_least("train.batch_size", train.batch_size, 1)
+    yield from at_least("train.micro_batch_size", train.micro_batch_size, 1)
+    yield from at_least("train.max_steps", train.max_steps, 1)
+    yield from at_least("train.eval_every", train.eval_every, 0)
+    yield from at_least("train.max_length", train.max_length, 8)
+    yield from at_least("train.weight_decay", train.weight_decay, 0)
+    yield from within("train.warmup_ratio", train.warmup_ratio, 0, 1)
     if not train.epochs > 0:
         yield f"train.epochs={train.epochs:g} must be above 0."
     if train.max_grad_norm is not None and not train.max_grad_norm > 0:
@@ -88,56 +73,35 @@ def _peft(config: RunConfig) -> Iterator[str]:
     yield from config.peft.check(config)
 
 
-def _reference(config: RunConfig) -> Iterator[str]:
-    """What a method can't measure that trains nothing."""
-    if not config.peft.has_model and config.metrics.overlap is None:
+def _kinds(config: RunConfig) -> Iterator[str]:
+    """What the parts say themselves that know themselves."""
+    for group in (SOURCES, GENERATION):
+        part = getattr(config, group.name)
+        yield from group.check(part)
+        yield from part.check(config)
+    for metric in config.metrics.values():
+        yield from metric.check(config)
+    if not config.metrics:
+        yield "metrics is empty: choose one or more, such as metrics=[likelihood,overlap]."
+    elif not config.peft.has_model and all(metric.needs_model for metric in config.metrics.values()):
         yield (
-            f"peft={config.peft.method} has texts and no probabilities, so only metrics of overlap can score it: set "
-            "metrics=[likelihood,overlap]."
+            f"peft={config.peft.method} has texts and no probabilities, and metrics=[{','.join(config.metrics)}] can't "
+            "do without them: add one that scores texts, such as metrics=[likelihood,overlap]."
         )
-    likelihood = config.metrics.likelihood
-    if config.peft.shots and likelihood is not None and likelihood.all_tokens:
-        yield (
-            "metrics.likelihood.all_tokens=true would score the shots of peft=few_shot with every prompt: set it to "
-            "false."
-        )
-
-
-def _dataset(config: RunConfig) -> Iterator[str]:
-    data = config.dataset
-    yield from _one_of("dataset.loss_on", data.loss_on, ("completion", "all_tokens"))
-    yield from _at_least("dataset.limit", data.limit, 1)
-    yield from _at_least("dataset.eval_limit", data.eval_limit, 1)
-    yield from _one_of("dataset.evaluate_on", data.evaluate_on, ("test", "validation"))
-    for key in ("eval_fraction", "validation_fraction"):
-        if not 0 < getattr(data, key) < 1:
-            yield f"dataset.{key}={getattr(data, key):g} must lie between 0 and 1, both excluded."
-
-
-def _generation(config: RunConfig) -> Iterator[str]:
-    generation = config.generation
-    yield from _at_least("generation.max_new_tokens", generation.max_new_tokens, 1)
-    if isinstance(generation, NucleusConfig):
-        if not generation.temperature > 0:
-            yield f"generation.temperature={generation.temperature:g} must be above 0; generation=greedy is its limit."
-        if not 0 < generation.top_p <= 1:
-            yield f"generation.top_p={generation.top_p:g} must be above 0 and at most 1."
 
 
 def _whole(config: RunConfig) -> Iterator[str]:
     method = config.quantization.method
-    yield from _one_of("quantization.method", method, tuple(QUANTIZATIONS))
+    yield from one_of("quantization.method", method, tuple(QUANTIZATIONS))
     if type(config.quantization) is not QUANTIZATIONS.get(method, type(config.quantization)):
         yield f"quantization.method={method} lacks the settings of its own: choose the whole, quantization={method}."
-    yield from _at_least("quantization.threshold", getattr(config.quantization, "threshold", None), 0)
-    yield from _at_least("group_size", config.group_size, 1)
+    yield from at_least("quantization.threshold", getattr(config.quantization, "threshold", None), 0)
+    yield from at_least("group_size", config.group_size, 1)
     if not re.fullmatch(r"\w[\w.+-]*", config.sweep.name):
         yield f"sweep.name={config.sweep.name} can't name a folder: use letters, digits, '_', '-', '+' and '.'."
-    if config.metrics.likelihood is None and config.metrics.overlap is None:
-        yield "metrics is empty: choose metrics=[likelihood,overlap] or one of them."
-    yield from _one_of("model.family", config.model.family, FAMILIES)
+    yield from one_of("model.family", config.model.family, FAMILIES)
     virtual = config.peft.virtual_tokens
-    new = config.generation.max_new_tokens if config.metrics.overlap is not None else 0
+    new = config.new_tokens
     needed = config.train.max_length + virtual + new
     if needed > config.model.context_length:
         yield (
@@ -147,4 +111,4 @@ def _whole(config: RunConfig) -> Iterator[str]:
         )
 
 
-CHECKS: tuple[Check, ...] = (_training, _peft, _reference, _dataset, _generation, _whole)
+CHECKS: tuple[Check, ...] = (_training, _peft, _kinds, _whole)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 
@@ -31,15 +34,41 @@ class Example:
     persona: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def prompt_text(self) -> str:
+        """What the prompt says, without any model's template."""
+        return self.prompt if isinstance(self.prompt, str) else "\n\n".join(m.content for m in self.prompt)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Corpus:
     """What a source gives a run: the two sides of its split, and what it left out, counted by reason.
 
-    `fingerprint` is the SHA-256 (hex) of the source bytes; with the resolved config it fixes the examples.
+    `fingerprint` is the SHA-256 (hex) of the source bytes: where the examples come from. What they are, wherever they
+    come from, is in the fingerprints of the two sides.
     """
 
     train: tuple[Example, ...]
     eval: tuple[Example, ...]
     fingerprint: str
     dropped: Mapping[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def train_fingerprint(self) -> str:
+        """SHA-256 (hex) of the content of the training examples, in order."""
+        return _content_sha256(self.train)
+
+    @cached_property
+    def eval_fingerprint(self) -> str:
+        """SHA-256 (hex) of the content of the held-out examples, in order."""
+        return _content_sha256(self.eval)
+
+
+def _content_sha256(examples: Iterable[Example]) -> str:
+    digest = hashlib.sha256()
+    for example in examples:
+        prompt = example.prompt
+        said = prompt if isinstance(prompt, str) else [[message.role, message.content] for message in prompt]
+        content = [example.id, said, example.completion, example.cluster, example.persona]
+        digest.update(json.dumps(content).encode() + b"\n")
+    return digest.hexdigest()

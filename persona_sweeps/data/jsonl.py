@@ -11,40 +11,54 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from persona_sweeps.config.schema import JsonlConfig
+from omegaconf import MISSING
+
 from persona_sweeps.data.example import Corpus, Example, Message
 from persona_sweeps.data.jsonl_line import LineError, parse_line
+from persona_sweeps.data.source import Source
 from persona_sweeps.data.splits import evaluated, require_enough, shuffled_clusters, split_examples
 from persona_sweeps.errors import ConfigError, DataError, did_you_mean
 
 SHOWN_ERRORS = 5
 
 
-def load(config: JsonlConfig) -> Corpus:
-    """Return the examples of `config.path`, split by cluster, or with those of `config.eval_path` as eval.
+@dataclass
+class Jsonl(Source):
+    """The lines of a file, or of one to train on and one to evaluate on."""
 
-    Raises `DataError` for a file that is missing, malformed (naming the first bad lines), too small, or that shares
-    ids or clusters with the other one; `ConfigError` for a persona that no line names.
-    """
-    dropped: Counter[str] = Counter()
-    path = _existing(config.path, "path")
-    examples = _read(path, "line", dropped)
-    digest = hashlib.sha256(path.read_bytes())
-    held_out = None
-    if config.eval_path is not None:
-        eval_path = _existing(config.eval_path, "eval_path")
-        held_out = _read(eval_path, "eval-line", dropped)
-        digest.update(b"\0eval\0" + eval_path.read_bytes())
-    _require_unique([*examples, *(held_out or [])])
-    examples = _prepared(examples, config)
-    if held_out is None:
-        train, evaluation = split_examples(examples, config, hint=f"They come from {path}.")
-    else:
-        train, evaluation = _given_split(examples, _prepared(held_out, config), config)
-    return Corpus(train, evaluation, digest.hexdigest(), dict(dropped))
+    path: str = MISSING
+    eval_path: str | None = None
+    card: str | None = None
+
+    def files(self) -> list[Path]:
+        paths = [Path(name).expanduser() for name in (self.path, self.eval_path) if name is not None]
+        return [path for path in paths if path.exists()]
+
+    def load(self) -> Corpus:
+        """Return the examples of `path`, split by cluster, or with those of `eval_path` as eval.
+
+        Raises `DataError` for a file that is missing, malformed (naming the first bad lines), too small, or that shares
+        ids or clusters with the other one; `ConfigError` for a persona that no line names.
+        """
+        dropped: Counter[str] = Counter()
+        path = _existing(self.path, "path")
+        examples = _read(path, "line", dropped)
+        digest = hashlib.sha256(path.read_bytes())
+        held_out = None
+        if self.eval_path is not None:
+            eval_path = _existing(self.eval_path, "eval_path")
+            held_out = _read(eval_path, "eval-line", dropped)
+            digest.update(b"\0eval\0" + eval_path.read_bytes())
+        _require_unique([*examples, *(held_out or [])])
+        examples = _prepared(examples, self)
+        if held_out is None:
+            train, evaluation = split_examples(examples, self, hint=f"They come from {path}.")
+        else:
+            train, evaluation = _given_split(examples, _prepared(held_out, self), self)
+        return Corpus(train, evaluation, digest.hexdigest(), dict(dropped))
 
 
 def _existing(name: str, key: str) -> Path:
@@ -98,9 +112,9 @@ def _require_unique(examples: Sequence[Example]) -> None:
         raise DataError(f"{len(repeated)} ids stand on more than one line, and each must be unique: {listing}.")
 
 
-def _prepared(examples: Iterable[Example], config: JsonlConfig) -> list[Example]:
+def _prepared(examples: Iterable[Example], source: Jsonl) -> list[Example]:
     """Keep the persona's examples, if one is asked for, and put the card in front of those that have none."""
-    return [_with_card(example, config.card) for example in _of_persona(list(examples), config.persona)]
+    return [_with_card(example, source.card) for example in _of_persona(list(examples), source.persona)]
 
 
 def _of_persona(examples: list[Example], persona: str | None) -> list[Example]:
@@ -122,12 +136,12 @@ def _with_card(example: Example, card: str | None) -> Example:
 
 
 def _given_split(
-    train: list[Example], held_out: list[Example], config: JsonlConfig
+    train: list[Example], held_out: list[Example], source: Jsonl
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     """Keep the two files apart as they are, in the same shuffled order of clusters as a split would give."""
-    require_enough(train, config, f"They come from {config.path}.")
+    require_enough(train, source, f"They come from {source.path}.")
     if not held_out:
-        raise DataError(f"dataset.eval_path={config.eval_path} holds no example to evaluate on.")
+        raise DataError(f"dataset.eval_path={source.eval_path} holds no example to evaluate on.")
     shared = {example.cluster for example in train} & {example.cluster for example in held_out}
     if shared:
         listing = ", ".join(sorted(shared)[:3])
@@ -136,7 +150,7 @@ def _given_split(
             "episode or dialogue on one side, or give them different names."
         )
     sides = [
-        [example for members in shuffled_clusters(side, config.split_seed).values() for example in members]
+        [example for members in shuffled_clusters(side, source.split_seed).values() for example in members]
         for side in (train, held_out)
     ]
-    return evaluated(sides[0], sides[1], config, f"They come from {config.path}.")
+    return evaluated(sides[0], sides[1], source, f"They come from {source.path}.")

@@ -31,6 +31,15 @@ class TokenSequence:
     loss_from: int
     index: int = 0
 
+    @property
+    def labels(self) -> int:
+        """How many of its tokens are under loss."""
+        return len(self.tokens) - self.loss_from
+
+    def under_loss_from(self, loss_from: int) -> TokenSequence:
+        """Return the same tokens with these under loss: all from the prompt's end on, or all but the first (1)."""
+        return TokenSequence(self.tokens, loss_from, self.index)
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:

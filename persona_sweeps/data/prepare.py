@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persona_sweeps.cache import cache_dir
 from persona_sweeps.config.schema import RunConfig
-from persona_sweeps.data import load_corpus, source_stamps
+from persona_sweeps.data import load_corpus, source_stamp
 from persona_sweeps.data.example import Corpus, Example
 from persona_sweeps.data.few_shot import render_with_shots, shots_of
 from persona_sweeps.data.rendering import RenderedExample, Renderer
@@ -32,11 +31,13 @@ def prepare(config: RunConfig, tokenizer: PreTrainedTokenizerBase, tokenizer_fin
     `tokenizer_fingerprint` must differ whenever the tokens or the chat template would. Raises `ConfigError` and
     `DataError` as `load_corpus` does, and `DataError` if on either side no example fits in `train.max_length`.
     """
-    asked = [asdict(config.dataset), tokenizer_fingerprint, config.train.max_length, shots_of(config)]
-    memo_key = _digest([*asked, source_stamps(config.dataset)])
+    asked = [tokenizer_fingerprint, config.dataset.loss_on, config.train.max_length, shots_of(config)]
+    memo_key = _digest([*asked, source_stamp(config.dataset)])
     if memo_key not in _memo:
         corpus = load_corpus(config.dataset)
-        folder = cache_dir() / "data" / _digest([*asked, corpus.fingerprint, code_fingerprint()])
+        # The examples themselves, not the keys that led to them: a source of another package may change its code.
+        examples = [corpus.train_fingerprint, corpus.eval_fingerprint, corpus.fingerprint, corpus.dropped]
+        folder = cache_dir() / "data" / _digest([*asked, *examples, code_fingerprint()])
         _memo[memo_key] = load_entry(folder) or save_entry(folder, _prepared(config, corpus, Renderer(tokenizer)))
     return _memo[memo_key]
 

@@ -8,35 +8,61 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from persona_sweeps.config.schema import ShakespeareConfig
+from omegaconf import MISSING
+
+from persona_sweeps.config.checks import at_least
 from persona_sweeps.data.cards import persona_card
 from persona_sweeps.data.example import Corpus, Example, Message
 from persona_sweeps.data.library import choose_play, ranking, speaker_names
 from persona_sweeps.data.plays import Act, Play, Scene, Speech, StageDirection
+from persona_sweeps.data.source import Source
 from persona_sweeps.data.splits import split_examples
-from persona_sweeps.errors import ConfigError
+
+if TYPE_CHECKING:
+    from persona_sweeps.config.schema import RunConfig
 
 AUTHOR = "William Shakespeare"
 EMPTY_SPEECH = "speech without spoken words"
 
 
-def load(config: ShakespeareConfig) -> Corpus:
-    """Return the speeches of `config.persona`, split by scene.
+@dataclass
+class Shakespeare(Source):
+    """The speeches of one character."""
 
-    Raises `ConfigError` for an unknown or ambiguous play or character, `DataError` for too few speeches.
-    """
-    if config.context_lines < 0:
-        raise ConfigError(f"dataset.context_lines={config.context_lines} must be 0 or more.")
-    play, path = choose_play(config.persona, config.play, config.path)
-    persona = speaker_names(play)[str(config.persona).casefold()]
-    card = persona_card(config.card, play, persona, author=None if config.path else AUTHOR)
-    found = list(speech_examples(play, persona, card, config.context_lines))
-    examples = [example for example in found if example.completion]
-    dropped = {EMPTY_SPEECH: len(found) - len(examples)} if len(found) > len(examples) else {}
-    hint = f"Most speeches in {play.title}: {ranking(play)}."
-    train, held_out = split_examples(examples, config, hint)
-    return Corpus(train, held_out, hashlib.sha256(path.read_bytes()).hexdigest(), dropped)
+    play: str | None = None
+    context_lines: int = MISSING
+    card: str = MISSING
+    path: str | None = None
+
+    def check(self, config: RunConfig) -> Iterator[str]:
+        yield from super().check(config)
+        yield from at_least("dataset.context_lines", self.context_lines, 0)
+
+    def files(self) -> list[Path]:
+        """Return the plays at `path`; those of the package don't change."""
+        if self.path is None:
+            return []
+        root = Path(self.path).expanduser()
+        return [file for file in (sorted(root.rglob("*.md")) if root.is_dir() else [root]) if file.exists()]
+
+    def load(self) -> Corpus:
+        """Return the speeches of `persona`, split by scene.
+
+        Raises `ConfigError` for an unknown or ambiguous play or character, `DataError` for too few speeches.
+        """
+        play, path = choose_play(self.persona, self.play, self.path)
+        persona = speaker_names(play)[str(self.persona).casefold()]
+        card = persona_card(self.card, play, persona, author=None if self.path else AUTHOR)
+        found = list(speech_examples(play, persona, card, self.context_lines))
+        examples = [example for example in found if example.completion]
+        dropped = {EMPTY_SPEECH: len(found) - len(examples)} if len(found) > len(examples) else {}
+        hint = f"Most speeches in {play.title}: {ranking(play)}."
+        train, held_out = split_examples(examples, self, hint)
+        return Corpus(train, held_out, hashlib.sha256(path.read_bytes()).hexdigest(), dropped)
 
 
 def speech_examples(play: Play, persona: str, card: str | None, context_lines: int) -> Iterator[Example]:

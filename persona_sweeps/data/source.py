@@ -1,4 +1,4 @@
-"""What a data source is: it reads files of one format and gives examples, split in train and held out."""
+"""What `dataset=` chooses: a data source, which reads files of one format and splits their examples."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import MISSING
 
+from persona_sweeps.config.checks import at_least, between, one_of
 from persona_sweeps.data.example import Corpus
 
 if TYPE_CHECKING:
@@ -36,8 +37,13 @@ class Source:
         return f"{self.source}, {self.persona}" if self.persona else self.source
 
     def check(self, config: RunConfig) -> Iterator[str]:
-        """Yield a sentence for each thing that is wrong with its keys."""
-        yield from ()
+        """Yield a sentence for each thing that is wrong with its keys. Subclasses yield from this one too."""
+        yield from one_of("dataset.loss_on", self.loss_on, ("completion", "all_tokens"))
+        yield from one_of("dataset.evaluate_on", self.evaluate_on, ("test", "validation"))
+        yield from at_least("dataset.limit", self.limit, 1)
+        yield from at_least("dataset.eval_limit", self.eval_limit, 1)
+        yield from between("dataset.eval_fraction", self.eval_fraction, 0, 1)
+        yield from between("dataset.validation_fraction", self.validation_fraction, 0, 1)
 
     def files(self) -> list[Path]:
         """Return the files that it reads, those that exist, so that a changed file is read again."""

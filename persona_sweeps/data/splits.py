@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from persona_sweeps.config.schema import DatasetConfig
 from persona_sweeps.data.example import Example
 from persona_sweeps.errors import ConfigError, DataError
 from persona_sweeps.wording import counted
 
+if TYPE_CHECKING:
+    from persona_sweeps.data.source import Source
+
 
 def split_examples(
-    examples: Sequence[Example], config: DatasetConfig, hint: str = ""
+    examples: Sequence[Example], source: Source, hint: str = ""
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     """Return (train, eval), each in shuffled order of its clusters and cut to `limit` and `eval_limit`.
 
@@ -21,13 +24,13 @@ def split_examples(
     smaller limit gives a prefix of what a larger one gives. `hint` ends the message of the `DataError` that says that
     there are too few examples or clusters.
     """
-    require_enough(examples, config, hint)
-    rest, test = _divide(examples, config, "eval_fraction", hint)
-    return evaluated(rest, test, config, hint)
+    require_enough(examples, source, hint)
+    rest, test = _divide(examples, source, "eval_fraction", hint)
+    return evaluated(rest, test, source, hint)
 
 
 def evaluated(
-    rest: Sequence[Example], test: Sequence[Example], config: DatasetConfig, hint: str = ""
+    rest: Sequence[Example], test: Sequence[Example], source: Source, hint: str = ""
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     """Return (train, eval) as `evaluate_on` says, each cut to its limit.
 
@@ -35,19 +38,17 @@ def evaluated(
     which is seen by nobody: settings can be chosen by it without a look at the test.
     """
     train, held_out = rest, test
-    if config.evaluate_on == "validation":
-        train, held_out = _divide(rest, config, "validation_fraction", hint)
-    return cut(train, config.limit, "limit"), cut(held_out, config.eval_limit, "eval_limit")
+    if source.evaluate_on == "validation":
+        train, held_out = _divide(rest, source, "validation_fraction", hint)
+    return cut(train, source.limit, "limit"), cut(held_out, source.eval_limit, "eval_limit")
 
 
-def _divide(
-    examples: Sequence[Example], config: DatasetConfig, key: str, hint: str
-) -> tuple[list[Example], list[Example]]:
+def _divide(examples: Sequence[Example], source: Source, key: str, hint: str) -> tuple[list[Example], list[Example]]:
     """Return (the rest, a part of about the share that the key says), each in shuffled order of its clusters."""
-    fraction = float(getattr(config, key))
+    fraction = float(getattr(source, key))
     if not 0 < fraction < 1:
         raise ConfigError(f"dataset.{key}={fraction} must lie between 0 and 1.")
-    clusters = shuffled_clusters(examples, config.split_seed)
+    clusters = shuffled_clusters(examples, source.split_seed)
     if len(clusters) < 2:
         whose = "All" if key == "eval_fraction" else "Outside the test part all"
         raise DataError(
@@ -59,11 +60,11 @@ def _divide(
     return rest, [example for name, members in clusters.items() if name in chosen for example in members]
 
 
-def require_enough(examples: Sequence[Example], config: DatasetConfig, hint: str = "") -> None:
+def require_enough(examples: Sequence[Example], source: Source, hint: str = "") -> None:
     """Raise `DataError` if there are fewer than `min_examples`."""
-    if len(examples) < config.min_examples:
+    if len(examples) < source.min_examples:
         raise DataError(
-            f"Only {counted(len(examples), 'example')} found and {config.min_examples} needed "
+            f"Only {counted(len(examples), 'example')} found and {source.min_examples} needed "
             f"(dataset.min_examples).{_spaced(hint)}"
         )
 

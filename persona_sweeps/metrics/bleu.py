@@ -28,18 +28,22 @@ _CITATION = """
 """
 
 
-def per_item(predictions: Sequence[str], references: Sequence[str]) -> list[float]:
-    """Return the sentence BLEU (0–1) of each item.
+def per_item(predictions: Sequence[str], references: Sequence[str]) -> list[tuple[float, list[int]]]:
+    """Return each item's sentence BLEU (0–1) and its counts: matches and totals of 1- to 4-grams, and both lengths.
 
     The order is cut to the longest n-gram that an item has (`effective_order`), as sacreBLEU advises for single
-    sentences; so the mean over items isn't the corpus BLEU. Raises `ValueError` when there aren't as many predictions
-    as references.
+    sentences; so the mean over items isn't the corpus BLEU. That follows from the sums of the ten counts. Raises
+    `ValueError` when there aren't as many predictions as references.
     """
     from sacrebleu.metrics.bleu import BLEU
 
     metric = BLEU(effective_order=True)
-    pairs = zip(predictions, references, strict=True)
-    return [_fraction(metric.sentence_score(text, [target]).score) for text, target in pairs]
+    found = []
+    for text, target in zip(predictions, references, strict=True):
+        score = metric.sentence_score(text, [target])
+        counts = [*score.counts, *score.totals, score.sys_len, score.ref_len]
+        found.append((_fraction(score.score), [int(count) for count in counts]))
+    return found
 
 
 def corpus(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:

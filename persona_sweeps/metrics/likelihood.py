@@ -1,46 +1,126 @@
-"""Perplexity, nats a token and bits a byte, from the summed negative log-likelihoods of evaluation examples."""
+"""Metric `likelihood`: perplexity, nats a token and bits a byte of what the character really says."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from omegaconf import MISSING
 
-from persona_sweeps.data.packing import TokenSequence
+from persona_sweeps.errors import TrialError
+from persona_sweeps.metrics.metric import NLL, NLL_ALL_TOKENS, Description, Line, Metric, Predictions, Request, Scores
+
+if TYPE_CHECKING:
+    from persona_sweeps.config.schema import RunConfig
+
+VERSION = "1"
+"""of the formulas below"""
 
 
-def likelihood_metrics(nll: np.ndarray, tokens: Sequence[int], text_bytes: Sequence[int]) -> dict[str, float]:
-    """Return completion_nll, completion_ppl and bits_per_byte of N examples.
+@dataclass
+class Likelihood(Metric):
+    """Score each reference by its NLL: the mean a token, the perplexity, and bits for each byte of its text.
 
-    `nll` [N] is in nats, summed over each example's `tokens` [N] labels, its end token among them. The mean is over
-    tokens, not over examples. Bits a byte divide by the UTF-8 bytes of the completions' text [N], so models with
-    different tokenizers can be compared.
+    Means are over tokens, not over items.
     """
-    mean = float(nll.sum()) / sum(tokens)
-    bits = float(nll.sum()) / math.log(2)
-    return {"completion_nll": mean, "completion_ppl": _exp(mean), "bits_per_byte": bits / max(1, sum(text_bytes))}
+
+    all_tokens: bool = MISSING
+
+    def check(self, config: RunConfig) -> Iterator[str]:
+        if self.all_tokens and config.peft.shots:
+            yield (
+                f"metrics.likelihood.all_tokens=true would score the shots of peft={config.peft.method} with every "
+                "prompt: set it to false."
+            )
+
+    def requests(self) -> tuple[Request, ...]:
+        return (NLL, NLL_ALL_TOKENS) if self.all_tokens else (NLL,)
+
+    def version(self) -> str:
+        return VERSION
+
+    def describe(self) -> dict[str, Description]:
+        bits = Description(
+            label="bits/byte",
+            higher_is_better=False,
+            range=(0.0, None),
+            version=VERSION,
+            aggregate=_ratio(["completion_nll", "completion_tokens"], "completion_bytes", scale=1 / math.log(2)),
+            explanation="bits/byte is the negative log-likelihood of a completion in bits for each UTF-8 byte of its "
+            "text, comparable between tokenizers",
+            headline=40,
+        )
+        found = _described("completion", "completion_tokens", "", "completion token", 50) | {"bits_per_byte": bits}
+        if self.all_tokens:
+            found |= _described("all_tokens", "all_tokens_count", "all-token ", "token, the prompt's among them")
+        return found
+
+    def score(self, predictions: Predictions) -> Scores:
+        """Score the NLLs. Raises TrialError for one that is not finite."""
+        lines = predictions[NLL]
+        items = [
+            {
+                "completion_nll": line["nll"] / line["tokens"],
+                "completion_tokens": line["tokens"],
+                "completion_bytes": line["bytes"],
+            }
+            for line in lines
+        ]
+        whole = _per_token("completion", lines)
+        if lines:
+            whole["bits_per_byte"] = _sum(lines, "nll") / math.log(2) / max(1, _sum(lines, "bytes"))
+        if self.all_tokens:
+            every = predictions[NLL_ALL_TOKENS]
+            whole |= _per_token("all_tokens", every)
+            for item, line in zip(items, every, strict=True):
+                item |= {"all_tokens_nll": line["nll"] / line["tokens"], "all_tokens_count": line["tokens"]}
+        return Scores(whole, items)
 
 
-def all_token_metrics(nll: np.ndarray, tokens: Sequence[int]) -> dict[str, float]:
-    """Return the same for every token after the first, the prompt's among them."""
-    mean = float(nll.sum()) / sum(tokens)
-    return {"all_tokens_nll": mean, "all_tokens_ppl": _exp(mean)}
+def _per_token(name: str, lines: Sequence[Line]) -> dict[str, float]:
+    """Return the mean NLL of a token and its exponential; nothing for no items."""
+    if not all(line["nll"] is not None and math.isfinite(line["nll"]) for line in lines):
+        raise TrialError("the likelihood of held-out examples was not a finite number; lower train.learning_rate")
+    if not lines:
+        return {}
+    mean = _sum(lines, "nll") / _sum(lines, "tokens")
+    return {f"{name}_nll": mean, f"{name}_ppl": math.exp(mean) if mean < 700 else math.inf}
 
 
-def on_completion(sequence: TokenSequence, prompt_length: int) -> TokenSequence:
-    """Put the completion alone under loss, whatever training does."""
-    return TokenSequence(sequence.tokens, prompt_length, sequence.index)
+def _sum(lines: Sequence[Line], column: str) -> float:
+    """Return an exact sum, so that the order of the items can't matter."""
+    return math.fsum(line[column] for line in lines)
 
 
-def on_all_tokens(sequence: TokenSequence) -> TokenSequence:
-    """Put every token but the first under loss."""
-    return TokenSequence(sequence.tokens, 1, sequence.index)
+def _described(name: str, tokens: str, kind: str, of: str, headline: int = 0) -> dict[str, Description]:
+    """Describe the two values that `_per_token` gives; `tokens` is the column that counts them."""
+    columns = [f"{name}_nll", tokens]
+    return {
+        f"{name}_ppl": Description(
+            label=f"{kind}PPL",
+            higher_is_better=False,
+            range=(1.0, None),
+            version=VERSION,
+            aggregate=_ratio(columns, tokens, exp=True),
+            per_token=True,
+            log_scale=True,
+            format=".2f",
+            explanation=f"{kind}PPL is the perplexity of a {of}",
+            headline=headline,
+        ),
+        f"{name}_nll": Description(
+            label=f"{kind}NLL",
+            higher_is_better=False,
+            range=(0.0, None),
+            version=VERSION,
+            aggregate=_ratio(columns, tokens),
+            per_token=True,
+            explanation=f"{kind}NLL is the negative log-likelihood of a {of}, in nats",
+        ),
+    }
 
 
-def label_count(sequence: TokenSequence) -> int:
-    return len(sequence.tokens) - sequence.loss_from
-
-
-def _exp(value: float) -> float:
-    return math.exp(value) if value < 700 else math.inf
+def _ratio(numerator: list[str], denominator: str, scale: float = 1.0, exp: bool = False) -> dict[str, Any]:
+    return {"form": "ratio", "numerator": numerator, "denominator": [denominator], "scale": scale, "exp": exp}

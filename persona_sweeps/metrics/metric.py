@@ -47,22 +47,24 @@ class Description:
     {"form": "mean", "of": COLUMN}; {"form": "ratio", "numerator": [COLUMN, …], "denominator": [COLUMN, …], "scale": c,
     "exp": bool}, where a list of columns is multiplied item by item, then summed; {"form": "ngram_precision", "of":
     COLUMN} with a list of sums in each item (matches and totals of 1- to 4-grams, and both lengths), as corpus BLEU.
-    `per_token` is true where the value depends on the tokenizer, so that models with other ones can't be compared by it.
+    `per_token` is true where the value depends on the tokenizer, so that models with others can't be compared by it.
     `log_scale`: it is positive without bound, so it is compared by ratios. `format` is a Python format of the value.
     """
 
     label: str
+    """how a column is headed"""
     higher_is_better: bool
     range: tuple[float | None, float | None]
     version: str
+    """what tells two ways of computing this value apart"""
     aggregate: Mapping[str, Any]
     per_token: bool = False
     log_scale: bool = False
     format: str = ".3f"
     family: str = ""
-    """the metric of `metrics=` that it belongs to"""
+    """the metric of `metrics=` that it belongs to, by the name that it has there; `scoring.describe` fills it in"""
     explanation: str = ""
-    """one sentence for a note under a table"""
+    """what it is, as a clause for a note under a table: `BLEU is …`, without a full stop"""
     headline: int = 0
     """tables show and rank by values with larger numbers first; 0: only where it is asked for"""
 
@@ -96,8 +98,13 @@ class Metric:
         """Return the predictions that it scores."""
         raise NotImplementedError
 
+    @property
+    def needs_model(self) -> bool:
+        """Whether a predictor without probabilities can't give it what it scores."""
+        return any(request.needs_model for request in self.requests())
+
     def version(self) -> str:
-        """Return what tells two ways of scoring apart: package versions and settings. Imports nothing heavy."""
+        """Return what tells two ways of scoring apart: package versions and all settings. Imports nothing heavy."""
         raise NotImplementedError
 
     def describe(self) -> dict[str, Description]:

@@ -1,42 +1,74 @@
-"""Word overlap between what a model said and what the character says in the source: ROUGE and BLEU of one run."""
+"""Metric `overlap`: how many words what a model said shares with what the character says in the source."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from persona_sweeps.config.schema import OverlapConfig
+from omegaconf import MISSING
+
+from persona_sweeps.metrics.metric import TEXT, Description, Metric, Predictions, Request, Scores
+
+ROUGE = {"rouge1": ("ROUGE-1", 10), "rouge2": ("ROUGE-2", 0), "rougeL": ("ROUGE-L", 30), "rougeLsum": ("ROUGE-Lsum", 0)}
+"""name → label, headline"""
 
 
-@dataclass(frozen=True)
-class OverlapScores:
-    """`corpus`: one value a metric; `items`: the same metrics for each item, in order. All are fractions in 0–1.
+@dataclass
+class Overlap(Metric):
+    """Score each text against its reference: ROUGE F-measures and BLEU, fractions in 0–1.
 
-    Keys are rouge1, rouge2, rougeL, rougeLsum (the corpus value is the mean of the items) and bleu (it isn't: corpus
-    BLEU pools n-gram counts, an item's is its sentence BLEU). Without items, `corpus` is empty.
+    The ROUGE of all items is their mean. BLEU's isn't: it pools n-gram counts, and an item's is its sentence BLEU.
     """
 
-    corpus: dict[str, float]
-    items: list[dict[str, float]]
+    stemmer: bool = MISSING
+
+    def requests(self) -> tuple[Request, ...]:
+        return (TEXT,)
+
+    def version(self) -> str:
+        return f"{self._rouge_version()}; {_bleu_version()}"
+
+    def describe(self) -> dict[str, Description]:
+        found = {
+            name: Description(
+                label=label,
+                higher_is_better=True,
+                range=(0.0, 1.0),
+                version=self._rouge_version(),
+                aggregate={"form": "mean", "of": name},
+                explanation=f"{label} is an F-measure, the mean over items",
+                headline=headline,
+            )
+            for name, (label, headline) in ROUGE.items()
+        }
+        found["bleu"] = Description(
+            label="BLEU",
+            higher_is_better=True,
+            range=(0.0, 1.0),
+            version=_bleu_version(),
+            aggregate={"form": "ngram_precision", "of": "bleu_counts"},
+            explanation="BLEU is that of all items together, as a fraction",
+            headline=20,
+        )
+        return found
+
+    def score(self, predictions: Predictions) -> Scores:
+        # Inside, since both import `evaluate`, which takes seconds.
+        from persona_sweeps.metrics import bleu, rouge
+
+        lines = predictions[TEXT]
+        texts, references = [line["text"] for line in lines], [line["reference"] for line in lines]
+        by_rouge = rouge.per_item(texts, references, self.stemmer)
+        by_bleu = bleu.per_item(texts, references)
+        items = [
+            {**scores, "bleu": value, "bleu_counts": counts}
+            for scores, (value, counts) in zip(by_rouge, by_bleu, strict=True)
+        ]
+        return Scores({**rouge.mean(by_rouge), **bleu.corpus(texts, references)}, items)
+
+    def _rouge_version(self) -> str:
+        return f"rouge_score {version('rouge_score')}, {'Porter stemmer' if self.stemmer else 'no stemmer'}"
 
 
-def score_overlap(predictions: Sequence[str], references: Sequence[str], config: OverlapConfig) -> OverlapScores:
-    """Score each prediction against the reference at the same place.
-
-    Raises `ValueError` when there aren't as many predictions as references.
-    """
-    if len(predictions) != len(references):
-        raise ValueError(f"{len(predictions)} predictions for {len(references)} references")
-    # Inside, since both import `evaluate`, which takes seconds.
-    from persona_sweeps.metrics import bleu, rouge
-
-    rouge_items = rouge.per_item(predictions, references, config.stemmer)
-    bleu_items = bleu.per_item(predictions, references)
-    items = [{**scores, "bleu": value} for scores, value in zip(rouge_items, bleu_items, strict=True)]
-    return OverlapScores(corpus={**rouge.mean(rouge_items), **bleu.corpus(predictions, references)}, items=items)
-
-
-def versions() -> dict[str, str]:
-    """Return the version of each package whose change can change a score; cheap, since it imports none of them."""
-    return {package: version(package) for package in ("rouge_score", "sacrebleu")}
+def _bleu_version() -> str:
+    return f"sacrebleu {version('sacrebleu')}, 13a, cased, exponential smoothing"

@@ -13,12 +13,11 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from persona_sweeps.config.schema import GenerationConfig
 from persona_sweeps.data.packing import TokenSequence, pack
 from persona_sweeps.models.attention import CacheLayout
 from persona_sweeps.models.batch import collate, split_passes
+from persona_sweeps.prediction.decoding import Chooser, Generation
 from persona_sweeps.prediction.kv_cache import SlotCache, gather_paths, slot_cache
-from persona_sweeps.prediction.sampling import Chooser, chooser
 from persona_sweeps.seeds import derive_seed
 from persona_sweeps.training.engine import Engine
 from persona_sweeps.training.limits import Extent, in_one_pass
@@ -45,13 +44,13 @@ def requests(trial: int, prompts: Sequence[tuple[int, ...]], ids: Sequence[str],
 
 @torch.no_grad()
 def generate(
-    engine: Engine, asked: Sequence[Request], config: GenerationConfig, stop_token_ids: Sequence[int]
+    engine: Engine, asked: Sequence[Request], config: Generation, stop_token_ids: Sequence[int]
 ) -> list[list[int]]:
     """Return the new tokens of each request, without the stop token that ended it.
 
     Those that run out of memory begin again, half as many at a time. Raises DoesNotFit when a single one is too much.
     """
-    limit, choose, stop = engine.limits.generation, chooser(config), set(stop_token_ids)
+    limit, choose, stop = engine.limits.generation, config.chooser(), set(stop_token_ids)
     results: list[list[int]] = []
 
     def next_results() -> list[list[int]]:
@@ -79,7 +78,7 @@ class _Decoding:
         self.choose = choose
         self.stop = stop
         self.trials = sorted({request.trial for request in asked})
-        self.virtual = {trial: engine.trials[trial].adapter.virtual_tokens for trial in self.trials}
+        self.virtual = {trial: engine.stack.adapters[trial].virtual_tokens for trial in self.trials}
         self.texts: list[list[int]] = [[] for _ in asked]
 
     def extent(self) -> Extent:

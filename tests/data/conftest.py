@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from persona_sweeps.config.schema import JsonlConfig, ShakespeareConfig
+from persona_sweeps.data.jsonl import Jsonl
+from persona_sweeps.data.shakespeare import Shakespeare
 
 SPECIAL = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "<start_of_turn>", "<end_of_turn>"]
 CHATML = (
@@ -64,7 +65,7 @@ def make_tokenizer() -> Callable[..., Any]:
 
 
 @pytest.fixture
-def shakespeare_config() -> Callable[..., ShakespeareConfig]:
+def shakespeare_config() -> Callable[..., Shakespeare]:
     defaults = dict(
         source="shakespeare",
         persona="Hamlet",
@@ -75,10 +76,10 @@ def shakespeare_config() -> Callable[..., ShakespeareConfig]:
         min_examples=8,
         loss_on="completion",
     )
-    return lambda **changes: ShakespeareConfig(**{**defaults, **changes})
+    return lambda **changes: Shakespeare(**{**defaults, **changes})
 
 
 @pytest.fixture
-def jsonl_config() -> Callable[..., JsonlConfig]:
+def jsonl_config() -> Callable[..., Jsonl]:
     defaults = dict(source="jsonl", eval_fraction=0.2, split_seed=0, min_examples=2, loss_on="completion")
-    return lambda path, **changes: JsonlConfig(**{**defaults, "path": str(path), **changes})
+    return lambda path, **changes: Jsonl(**{**defaults, "path": str(path), **changes})

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from persona_sweeps.config.schema import JsonlConfig
 from persona_sweeps.data import load_corpus
 from persona_sweeps.data.example import Corpus, Example, Message
+from persona_sweeps.data.jsonl import Jsonl
 from persona_sweeps.errors import ConfigError, DataError
 
-Configs = Callable[..., JsonlConfig]
+Configs = Callable[..., Jsonl]
 
 CHAT = [
     {"role": "system", "content": "Be brief."},

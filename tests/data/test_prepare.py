@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from persona_sweeps.config.schema import JsonlConfig, RunConfig, TrainConfig
+from persona_sweeps.config.schema import RunConfig, TrainConfig
 from persona_sweeps.data import load_corpus
+from persona_sweeps.data.jsonl import Jsonl
 from persona_sweeps.data.prepare import TOO_LONG, forget_prepared, prepare
 from persona_sweeps.data.rendering import RenderedExample, Renderer
 from persona_sweeps.data.store import MANIFEST, PreparedData, save_entry
@@ -33,7 +34,7 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(
-    source: Path, own_cache: Path, jsonl_config: Callable[..., JsonlConfig], make_tokenizer: Callable[..., Any]
+    source: Path, own_cache: Path, jsonl_config: Callable[..., Jsonl], make_tokenizer: Callable[..., Any]
 ) -> Iterator[Run]:
     forget_prepared()
 
@@ -56,7 +57,7 @@ def entries(cache: Path) -> list[Path]:
 
 
 def test_rows_are_the_rendered_examples(
-    run: Run, source: Path, jsonl_config: Callable[..., JsonlConfig], make_tokenizer: Callable[..., Any]
+    run: Run, source: Path, jsonl_config: Callable[..., Jsonl], make_tokenizer: Callable[..., Any]
 ) -> None:
     data, corpus = run(), load_corpus(jsonl_config(source))
     renderer = Renderer(make_tokenizer("chatml"))

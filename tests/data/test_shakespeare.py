@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from persona_sweeps.config.schema import ShakespeareConfig
 from persona_sweeps.data import load_corpus
 from persona_sweeps.data.cards import partners, persona_card
 from persona_sweeps.data.example import Corpus, Example
 from persona_sweeps.data.library import choose_play, display_name, open_play, play_paths, speech_counts
+from persona_sweeps.data.shakespeare import Shakespeare
 from persona_sweeps.errors import ConfigError, DataError
 
-Configs = Callable[..., ShakespeareConfig]
+Configs = Callable[..., Shakespeare]
 
 TWO_SCENES = """# The Short Play
 
@@ -131,7 +131,6 @@ def test_a_character_of_several_plays_needs_the_play(shakespeare_config: Configs
         ({"play": "hamelt"}, "Did you mean hamlet"),
         ({"persona": None}, "dataset.persona=Hamlet"),
         ({"persona": None, "play": "macbeth"}, r"Macbeth \(\d+\), Lady Macbeth"),
-        ({"context_lines": -1}, "context_lines=-1"),
     ],
 )
 def test_a_wrong_name_gets_the_nearest_right_one(

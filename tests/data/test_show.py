@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from persona_sweeps.config.schema import JsonlConfig, RunConfig, TrainConfig
+from persona_sweeps.config.schema import RunConfig, TrainConfig
+from persona_sweeps.data.jsonl import Jsonl
 from persona_sweeps.data.prepare import prepare
 from persona_sweeps.data.show import show_examples
 
@@ -20,7 +21,7 @@ Show = Callable[..., str]
 
 @pytest.fixture
 def show(
-    tmp_path: Path, own_cache: Path, jsonl_config: Callable[..., JsonlConfig], make_tokenizer: Callable[..., Any]
+    tmp_path: Path, own_cache: Path, jsonl_config: Callable[..., Jsonl], make_tokenizer: Callable[..., Any]
 ) -> Show:
     path = tmp_path / "d.jsonl"
     lines = [{"prompt": f"[bold]Who {n}?[/bold]", "completion": "Nay [red]— é[/]"} for n in range(5)]

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persona_sweeps.config.schema import DatasetConfig
 from persona_sweeps.data.example import Example
+from persona_sweeps.data.source import Source
 from persona_sweeps.data.splits import split_examples
 from persona_sweeps.errors import ConfigError, DataError
 
 sizes = st.lists(st.integers(1, 40), min_size=2, max_size=25)
 
 
-def config(**changes: object) -> DatasetConfig:
+def source(**changes: object) -> Source:
     defaults: dict[str, object] = dict(eval_fraction=0.2, split_seed=0, min_examples=2, loss_on="completion")
-    return DatasetConfig(**{**defaults, **changes})  # type: ignore[arg-type]
+    return Source(**{**defaults, **changes})  # type: ignore[arg-type]
 
 
 def examples_of(cluster_sizes: list[int]) -> list[Example]:
@@ -36,7 +36,7 @@ def ids(examples: tuple[Example, ...]) -> list[str]:
 @given(sizes, st.integers(0, 5), st.floats(0.05, 0.95))
 def test_sides_partition_the_examples_by_whole_clusters(cluster_sizes: list[int], seed: int, fraction: float) -> None:
     examples = examples_of(cluster_sizes)
-    train, held_out = split_examples(examples, config(split_seed=seed, eval_fraction=fraction))
+    train, held_out = split_examples(examples, source(split_seed=seed, eval_fraction=fraction))
     assert train and held_out
     assert sorted(ids(train) + ids(held_out)) == sorted(example.id for example in examples)
     assert not {example.cluster for example in train} & {example.cluster for example in held_out}
@@ -47,7 +47,7 @@ def test_sides_partition_the_examples_by_whole_clusters(cluster_sizes: list[int]
 def test_the_order_of_the_examples_changes_nothing(cluster_sizes: list[int], order: random.Random) -> None:
     examples = examples_of(cluster_sizes)
     shuffled = order.sample(examples, len(examples))
-    limited = config(limit=5, eval_limit=3)
+    limited = source(limit=5, eval_limit=3)
     assert split_examples(examples, limited) == split_examples(shuffled, limited)
 
 
@@ -55,21 +55,21 @@ def test_the_order_of_the_examples_changes_nothing(cluster_sizes: list[int], ord
 def test_a_smaller_limit_gives_a_prefix(cluster_sizes: list[int], one: int, other: int) -> None:
     examples = examples_of(cluster_sizes)
     small, large = sorted((one, other))
-    first = split_examples(examples, config(limit=small, eval_limit=small))
-    second = split_examples(examples, config(limit=large, eval_limit=large))
+    first = split_examples(examples, source(limit=small, eval_limit=small))
+    second = split_examples(examples, source(limit=large, eval_limit=large))
     for less, more in zip(first, second, strict=True):
         assert list(less) == list(more)[: len(less)]
         assert len(less) == min(small, len(more))
 
 
 def test_scenes_stay_in_their_order_and_together() -> None:
-    train, _ = split_examples(examples_of([12] * 8), config())
+    train, _ = split_examples(examples_of([12] * 8), source())
     assert [name.split("-")[1] for name in ids(train)] == [str(place) for place in range(1, 13)] * (len(train) // 12)
 
 
 def test_another_seed_gives_another_split() -> None:
     examples = examples_of([3] * 30)
-    assert len({tuple(ids(split_examples(examples, config(split_seed=seed))[1])) for seed in range(10)}) > 5
+    assert len({tuple(ids(split_examples(examples, source(split_seed=seed))[1])) for seed in range(10)}) > 5
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ def test_another_seed_gives_another_split() -> None:
 )
 def test_too_little_says_how_much_there_is_and_ends_with_the_hint(cluster_sizes: list[int], message: str) -> None:
     with pytest.raises(DataError, match=f"{message}.*Try Iago"):
-        split_examples(examples_of(cluster_sizes), config(min_examples=8), hint="Try Iago.")
+        split_examples(examples_of(cluster_sizes), source(min_examples=8), hint="Try Iago.")
 
 
 @pytest.mark.parametrize("change", [{"eval_fraction": 0.0}, {"eval_fraction": 1.0}, {"limit": 0}, {"eval_limit": -1}])
 def test_values_out_of_range_are_named(change: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=f"dataset.{next(iter(change))}="):
-        split_examples(examples_of([5, 5]), config(**change))
+        split_examples(examples_of([5, 5]), source(**change))
 
 
 @given(sizes.filter(lambda counts: len(counts) > 2), st.integers(0, 5))
@@ -92,11 +92,11 @@ def test_a_validation_part_is_cut_from_what_isn_t_test_and_leaves_the_test_part_
     cluster_sizes: list[int], seed: int
 ) -> None:
     examples = examples_of(cluster_sizes)
-    rest, test = split_examples(examples, config(split_seed=seed, evaluate_on="test", validation_fraction=0.3))
+    rest, test = split_examples(examples, source(split_seed=seed, evaluate_on="test", validation_fraction=0.3))
     if len({example.cluster for example in rest}) < 2:
         return
     train, validation = split_examples(
-        examples, config(split_seed=seed, evaluate_on="validation", validation_fraction=0.3)
+        examples, source(split_seed=seed, evaluate_on="validation", validation_fraction=0.3)
     )
     assert train and validation and sorted(ids(train) + ids(validation)) == sorted(ids(rest))
     parts = [{example.cluster for example in part} for part in (train, validation, test)]
@@ -104,6 +104,6 @@ def test_a_validation_part_is_cut_from_what_isn_t_test_and_leaves_the_test_part_
 
 
 def test_too_few_clusters_for_a_validation_part_are_told() -> None:
-    settings = config(evaluate_on="validation", validation_fraction=0.5, eval_fraction=0.5)
+    settings = source(evaluate_on="validation", validation_fraction=0.5, eval_fraction=0.5)
     with pytest.raises(DataError, match="Outside the test part all 4 examples come from one scene.*validation"):
         split_examples(examples_of([4, 4]), settings)

@@ -6,55 +6,84 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persona_sweeps.data.packing import TokenSequence
-from persona_sweeps.metrics.likelihood import (
-    all_token_metrics,
-    label_count,
-    likelihood_metrics,
-    on_all_tokens,
-    on_completion,
-)
+from persona_sweeps.errors import TrialError
+from persona_sweeps.metrics.likelihood import Likelihood
+from persona_sweeps.metrics.metric import NLL, NLL_ALL_TOKENS, Scores
 
 EXAMPLES = st.lists(st.tuples(st.floats(0, 500), st.integers(1, 99), st.integers(1, 400)), min_size=1, max_size=8)
+Examples = list[tuple[float, int, int]]
+
+
+def lines(examples: Examples) -> list[dict[str, float]]:
+    """Return a prediction line for each (summed NLL, tokens, bytes)."""
+    return [{"nll": nll, "tokens": tokens, "bytes": size} for nll, tokens, size in examples]
+
+
+def score(examples: Examples) -> Scores:
+    return Likelihood(all_tokens=False).score({NLL: lines(examples)})
 
 
 @given(EXAMPLES)
-def test_the_mean_is_over_tokens_and_bits_are_per_byte(examples: list[tuple[float, int, int]]) -> None:
+def test_the_mean_is_over_tokens_and_bits_are_per_byte(examples: Examples) -> None:
     nll, tokens, sizes = (list(column) for column in zip(*examples, strict=True))
-    values = likelihood_metrics(np.array(nll), tokens, sizes)
+    values = score(examples).whole
     assert values["completion_nll"] == pytest.approx(sum(nll) / sum(tokens))
     assert math.log(values["completion_ppl"]) == pytest.approx(values["completion_nll"])
     assert values["bits_per_byte"] * sum(sizes) * math.log(2) == pytest.approx(sum(nll))
 
 
+@given(EXAMPLES)
+def test_an_item_has_its_own_mean_with_what_it_counts(examples: Examples) -> None:
+    for (nll, tokens, size), item in zip(examples, score(examples).items, strict=True):
+        assert item == {"completion_nll": nll / tokens, "completion_tokens": tokens, "completion_bytes": size}
+
+
 @given(EXAMPLES, st.randoms())
-def test_the_order_of_examples_does_not_matter(examples: list[tuple[float, int, int]], random) -> None:
+def test_the_order_of_examples_does_not_matter(examples: Examples, random: Random) -> None:
     shuffled = list(examples)
     random.shuffle(shuffled)
-    one, other = (
-        likelihood_metrics(np.array(n), t, s) for n, t, s in (zip(*e, strict=True) for e in (examples, shuffled))
-    )
-    assert one == pytest.approx(other)
+    assert score(examples).whole == score(shuffled).whole
+
+
+@given(EXAMPLES, EXAMPLES)
+def test_all_tokens_are_scored_by_the_same_formulas_beside_the_completion(one: Examples, other: Examples) -> None:
+    one, other = one[: len(other)], other[: len(one)]
+    both = Likelihood(all_tokens=True).score({NLL: lines(one), NLL_ALL_TOKENS: lines(other)})
+    of_all = score(other)
+    expected = {f"all_tokens_{name}": of_all.whole[f"completion_{name}"] for name in ("nll", "ppl")}
+    assert both.whole == score(one).whole | expected
+    for item, alone, every in zip(both.items, score(one).items, of_all.items, strict=True):
+        assert item == alone | {
+            "all_tokens_nll": every["completion_nll"], "all_tokens_count": every["completion_tokens"],
+        }  # fmt: skip
+
+
+def test_all_tokens_are_asked_for_only_where_they_are_scored() -> None:
+    assert Likelihood(all_tokens=False).requests() == (NLL,)
+    assert Likelihood(all_tokens=True).requests() == (NLL, NLL_ALL_TOKENS)
+    assert set(Likelihood(all_tokens=True).describe()) - set(Likelihood(all_tokens=False).describe()) == {
+        "all_tokens_nll", "all_tokens_ppl",
+    }  # fmt: skip
 
 
 def test_a_hopeless_model_has_an_infinite_perplexity_not_an_error() -> None:
-    assert likelihood_metrics(np.array([1e6]), [1], [1])["completion_ppl"] == math.inf
-    assert all_token_metrics(np.array([1e6]), [1])["all_tokens_ppl"] == math.inf
+    assert score([(1e6, 1, 1)]).whole["completion_ppl"] == math.inf
 
 
-def test_which_tokens_are_labels() -> None:
-    sequence = TokenSequence((5, 6, 7, 8, 9), loss_from=1, index=3)
-    assert (
-        on_completion(sequence, 3) == TokenSequence((5, 6, 7, 8, 9), 3, 3)
-        and label_count(on_completion(sequence, 3)) == 2
-    )
-    assert label_count(on_all_tokens(on_completion(sequence, 3))) == 4
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_an_nll_that_is_not_finite_fails_the_run_with_what_to_do(value: float) -> None:
+    with pytest.raises(TrialError, match="not a finite number; lower train.learning_rate"):
+        score([(1.0, 2, 3), (value, 2, 3)])
+
+
+def test_no_items_give_no_values() -> None:
+    assert score([]) == Scores({}, [])
 
 
 def test_a_run_s_metrics_are_those_of_the_model_s_own_probabilities(

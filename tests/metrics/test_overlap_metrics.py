@@ -6,6 +6,7 @@ import math
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
-from persona_sweeps.config.schema import OverlapConfig
-from persona_sweeps.metrics import bleu, overlap, rouge
+from persona_sweeps.metrics import bleu, rouge
+from persona_sweeps.metrics.metric import TEXT, Scores
+from persona_sweeps.metrics.overlap import Overlap
 
 PREDICTIONS = [
     "To be, or not to be: that is the question.",
@@ -44,8 +46,9 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
-def score(predictions: list[str], references: list[str], stemmer: bool = False) -> overlap.OverlapScores:
-    return overlap.score_overlap(predictions, references, OverlapConfig(stemmer=stemmer))
+def score(predictions: list[str], references: list[str], stemmer: bool = False) -> Scores:
+    pairs = zip(predictions, references, strict=True)
+    return Overlap(stemmer=stemmer).score({TEXT: [{"text": text, "reference": target} for text, target in pairs]})
 
 
 @pytest.mark.parametrize("stemmer", [False, True])
@@ -55,17 +58,17 @@ def test_rouge_equals_the_mean_of_rouge_score(stemmer: bool) -> None:
     scores = score(PREDICTIONS, REFERENCES, stemmer)
     for key in rouge.KEYS:
         assert [item[key] for item in scores.items] == [values[key].fmeasure for values in expected]
-        assert scores.corpus[key] == pytest.approx(sum(values[key].fmeasure for values in expected) / len(expected))
+        assert scores.whole[key] == pytest.approx(sum(values[key].fmeasure for values in expected) / len(expected))
 
 
 def test_stemming_matches_inflected_words() -> None:
-    plain, stemmed = (score(PREDICTIONS, REFERENCES, stemmer).corpus["rouge1"] for stemmer in (False, True))
+    plain, stemmed = (score(PREDICTIONS, REFERENCES, stemmer).whole["rouge1"] for stemmer in (False, True))
     assert stemmed > plain
 
 
 def test_bleu_equals_sacrebleu_as_a_fraction() -> None:
     scores = score(PREDICTIONS, REFERENCES)
-    assert 100 * scores.corpus["bleu"] == pytest.approx(sacrebleu.corpus_bleu(PREDICTIONS, [REFERENCES]).score)
+    assert 100 * scores.whole["bleu"] == pytest.approx(sacrebleu.corpus_bleu(PREDICTIONS, [REFERENCES]).score)
     for item, text, target in zip(scores.items, PREDICTIONS, REFERENCES, strict=True):
         assert 100 * item["bleu"] == pytest.approx(sacrebleu.sentence_bleu(text, [target]).score)
 
@@ -73,7 +76,7 @@ def test_bleu_equals_sacrebleu_as_a_fraction() -> None:
 def test_evaluate_modules_loaded_by_path_agree_with_the_functions(no_network: None, tmp_path: Path) -> None:
     by_path = evaluate.load(str(Path(rouge.__file__)), cache_dir=str(tmp_path), module_type="metric")
     given_texts = {"predictions": PREDICTIONS, "references": REFERENCES}
-    expected = score(PREDICTIONS, REFERENCES, stemmer=True).corpus
+    expected = score(PREDICTIONS, REFERENCES, stemmer=True).whole
     for module in (by_path, rouge.Rouge(cache_dir=str(tmp_path))):
         found = module.compute(**given_texts, use_stemmer=True)
         assert found == module.compute(**given_texts, use_stemmer=True)
@@ -87,9 +90,10 @@ def test_evaluate_modules_loaded_by_path_agree_with_the_functions(no_network: No
 def test_scores_are_fractions(pairs: list[tuple[str, str]], stemmer: bool) -> None:
     scores = score([text for text, _ in pairs], [target for _, target in pairs], stemmer)
     assert len(scores.items) == len(pairs)
-    for values in [scores.corpus, *scores.items]:
-        assert set(values) == {*rouge.KEYS, "bleu"}
-        assert all(0 <= value <= 1 for value in values.values())
+    for values in [scores.whole, *scores.items]:
+        fractions = {name: value for name, value in values.items() if name != "bleu_counts"}
+        assert set(fractions) == {*rouge.KEYS, "bleu"}
+        assert all(0 <= value <= 1 for value in fractions.values())
 
 
 @settings(max_examples=60, deadline=None)
@@ -114,26 +118,42 @@ def test_newlines_split_sentences_for_rouge_lsum() -> None:
 
 
 def test_empty_predictions_and_references_score_zero() -> None:
-    assert set(score([""], ["words here"]).corpus.values()) == {0.0}
-    assert set(score(["words here"], [""]).corpus.values()) == {0.0}
-    assert not any(math.isnan(value) for value in score([""], [""]).corpus.values())
+    assert set(score([""], ["words here"]).whole.values()) == {0.0}
+    assert set(score(["words here"], [""]).whole.values()) == {0.0}
+    assert not any(math.isnan(value) for value in score([""], [""]).whole.values())
 
 
 def test_no_items_give_no_values() -> None:
-    assert score([], []) == overlap.OverlapScores(corpus={}, items=[])
+    assert score([], []) == Scores({}, [])
     assert rouge.Rouge(keep_in_memory=True).compute(predictions=[], references=[]) == {}
     assert bleu.Bleu(keep_in_memory=True).compute(predictions=[], references=[]) == {}
 
 
-def test_unequal_lengths_are_refused() -> None:
-    with pytest.raises(ValueError, match="1 predictions for 2 references"):
-        score(["a"], ["a", "b"])
+@pytest.mark.parametrize("function", [bleu.per_item, bleu.corpus, rouge.per_item])
+def test_unequal_lengths_are_refused(function: Callable) -> None:
+    with pytest.raises(ValueError, match="1 predictions for 2 references|shorter|longer"):
+        function(["a"], ["a", "b"])
 
 
-def test_versions_name_what_is_installed_without_importing_it() -> None:
-    assert overlap.versions() == {name: version(name) for name in ("rouge_score", "sacrebleu")}
+@pytest.mark.parametrize("stemmer", [False, True])
+def test_versions_name_what_is_installed_and_each_value_s_own_settings(stemmer: bool) -> None:
+    metric = Overlap(stemmer=stemmer)
+    described = metric.describe()
+    assert f"rouge_score {version('rouge_score')}" in described["rougeL"].version
+    assert f"sacrebleu {version('sacrebleu')}" in described["bleu"].version
+    assert all(description.version in metric.version() for description in described.values())
+
+
+def test_the_stemmer_makes_another_rouge_and_the_same_bleu() -> None:
+    plain, stemmed = (Overlap(stemmer=stemmer).describe() for stemmer in (False, True))
+    assert {name for name in plain if plain[name].version != stemmed[name].version} == set(rouge.KEYS)
+
+
+def test_describing_imports_no_heavy_library() -> None:
     probe = (
-        "import sys; from persona_sweeps.metrics import overlap; overlap.versions();"
-        "sys.exit(any(name in sys.modules for name in ('torch', 'datasets', 'evaluate', 'sacrebleu', 'rouge_score')))"
+        "import sys; from persona_sweeps.metrics import likelihood, overlap, scoring;"
+        "scoring.describe({'a': likelihood.Likelihood(True), 'b': overlap.Overlap(True)});"
+        "sys.exit(any(name in sys.modules for name in "
+        "('torch', 'numpy', 'datasets', 'evaluate', 'sacrebleu', 'rouge_score')))"
     )
     assert subprocess.run([sys.executable, "-c", probe], cwd=Path(__file__).parents[2]).returncode == 0

@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from persona_sweeps.config.schema import GenerationConfig, ModelConfig, PeftConfig
+from persona_sweeps.config.schema import ModelConfig, PeftConfig
 from persona_sweeps.data.packing import TokenSequence
 from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.models.loading import BaseModel, load_base
 from persona_sweeps.prediction.generation import generate, requests
+from persona_sweeps.prediction.greedy import Greedy
 from persona_sweeps.training.engine import Engine
 from persona_sweeps.training.trial import Trial
 from tests.toolbox import LORA, METHODS, NONE, PROMPT, QUANTIZATIONS, adapter_of, sequences, trained_with
@@ -120,7 +121,7 @@ def test_texts_are_those_of_transformers(kind: str, quantized: Callable[..., Bas
     with AdapterStack(base.model, [adapter_of(base, NONE)]) as stack:
         engine = Engine(base.model, stack, [Trial(stack.adapters[0], trained_with(), 0, [])])
         asked = requests(0, prompts, ["0", "1"], 0)
-        texts = generate(engine, asked, GenerationConfig(method="greedy", max_new_tokens=8), [])
+        texts = generate(engine, asked, Greedy(method="greedy", max_new_tokens=8), [])
     for prompt, text in zip(prompts, texts, strict=True):
         assert len(text) == 8
         with torch.no_grad():

@@ -12,21 +12,23 @@ import pytest
 import torch
 from peft import PeftModel
 
-from persona_sweeps.config.schema import GenerationConfig, ModelConfig, NucleusConfig
+from persona_sweeps.config.schema import ModelConfig
 from persona_sweeps.data.packing import TokenSequence
 from persona_sweeps.methods.export import export_adapter
 from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.models.loading import BaseModel, load_base
 from persona_sweeps.prediction import generation
+from persona_sweeps.prediction.decoding import Generation
 from persona_sweeps.prediction.generation import Request, generate, requests
-from persona_sweeps.prediction.sampling import chooser
+from persona_sweeps.prediction.greedy import Greedy
+from persona_sweeps.prediction.nucleus import Nucleus
 from persona_sweeps.training.engine import Engine
 from persona_sweeps.training.trial import Trial
 from tests.toolbox import CARDS, LORA, METHODS, NONE, PREFIX, PROMPT, TRAIN, adapter_of, trained_with
 
-GREEDY = GenerationConfig(method="greedy", max_new_tokens=10)
-NUCLEUS = NucleusConfig(method="nucleus", max_new_tokens=10, temperature=0.8, top_p=0.9)
+GREEDY = Greedy(method="greedy", max_new_tokens=10)
+NUCLEUS = Nucleus(method="nucleus", max_new_tokens=10, temperature=0.8, top_p=0.9)
 Prompts = list[tuple[int, ...]]
 
 
@@ -85,9 +87,7 @@ def test_greedy_texts_are_those_of_transformers_and_peft(
 
 
 @pytest.mark.parametrize("config", [GREEDY, NUCLEUS], ids=["greedy", "nucleus"])
-def test_batched_equals_one_at_a_time(
-    base: BaseModel, sequences: list[TokenSequence], config: GenerationConfig
-) -> None:
+def test_batched_equals_one_at_a_time(base: BaseModel, sequences: list[TokenSequence], config: Generation) -> None:
     adapters = [adapter_of(base, peft, seed, spread=0.2) for seed, peft in enumerate((NONE, LORA, PREFIX, PROMPT))]
     asked = asked_of([0, 1, 2, 3], [sequence.tokens[: sequence.loss_from] for sequence in sequences[:5]])
     with AdapterStack(base.model, adapters) as stack:
@@ -105,7 +105,7 @@ def test_batched_equals_one_at_a_time(
 
 @pytest.mark.parametrize("config", [GREEDY, NUCLEUS], ids=["greedy", "nucleus"])
 def test_company_order_and_division_change_no_text(
-    engine: Engine, prompts: Prompts, config: GenerationConfig, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, prompts: Prompts, config: Generation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = asked_of([0, 1, 2], prompts)
     texts = generate(engine, asked, config, [])
@@ -122,7 +122,7 @@ def test_company_order_and_division_change_no_text(
 
 
 @pytest.mark.parametrize("config", [GREEDY, NUCLEUS], ids=["greedy", "nucleus"])
-def test_a_longer_limit_only_adds_to_a_text(engine: Engine, prompts: Prompts, config: GenerationConfig) -> None:
+def test_a_longer_limit_only_adds_to_a_text(engine: Engine, prompts: Prompts, config: Generation) -> None:
     asked = asked_of([0, 1, 2], prompts)
     texts = generate(engine, asked, config, [])
     for limit in (1, 4):
@@ -157,9 +157,9 @@ def test_equal_prompts_are_sampled_apart_and_a_seed_repeats_them(engine: Engine,
 def test_the_nucleus_is_the_fewest_tokens_that_hold_top_p_in_their_proportions() -> None:
     chances = torch.tensor([0.05, 0.4, 0.1, 0.3, 0.15])
     draws = 4000
-    config = NucleusConfig(method="nucleus", max_new_tokens=1, temperature=2.0, top_p=0.8)
+    config = Nucleus(method="nucleus", max_new_tokens=1, temperature=2.0, top_p=0.8)
     logits = (chances.log() * 2.0).expand(draws, -1)
-    counts = Counter(chooser(config)(logits, list(range(draws)), 0).tolist())
+    counts = Counter(config.chooser()(logits, list(range(draws)), 0).tolist())
     assert set(counts) == {1, 3, 4}  # 0.4 + 0.3 falls short of 0.8; with 0.15 it doesn't
     for token, count in counts.items():
         assert count / draws == pytest.approx(float(chances[token]) / 0.85, abs=0.03)
@@ -167,7 +167,7 @@ def test_the_nucleus_is_the_fewest_tokens_that_hold_top_p_in_their_proportions()
 
 def test_streams_and_steps_draw_independently() -> None:
     logits = torch.zeros(4000, 20)
-    choose = chooser(replace(NUCLEUS, temperature=1.0, top_p=1.0))
+    choose = replace(NUCLEUS, temperature=1.0, top_p=1.0).chooser()
     first, second = (choose(logits, list(range(4000)), step) for step in (0, 1))
     for tokens in (first, second):
         assert torch.bincount(tokens, minlength=20).tolist() == pytest.approx([200] * 20, abs=60)

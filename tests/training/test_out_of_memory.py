@@ -17,13 +17,16 @@ import numpy as np
 import pytest
 import torch
 
-from persona_sweeps.config.schema import GenerationConfig, NucleusConfig, PeftConfig
+from persona_sweeps.config.schema import PeftConfig
 from persona_sweeps.data.packing import TokenSequence
 from persona_sweeps.methods.forward import GroupForward
 from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.models.batch import PackedBatch
 from persona_sweeps.models.loading import BaseModel
+from persona_sweeps.prediction.decoding import Generation
 from persona_sweeps.prediction.generation import generate, requests
+from persona_sweeps.prediction.greedy import Greedy
+from persona_sweeps.prediction.nucleus import Nucleus
 from persona_sweeps.training.engine import Engine
 from persona_sweeps.training.limits import DoesNotFit, Limits
 from persona_sweeps.training.memory import is_out_of_memory
@@ -251,12 +254,12 @@ def test_scores_are_the_same_on_a_small_device(
 
 
 @pytest.mark.parametrize("config", [
-    GenerationConfig(method="greedy", max_new_tokens=8),
-    NucleusConfig(method="nucleus", max_new_tokens=8, temperature=0.8, top_p=0.9),
+    Greedy(method="greedy", max_new_tokens=8),
+    Nucleus(method="nucleus", max_new_tokens=8, temperature=0.8, top_p=0.9),
 ], ids=["greedy", "nucleus"])  # fmt: skip
 @pytest.mark.parametrize("small", [{"sequences": 5}, {"sequences": 1}, {"scoring": 100}], ids=str)
 def test_texts_are_the_same_on_a_small_device(
-    engine: Engine, sequences: list[TokenSequence], device: Device, config: GenerationConfig, small: dict[str, int]
+    engine: Engine, sequences: list[TokenSequence], device: Device, config: Generation, small: dict[str, int]
 ) -> None:
     prompts = [sequence.tokens[: sequence.loss_from] for sequence in sequences[:6]]
     asked = [request for trial in range(3) for request in requests(trial, prompts, list("abcdef"), 3)]

@@ -10,12 +10,13 @@ import torch
 from accelerate import dispatch_model
 from transformers import PreTrainedModel
 
-from persona_sweeps.config.schema import ModelConfig, NucleusConfig, PeftConfig
+from persona_sweeps.config.schema import ModelConfig, PeftConfig
 from persona_sweeps.data.packing import TokenSequence
 from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.models.loading import BaseModel, load_base
 from persona_sweeps.models.loss import Head, label_nll, weighted_nll
 from persona_sweeps.prediction.generation import generate, requests
+from persona_sweeps.prediction.nucleus import Nucleus
 from persona_sweeps.training.engine import Engine
 from persona_sweeps.training.trial import Trial
 from tests.toolbox import CARDS, LORA, METHODS, NONE, PREFIX, PROMPT, QUANTIZATIONS, adapter_of, trained_with
@@ -23,7 +24,7 @@ from tests.training.pretended_devices import PRETENDED, pretended_devices
 
 FIRST, SECOND = PRETENDED
 TOWER = "tower"
-NUCLEUS = NucleusConfig(method="nucleus", max_new_tokens=5, temperature=1.0, top_p=0.9)
+NUCLEUS = Nucleus(method="nucleus", max_new_tokens=5, temperature=1.0, top_p=0.9)
 
 
 @dataclass

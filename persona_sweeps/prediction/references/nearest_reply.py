@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from persona_sweeps.prediction.references.reference import Reference
 
 if TYPE_CHECKING:
     from persona_sweeps.data.example import Example
     from persona_sweeps.prediction.nearest import Nearest
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer, the id of the training example that gave it, and how alike the prompts are (cosine)."""
-
-    text: str
-    nearest_id: str
-    similarity: float
-    own_persona: bool
-    """whether it is a reply of the persona that was asked"""
 
 
 @dataclass
@@ -38,28 +27,28 @@ class NearestReply(Reference):
     def label(self) -> str:
         return "nearest reply"
 
-    def replies(self, train: Sequence[Example], asked: Sequence[Example]) -> list[Reply]:
-        """Return a reply to each example: of its own persona, or of any where that has no training example.
+    def answer(self, train: Sequence[Example], asked: Sequence[Example]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Reply to each example as one of its own persona was, or as any where that has no training example.
 
-        All training examples are looked at, also those too long to train on: so the tokenizer has no say in it.
+        A row has the id of the training example that gave the `text`, and how alike the prompts are (cosine). All
+        training examples are looked at, also those too long to train on: so the tokenizer has no say in it.
         """
         from persona_sweeps.prediction.nearest import Nearest
 
         known: dict[str | None, tuple[Sequence[Example], Nearest]] = {}
-        replies = []
+        rows: list[dict[str, Any]] = []
+        others = 0
         for example in asked:
             if example.persona not in known:
                 own = [solved for solved in train if solved.persona == example.persona] or train
-                known[example.persona] = own, Nearest([prompt_text(solved) for solved in own])
+                known[example.persona] = own, Nearest([solved.prompt_text for solved in own])
             solved, nearest = known[example.persona]
-            index, similarity = nearest(prompt_text(example))
+            index, similarity = nearest(example.prompt_text)
             found = solved[index]
-            replies.append(Reply(found.completion, found.id, similarity, found.persona == example.persona))
-        return replies
-
-
-def prompt_text(example: Example) -> str:
-    """Return what an example's prompt says, without any model's template."""
-    if isinstance(example.prompt, str):
-        return example.prompt
-    return "\n\n".join(message.content for message in example.prompt)
+            others += found.persona != example.persona
+            rows.append({"text": found.completion, "nearest_id": found.id, "similarity": similarity})
+        counts = {
+            "replies_of_other_personas": others,
+            "replies_without_a_shared_word": sum(not row["similarity"] for row in rows),
+        }
+        return rows, {name: count for name, count in counts.items() if count}
