@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -37,13 +38,13 @@ class KindGroup:
 
     def names(self) -> list[str]:
         """Return the names of all kinds, those of other packages among them."""
-        return [*self.own, *(point.name for point in entry_points(group=self.entry_points))]
+        return [*self.own, *(point.name for point in _registered(self.entry_points))]
 
     def find(self, name: str) -> type:
         """Return the class of a kind. Raises ConfigError for a name that nobody registered."""
         if name in self.own:
             return _load(self.own[name])
-        for point in entry_points(group=self.entry_points):
+        for point in _registered(self.entry_points):
             if point.name == name:
                 return point.load()
         key = f"{self.name}.{self.key}" if self.key else self.name
@@ -87,6 +88,12 @@ class KindGroup:
             raise ConfigError(
                 f"{where}.{TARGET}={path} can't be imported ({error}): give module.Class, of a module on PYTHONPATH."
             ) from error
+
+
+@lru_cache(maxsize=16)
+def _registered(group: str) -> tuple[EntryPoint, ...]:
+    """Return the kinds of other packages; read once, since it looks through all that is installed."""
+    return tuple(entry_points(group=group))
 
 
 def _nested(path: str, content: Any) -> DictConfig:
@@ -151,4 +158,20 @@ GENERATION = KindGroup(
         "nucleus": "persona_sweeps.prediction.nucleus:Nucleus",
     },
 )
+FAMILIES = KindGroup(
+    "model",
+    "family",
+    "persona_sweeps.families",
+    {
+        "llama": "persona_sweeps.models.families.llama:Llama",
+        "mistral": "persona_sweeps.models.families.mistral:Mistral",
+        "qwen2": "persona_sweeps.models.families.qwen2:Qwen2",
+        "qwen3": "persona_sweeps.models.families.qwen3:Qwen3",
+        "gemma2": "persona_sweeps.models.families.gemma2:Gemma2",
+        "gemma3": "persona_sweeps.models.families.gemma3:Gemma3",
+        "gpt2": "persona_sweeps.models.families.gpt2:Gpt2",
+    },
+)
+"""A family has no keys of its own: the model's card names it."""
 GROUPS = (PEFT, METRICS, SOURCES, GENERATION)
+"""those whose options are made of YAML files"""

@@ -9,7 +9,7 @@ from typing import Any
 
 from persona_sweeps import tracking
 from persona_sweeps.config.checks import at_least, one_of, within
-from persona_sweeps.config.kinds import GENERATION, SOURCES, TARGET
+from persona_sweeps.config.kinds import FAMILIES, GENERATION, SOURCES, TARGET
 from persona_sweeps.config.schema import (
     FewShotConfig,
     FourBitConfig,
@@ -23,7 +23,6 @@ from persona_sweeps.config.schema import (
     RunConfig,
 )
 from persona_sweeps.errors import ConfigError
-from persona_sweeps.models.families import FAMILIES
 
 METHODS = (
     "none", "few_shot", "nearest_reply",
@@ -194,7 +193,7 @@ def _whole(config: RunConfig) -> Iterator[str]:
     yield from at_least("group_size", config.group_size, 1)
     if not re.fullmatch(r"\w[\w.+-]*", config.sweep.name):
         yield f"sweep.name={config.sweep.name} can't name a folder: use letters, digits, '_', '-', '+' and '.'."
-    yield from one_of("model.family", config.model.family, FAMILIES)
+    yield from one_of("model.family", config.model.family, FAMILIES.names())
     virtual = getattr(config.peft, "num_virtual_tokens", 0)
     new = config.new_tokens
     needed = config.train.max_length + virtual + new

@@ -11,8 +11,8 @@ import pytest
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from persona_sweeps.config.schema import SCHEMAS, RunConfig, register_schemas
 from persona_sweeps.config import schema as config
+from persona_sweeps.config.schema import SCHEMAS, RunConfig, register_schemas
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 YAML = sorted(CONF.rglob("*.yaml"))
@@ -94,13 +94,6 @@ def test_schemas_are_found_by_hydra_under_the_names_that_the_files_use() -> None
     assert "run.yaml" in store
     for group, options in SCHEMAS.items():
         assert {f"{option}.yaml" for option in options} <= set(store[group])
-
-
-def test_the_torch_free_list_of_families_is_the_twins() -> None:
-    from persona_sweeps.models.families import FAMILIES
-    from persona_sweeps.models.tiny import FAMILIES as TWINS
-
-    assert tuple(TWINS) == FAMILIES
 
 
 def test_every_method_has_an_option_can_be_counted_and_made_and_is_named_in_tables() -> None:
