@@ -48,7 +48,6 @@ def _run(config: DictConfig) -> str:
 
     from persona_sweeps.execution.execute import execute, failures
     from persona_sweeps.planning.cells import make_cell
-    from persona_sweeps.records.run import read_record
 
     settings = HydraConfig.get()
     hydra_config = OmegaConf.to_container(settings, resolve=False, enum_to_str=True)
@@ -57,8 +56,9 @@ def _run(config: DictConfig) -> str:
     plan = execute([cell], sweep=None)
     failed = failures(plan)
     if failed and not cell.config.only_tells:
-        told = (read_record(failed[0].folder) or {}).get("failure") is not None
-        where = f"{failed[0].folder.record} has the reason" if told else "its record couldn't be written"
+        outcome = failed[0].outcome
+        path = cell.folder.evaluation(cell.evaluation_id) if outcome.evaluation else cell.folder.record
+        where = f"{path} has the reason" if outcome.reason else "its record couldn't be written"
         raise UserError(f"the run failed; {where}.")
     return cell.run_id
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from persona_sweeps.config.schema import RunConfig
+    from persona_sweeps.data.example import Example
     from persona_sweeps.methods.weights import Adapter
 
 
@@ -67,6 +68,16 @@ class Predictor:
     def check(self, config: RunConfig) -> Iterator[str]:
         """Yield a sentence for each thing that is wrong with its keys, or that it can't do in this run."""
         yield from ()
+
+    def prompt_key(self, config: RunConfig) -> object:
+        """Return what else decides the prompts that it is given, beside the held-out examples; None for nothing."""
+        return None
+
+    def answer(
+        self, train: Sequence[Example], asked: Sequence[Example]
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Answer prompts without a model: return a row an example, with its `text`, and counts for the record."""
+        raise NotImplementedError(f"{type(self).__name__}.answer")
 
     def fingerprint(self) -> str | None:
         """Return a hash of files that it reads and that count for the run id; None where there are none."""

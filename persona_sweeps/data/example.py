@@ -34,6 +34,11 @@ class Example:
     persona: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def prompt_text(self) -> str:
+        """What the prompt says, without any model's template."""
+        return self.prompt if isinstance(self.prompt, str) else "\n\n".join(m.content for m in self.prompt)
+
 
 @dataclass(frozen=True)
 class Corpus:

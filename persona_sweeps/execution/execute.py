@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 from persona_sweeps.config.schema import PlanMode
 from persona_sweeps.device import planning_for
 from persona_sweeps.errors import UserError
-from persona_sweeps.execution.status import show
+from persona_sweeps.execution.status import Watched, show
 from persona_sweeps.execution.target import HERE, Place
 from persona_sweeps.lifecycle.writable import require_writable
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.console import Console
-from persona_sweeps.planning.plan import Plan, make_plan
+from persona_sweeps.planning.plan import Plan, by_run, make_plan
 from persona_sweeps.records.files import write_json
+from persona_sweeps.records.folders import SweepFolder
+from persona_sweeps.records.identity import RUN_SCHEMA
 from persona_sweeps.records.redaction import redacted
-from persona_sweeps.records.run import SCHEMA_VERSION, read_record
 from persona_sweeps.running.preparing import Tokenizers
 from persona_sweeps.wording import counted
 
@@ -42,7 +43,7 @@ def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = 
         return plan
     if cells[0].config.status is PlanMode.only:
         title = f"Sweep {sweep}" if sweep else "Run"
-        show([(cell.name, cell.folder) for cell in plan.runs], title, console.terminal)
+        show([Watched(cell.name, cell.folder, cell.evaluation_id) for cell in plan.distinct], title, console.terminal)
         return plan
     with planning_for(place.machine):
         predictions = predicted(plan, console) if plan.groups else {}
@@ -56,12 +57,13 @@ def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = 
     if plan.groups:
         require_writable(cells[0].config.output_dir)
     written: list[Path] = []
+    files = SweepFolder.of(folder, sweep or "")
     if sweep is not None:
-        written.append(folder / "sweeps" / sweep / "sweep.json")
+        written.append(files.record)
         _try_write_sweep(written[0], sweep, [*earlier, *cells], console)
     if plan.groups:
         try:
-            place.run(plan, predictions, folder / "sweeps" / (sweep or ""), console)
+            place.run(plan, predictions, files, console)
         finally:
             if sweep is not None:
                 _try_write_sweep(written[0], sweep, [*earlier, *cells], console)
@@ -73,11 +75,12 @@ def predicted(plan: Plan, console: Console) -> dict[str, Prediction]:
     """Say what each run will take, and divide groups that are too large. Raises UserError when a base can't fit."""
     from persona_sweeps.planning.fit import fit_groups
     from persona_sweeps.planning.obstacles import too_large
-    from persona_sweeps.planning.preflight import predict
+    from persona_sweeps.planning.preflight import needs_base, predict
 
     quiet_libraries()
     predictions = predict(plan)
-    reasons = [too_large(cell.config, predictions[cell.run_id].weights_bytes) for cell in plan.to_do]
+    needed = [cell for cell in plan.to_do if needs_base(cell)]
+    reasons = [too_large(cell.config, predictions[cell.run_id].weights_bytes) for cell in needed]
     if found := [reason for reason in dict.fromkeys(reasons) if reason]:
         raise UserError(" ".join(found))
     return fit_groups(plan, predictions, console)
@@ -96,7 +99,7 @@ def train(plan: Plan, context: Context) -> None:
     elsewhere: list[Cell] = []
     for number, group in enumerate(plan.groups, start=1):
         if len(plan.groups) > 1:
-            context.console.note(f"Group {number} of {len(plan.groups)}: {counted(len(group), 'run')}.")
+            context.console.note(f"Group {number} of {len(plan.groups)}: {counted(len(by_run(group)), 'run')}.")
         elsewhere += run_group(group, context)
     train_the_others(elsewhere, context)
 
@@ -105,7 +108,7 @@ def train_the_others(cells: Sequence[Cell], context: Context, source: Source | N
     """Wait for runs that other processes are training, and train those whose process dies."""
     from persona_sweeps.running.checkpointing import wait_for_one
     from persona_sweeps.running.group import run_group
-    from persona_sweeps.running.source import Alone
+    from persona_sweeps.running.source import Solo
 
     left = list(cells)
     while left:
@@ -114,7 +117,7 @@ def train_the_others(cells: Sequence[Cell], context: Context, source: Source | N
             free = wait_for_one(left)
         left = [cell for cell in left if cell not in free]
         for cell in free:
-            left += run_group([cell], context, Alone(source) if source is not None else None)
+            left += run_group([cell], context, Solo(source) if source is not None else None)
 
 
 def _show(plan: Plan) -> None:
@@ -124,7 +127,7 @@ def _show(plan: Plan) -> None:
 
     console, tokenizers = Console(), Tokenizers()
     shown: set[int] = set()
-    for cell in plan.runs:
+    for cell in plan.distinct:
         prepared = tokenizers.prepared(cell)
         if id(prepared) not in shown:
             shown.add(id(prepared))
@@ -140,8 +143,9 @@ def _rows(cells: Sequence[Cell]) -> list[Mapping[str, Any]]:
         {
             "overrides": list(cell.overrides),
             "run_id": cell.run_id,
+            "evaluation_id": cell.evaluation_id,
             "folder": str(cell.folder.path.relative_to(output_dir)),
-            "state": (read_record(cell.folder) or {}).get("status", "planned"),
+            "state": cell.outcome.status,
         }
         for cell in cells
     ]
@@ -159,7 +163,7 @@ def write_sweep(
 ) -> None:
     """Write sweep.json: the command, its studies, and its cells in order with their run ids and states."""
     command = " ".join(["launch.py", *sys.argv[1:]])
-    about = {"schema_version": SCHEMA_VERSION, "name": sweep, "command": command}
+    about = {"schema_version": RUN_SCHEMA, "name": sweep, "command": command}
     write_json(path, redacted({**about, **({"studies": studies} if studies else {}), "cells": rows}))
 
 
@@ -182,4 +186,4 @@ def quiet_libraries() -> None:
 
 def failures(plan: Plan) -> list[Cell]:
     """Return the runs of a plan that have no result; a full disk may even keep a record from saying so."""
-    return [cell for cell in plan.runs if (read_record(cell.folder) or {}).get("status") not in ("completed", "pruned")]
+    return [cell for cell in plan.distinct if cell.outcome.status not in ("completed", "pruned")]

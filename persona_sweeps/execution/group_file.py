@@ -18,7 +18,13 @@ FORMAT = 1
 def write_group(path: Path, cells: Sequence[Cell], search_path: Sequence[str] = ()) -> None:
     """Write what composes these cells: their overrides, and the folders of configs beside the project's own."""
     rows = [
-        {"overrides": _settled(cell), "given": list(cell.overrides), "run_id": cell.run_id, "study": cell.study}
+        {
+            "overrides": _settled(cell),
+            "given": list(cell.overrides),
+            "run_id": cell.run_id,
+            "evaluation_id": cell.evaluation_id,
+            "study": cell.study,
+        }
         for cell in cells
     ]
     hydra = cells[0].hydra if cells else {}
@@ -69,10 +75,11 @@ def _cell(row: Mapping[str, Any], found: Mapping[str, Any]) -> Cell:
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         config = compose("config", overrides=[*row["overrides"], *extra])
     cell = make_cell(config, row["given"], dict(found["hydra"]))
-    if cell.run_id != row["run_id"]:
+    if (cell.run_id, cell.evaluation_id) != (row["run_id"], row["evaluation_id"]):
         raise UserError(
-            f"{' '.join(row['given'])} was run {row['run_id']} when it was planned and is {cell.run_id} now: its data, "
-            "weights or config files have changed since. Give the command again."
+            f"{' '.join(row['given'])} was run {row['run_id']} (evaluation {row['evaluation_id']}) when it was planned "
+            f"and is {cell.run_id} ({cell.evaluation_id}) now: its data, weights or config files have changed since. "
+            "Give the command again."
         )
     cell.study = row["study"]
     return cell

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globals
 from hydra.errors import HydraException
@@ -19,7 +18,6 @@ from persona_sweeps.execution.target import HERE, Place
 from persona_sweeps.planning.cells import Cell, Refused, make_cell
 from persona_sweeps.planning.compose import Composer
 from persona_sweeps.planning.review import refusal
-from persona_sweeps.records.run import read_record
 
 
 def launch(
@@ -74,11 +72,11 @@ def _job_return(cell: Cell) -> JobReturn:
     result.overrides = list(cell.overrides)
     result.working_dir = str(cell.folder.path)
     result.task_name = cell.name
-    record: dict[str, Any] = read_record(cell.folder) or {}
-    if cell.config.only_tells or record.get("status") == "completed":
-        result.status, result.return_value = JobStatus.COMPLETED, record.get("metrics")
+    outcome = cell.outcome
+    if cell.config.only_tells or outcome.status == "completed":
+        result.status, result.return_value = JobStatus.COMPLETED, dict(outcome.metrics)
     else:
-        reason = (record.get("failure") or {}).get("message", "how it ended couldn't be written")
+        reason = outcome.reason or "how it ended couldn't be written"
         error = UserError(f"{cell.name} failed: {reason}. All runs that could go on did; see {cell.folder.record}.")
         result.status, result.return_value = JobStatus.FAILED, error
     return result

@@ -21,18 +21,15 @@ from persona_sweeps.execution.nodes import Nodes
 from persona_sweeps.lifecycle import stopping, watchdog
 from persona_sweeps.lifecycle.lease import break_dead, holder
 from persona_sweeps.lifecycle.stopping import Detached, Stopped
-from persona_sweeps.planning.cells import Cell
+from persona_sweeps.planning.cells import Cell, Stage
 from persona_sweeps.planning.console import Console
-from persona_sweeps.planning.plan import Plan
+from persona_sweeps.planning.plan import Plan, by_run, halves
 from persona_sweeps.planning.review import stored_model
 from persona_sweeps.records.files import read_json, write_json
-from persona_sweeps.records.run import is_completed, read_record
+from persona_sweeps.records.folders import SweepFolder
 from persona_sweeps.running.checkpointing import take
 from persona_sweeps.wording import counted
 
-JOBS = "jobs.json"
-GROUPS = "groups"
-ENDED = ("completed", "failed", "pruned")
 TAIL = 3
 """lines of a job's output that are told when it has vanished"""
 
@@ -46,7 +43,7 @@ class Job:
     state: State = State.waiting
     node: str = ""
     before: dict[str, str | None] = field(default_factory=dict)
-    """the digest of each run's record that was there as the job was given out: an earlier attempt's"""
+    """the digest of what each cell had left as the job was given out: an earlier attempt's; by evaluation id"""
     file: str = ""
     """its group file"""
 
@@ -57,24 +54,24 @@ class Supervisor:
     def __init__(
         self,
         backend: Backend,
-        folder: Path,
+        files: SweepFolder,
         console: Console,
         max_retries: int,
         poll_seconds: float,
         search_path: Sequence[str] = (),
     ) -> None:
-        """`folder` is the sweep's; what is needed to find the jobs again is kept in it."""
+        """`files` are the sweep's; what is needed to find the jobs again is kept there."""
         self._backend = backend
-        self._folder = folder
+        self._files = files
         self._console = console
         self._max_retries = max_retries
         self._poll_seconds = poll_seconds
         self._search_path = search_path
         self._jobs: list[Job] = []
         self._lost: Counter[str] = Counter()
-        """how often a run's job was lost, by run id"""
+        """how often a cell's job was lost, by evaluation id"""
         self._nodes = Nodes(backend.avoid)
-        self._files = 0
+        self._next_file = 0
         self._noted: list[dict] | None = None
         self._group_files: list[str] = []
 
@@ -99,21 +96,21 @@ class Supervisor:
 
     def _reattach(self, plan: Plan) -> list[list[Cell]]:
         """Take up the jobs of an earlier command that are still there; return the groups of the other runs."""
-        cells = {cell.run_id: cell for cell in plan.to_do}
-        known = (read_json(self._folder / JOBS) or {}).get("jobs", [])
+        cells = {cell.evaluation_id: cell for cell in plan.to_do}
+        known = (read_json(self._files.jobs) or {}).get("jobs", [])
         statuses = self._backend.poll([entry["id"] for entry in known])
         for entry in known:
-            own = [cells[run_id] for run_id in entry["runs"] if run_id in cells]
+            own = [cells[name] for name in entry["cells"] if name in cells]
             if own and statuses[entry["id"]].state is not State.ended:
                 self._jobs.append(Job(entry["id"], own, before=entry["before"], file=entry.get("file", "")))
                 self._group_files.append(entry.get("file", ""))
                 self._console.note(f"Job {entry['id']} is still there, with {_runs(own)}.")
-        taken = {cell.run_id for job in self._jobs for cell in job.cells}
+        taken = {cell.evaluation_id for job in self._jobs for cell in job.cells}
         for cell in plan.to_do:  # by a job of an earlier command, while this one was planned
-            if cell.run_id not in taken and is_completed(cell.folder):
-                taken.add(cell.run_id)
-                self._console.end(cell, "completed", (read_record(cell.folder) or {}).get("metrics") or {})
-        groups = [[cell for cell in group if cell.run_id not in taken] for group in plan.groups]
+            if cell.evaluation_id not in taken and cell.look_again() is Stage.done:
+                taken.add(cell.evaluation_id)
+                self._console.end(cell, "completed", cell.outcome.metrics)
+        groups = [[cell for cell in group if cell.evaluation_id not in taken] for group in plan.groups]
         return [group for group in groups if group]
 
     def _give(self, groups: Sequence[Sequence[Cell]]) -> None:
@@ -131,7 +128,7 @@ class Supervisor:
                 for cell in group:
                     self._console.end(cell, "failed", {}, f"it couldn't be given to a job: {error}")
         for task, job in zip(tasks, self._backend.submit(tasks), strict=True):
-            before = {cell.run_id: _digest(cell) for cell in task.cells}
+            before = {cell.evaluation_id: _digest(cell) for cell in task.cells}
             self._jobs.append(Job(job, list(task.cells), before=before, file=task.path.name))
             self._console.note(f"Job {job}: {_runs(task.cells)} ({stored_model(task.cells[0].config)}).")
         self._note_jobs()
@@ -169,14 +166,16 @@ class Supervisor:
             self._console.note(avoided)
         for cell in left:
             self._free(cell, job)
-            self._lost[cell.run_id] += 1
-        alone = len(job.cells) == 1  # else another run may have been what killed the job
-        hopeless = [cell for cell in left if alone and self._lost[cell.run_id] > self._max_retries]
+            self._lost[cell.evaluation_id] += 1
+        solo = len(by_run(job.cells)) == 1  # else another run may have been what killed the job
+        hopeless = [cell for cell in left if solo and self._lost[cell.evaluation_id] > self._max_retries]
         for cell in hopeless:
-            self._give_up(cell, f"its job was lost {self._lost[cell.run_id]} times, the last: {self._why(job, status)}")
+            self._give_up(
+                cell, f"its job was lost {self._lost[cell.evaluation_id]} times, the last: {self._why(job, status)}"
+            )
         again = [cell for cell in left if cell not in hopeless]
-        # One of them may be what kills the job: alone it can't take the others with it.
-        return [[cell] for cell in again] if len(left) == len(job.cells) else [again] if again else []
+        # One of them may be what kills the job: solo it can't take the others with it.
+        return by_run(again) if len(left) == len(job.cells) else [again] if again else []
 
     def _free(self, cell: Cell, job: Job) -> None:
         """Remove the lease of a job that is gone: from another node its death would show only after a while."""
@@ -186,11 +185,15 @@ class Supervisor:
 
     def _give_up(self, cell: Cell, reason: str) -> None:
         from persona_sweeps.running.run_writer import RunWriter
+        from persona_sweeps.running.scoring import record_failure
 
         try:
             if (lease := take(cell, self._console)) is not None:
                 with lease:
-                    RunWriter(cell, lease, after=None).fail(TrialError(reason))
+                    if cell.look_again() is Stage.train:
+                        RunWriter(cell, lease, after=None).fail(TrialError(reason))
+                    else:
+                        record_failure(cell, TrialError(reason))
         except OSError as error:
             reason += f"; and its record couldn't be written: {error}"
         self._console.end(cell, "failed", {}, reason)
@@ -210,10 +213,10 @@ class Supervisor:
 
     def _tell_ended(self, job: Job) -> None:
         for cell in job.cells:
-            if cell.run_id not in self._console.ended and _has_ended(cell, job):
-                record = read_record(cell.folder) or {}
-                reason = (record.get("failure") or {}).get("message", "")
-                self._console.end(cell, record["status"], record.get("metrics") or {}, reason)
+            if cell.evaluation_id not in self._console.ended and _has_ended(cell, job):
+                outcome = cell.outcome
+                reason = outcome.reason if outcome.status == "failed" else ""
+                self._console.end(cell, outcome.status, outcome.metrics, reason)
 
     def _leave(self) -> None:
         """Go, leaving behind what can go on alone."""
@@ -227,33 +230,33 @@ class Supervisor:
     def _clear(self) -> None:
         """Remove what only the jobs needed; what they printed stays."""
         for name in self._group_files:  # another command of the same sweep may have others
-            (self._folder / GROUPS / name).unlink(missing_ok=True)
+            (self._files.groups / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
-            (self._folder / GROUPS).rmdir()
-        if (read_json(self._folder / JOBS) or {}).get("jobs") == self._noted:
-            (self._folder / JOBS).unlink(missing_ok=True)
+            self._files.groups.rmdir()
+        if (read_json(self._files.jobs) or {}).get("jobs") == self._noted:
+            self._files.jobs.unlink(missing_ok=True)
 
     def _note_jobs(self) -> None:
         """Write down which jobs there are, where that has changed."""
         jobs = [
-            {"id": job.id, "runs": [cell.run_id for cell in job.cells], "before": job.before, "file": job.file}
+            {"id": job.id, "cells": [cell.evaluation_id for cell in job.cells], "before": job.before, "file": job.file}
             for job in self._jobs
         ]
         if jobs == self._noted:
             return
         try:
-            write_json(self._folder / JOBS, {"jobs": jobs})
+            write_json(self._files.jobs, {"jobs": jobs})
             self._noted = jobs
         except OSError as error:
-            self._console.note(f"{self._folder / JOBS} couldn't be written: {error}.")
+            self._console.note(f"{self._files.jobs} couldn't be written: {error}.")
 
     def _new_file(self) -> Path:
         """Make a group file that no other command uses, earlier or at the same time."""
-        folder = self._folder / GROUPS
+        folder = self._files.groups
         while True:
             folder.mkdir(parents=True, exist_ok=True)
-            path = folder / f"group-{self._files}.json"
-            self._files += 1
+            path = folder / f"group-{self._next_file}.json"
+            self._next_file += 1
             with contextlib.suppress(FileExistsError, FileNotFoundError):  # another one's, or it has removed the folder
                 path.touch(exist_ok=False)
                 return path
@@ -262,27 +265,27 @@ class Supervisor:
 def spread(groups: Sequence[Sequence[Cell]], slots: int) -> Iterator[list[Cell]]:
     """Yield the groups, the largest halved until there is one for each slot or all are single runs."""
     found = [list(group) for group in groups]
-    while 0 < len(found) < slots and len(largest := max(found, key=len)) > 1:
-        middle = (len(largest) + 1) // 2
-        found[found.index(largest) : found.index(largest) + 1] = [largest[:middle], largest[middle:]]
+    while 0 < len(found) < slots and len(by_run(largest := max(found, key=lambda group: len(by_run(group))))) > 1:
+        found[found.index(largest) : found.index(largest) + 1] = list(halves(largest))
     yield from found
 
 
 def _has_ended(cell: Cell, job: Job) -> bool:
-    """Whether a run has a result of this job, or of another process meanwhile."""
-    record = read_record(cell.folder)
-    if record is None or record["status"] not in ENDED:
+    """Whether a cell has a result of this job, or of another process meanwhile."""
+    outcome = cell.outcome
+    if not outcome.has_ended:
         return False
-    return record["status"] == "completed" or _digest(cell) != job.before.get(cell.run_id)
+    return outcome.status == "completed" or _digest(cell) != job.before.get(cell.evaluation_id)
 
 
 def _digest(cell: Cell) -> str | None:
-    """Return what tells a run's record from another; times don't, where a run goes on or a clock is set."""
-    try:
-        return hashlib.sha256(cell.folder.record.read_bytes()).hexdigest()[:16]
-    except OSError:
-        return None
+    """Return what tells a cell's records from others; times don't, where a run goes on or a clock is set."""
+    found = hashlib.sha256()
+    for path in (cell.folder.record, cell.folder.evaluation(cell.evaluation_id)):
+        with contextlib.suppress(OSError):
+            found.update(path.read_bytes())
+    return found.hexdigest()[:16]
 
 
 def _runs(cells: Sequence[Cell]) -> str:
-    return counted(len(cells), "run")
+    return counted(len(by_run(cells)), "run")

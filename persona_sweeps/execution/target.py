@@ -11,6 +11,7 @@ from persona_sweeps.device import Machine
 from persona_sweeps.planning.console import Console
 from persona_sweeps.planning.plan import Plan
 from persona_sweeps.planning.preflight import Prediction
+from persona_sweeps.records.folders import SweepFolder
 
 if TYPE_CHECKING:
     from persona_sweeps.execution.backend import Backend
@@ -32,8 +33,8 @@ class Place:
     search_path: Sequence[str] = ()
     """folders of configs beside the project's own, which jobs need too"""
 
-    def run(self, plan: Plan, predictions: Predictions, folder: Path, console: Console) -> None:
-        """Carry out a plan; `folder` is the sweep's. Raises Stopped when the process is asked to stop."""
+    def run(self, plan: Plan, predictions: Predictions, files: SweepFolder, console: Console) -> None:
+        """Carry out a plan; `files` are the sweep's. Raises Stopped when the process is asked to stop."""
         if self.backend is None:
             from persona_sweeps.execution.execute import train
             from persona_sweeps.running.context import Context
@@ -42,8 +43,8 @@ class Place:
             return
         from persona_sweeps.execution.supervisor import Supervisor
 
-        backend = self.backend(folder / "jobs", predictions)
-        Supervisor(backend, folder, console, self.max_retries, self.poll_seconds, self.search_path).run(plan)
+        backend = self.backend(files.job_logs, predictions)
+        Supervisor(backend, files, console, self.max_retries, self.poll_seconds, self.search_path).run(plan)
 
 
 HERE = Place()

@@ -82,10 +82,14 @@ class AdapterStack:
         self._prompts = stack_prompts(chosen)
         self._prefixes = stack_prefixes(chosen)
 
-    def add(self, adapter: Adapter) -> None:
-        """Take in one more adapter, which may act on layers that none has acted on. Raises ValueError as above."""
+    def add(self, adapter: Adapter) -> int:
+        """Take in one more adapter and return its index; it may act on layers that none has acted on.
+
+        Raises ValueError as above.
+        """
         self.adapters.append(adapter)
         self._sites += self._new_sites([adapter])
+        return len(self.adapters) - 1
 
     def replace(self, index: int, adapter: Adapter) -> None:
         """Let another adapter, such as an empty one, have the place of one that is no longer used."""

@@ -81,7 +81,7 @@ class Likelihood(Metric):
 
 def _per_token(name: str, lines: Sequence[Line]) -> dict[str, float]:
     """Return the mean NLL of a token and its exponential; nothing for no items."""
-    if not all(math.isfinite(line["nll"]) for line in lines):
+    if not all(line["nll"] is not None and math.isfinite(line["nll"]) for line in lines):
         raise TrialError("the likelihood of held-out examples was not a finite number; lower train.learning_rate")
     if not lines:
         return {}

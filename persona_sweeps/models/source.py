@@ -1,11 +1,13 @@
-"""Where a full-size model's files come from: a local folder, an installed package, or the Hub, in this order."""
+"""Where a model's weights come from: its tiny twin, a local folder, an installed package, or the Hub, in this order."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from persona_sweeps.config.schema import Scale
 from persona_sweeps.errors import UserError
 from persona_sweeps.models.embedded import converted_folder, find_gguf
 from persona_sweeps.models.fingerprints import file_sha256, files_sha256
@@ -27,14 +29,55 @@ class Source:
         return self.revision is None
 
 
-def find_source(card: ModelConfig) -> Source:
-    """Return where the card's files are. Raises `UserError`, saying what to do, when they are nowhere."""
+class Origin(Enum):
+    """Where a card's weights come from."""
+
+    tiny = "tiny"
+    """made here: the tiny twin"""
+    folder = "folder"
+    package = "package"
+    hub = "hub"
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Where a card's weights come from, as far as that is known without the network."""
+
+    origin: Origin
+    location: str
+    """the folder, the package's GGUF file, or the Hub id"""
+    identity: str
+    """what names them in a run id"""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether they can be had without the network or a download."""
+        return self.origin is not Origin.hub
+
+
+def locate(card: ModelConfig) -> Weights:
+    """Return where the card's weights come from: the twin, a folder, an installed package or the Hub, in this order.
+
+    Raises `UserError` for a folder that no model was saved to.
+    """
     folder = Path(card.hub_id).expanduser()
+    if card.scale is Scale.tiny:
+        return Weights(Origin.tiny, "", "tiny")
     if folder.is_dir():
-        return _local(card, folder)
+        return Weights(Origin.folder, str(folder), _local(card, folder).fingerprint)
     gguf = find_gguf(card)
     if gguf is not None:
-        return Source(str(converted_folder(card.name, gguf)), None, file_sha256(gguf))
+        return Weights(Origin.package, str(gguf), file_sha256(gguf))
+    return Weights(Origin.hub, card.hub_id, f"{card.hub_id}@{card.revision}")
+
+
+def find_source(card: ModelConfig) -> Source:
+    """Return where a full-size card's files are. Raises `UserError`, saying what to do, when they are nowhere."""
+    weights = locate(card)
+    if weights.origin is Origin.folder:
+        return Source(weights.location, None, weights.identity)
+    if weights.origin is Origin.package:
+        return Source(str(converted_folder(card.name, Path(weights.location))), None, weights.identity)
     return _hub(card)
 
 

@@ -1,54 +1,89 @@
-"""The plan of a sweep: which cells are valid, the same, or done already, and how the rest is grouped.
+"""A cell of a sweep: its config, the run that it asks for, and what of its three stages is still missing.
 
 Nothing here imports torch: asking again for a sweep that is done takes no longer than reading its records.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import Enum
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from persona_sweeps.config.kinds import kind_of
-from persona_sweeps.config.schema import RunConfig, Scale, typed
+from persona_sweeps.config.schema import RunConfig, typed
 from persona_sweeps.config.validate import refuse_strangers, validate
 from persona_sweeps.data import load_corpus
+from persona_sweeps.data.example import Corpus
 from persona_sweeps.device import resolve_device, resolve_precision
 from persona_sweeps.errors import ConfigError
+from persona_sweeps.metrics.metric import Metric, Request
+from persona_sweeps.models.source import Weights, locate
 from persona_sweeps.planning.obstacles import obstacles
-from persona_sweeps.records.folders import RunFolder
-from persona_sweeps.records.identity import digest, run_id, run_name
+from persona_sweeps.records.evaluation import Outcome, is_evaluated, outcome
+from persona_sweeps.records.folders import RunFolder, run_folder
+from persona_sweeps.records.identity import digest, evaluation_id, prediction_id, run_identity, run_name
+from persona_sweeps.records.predictions import read_predictions
 from persona_sweeps.records.redaction import redacted
-from persona_sweeps.records.run import is_completed
+from persona_sweeps.records.run import has_trained, read_record
 
-OF_A_MODEL = ("model", "quantization", "train")
-"""groups of the config that a run without a model records as null: it has none of them"""
+
+class Stage(Enum):
+    """The first stage of a cell whose result is missing."""
+
+    train = "train"
+    predict = "predict"
+    score = "score"
+    done = "done"
 
 
 @dataclass(slots=True)
 class Cell:
-    """One cell of a sweep: its overrides, its resolved config, and the run that it asks for."""
+    """One cell of a sweep: its overrides, its resolved config, and the run and the evaluation that it asks for."""
 
     overrides: tuple[str, ...]
     config: RunConfig
     resolved: dict[str, Any]
-    """the config as plain containers, secrets redacted: what the record holds"""
+    """the config as plain containers, secrets redacted"""
     hydra: dict[str, Any]
     """Hydra's own config, for the run's .hydra folder"""
     run_id: str
+    setting_key: str
     name: str
     folder: RunFolder
-    done: bool
-    """completed before this command"""
+    weights: Weights | None
+    """where the base model's weights come from; None without a model"""
+    metrics: dict[str, Metric]
+    """by name, those that the predictor can answer"""
+    requests: dict[Request, str]
+    """the predictions that the metrics score, with their ids"""
+    evaluation_id: str
+    stage: Stage
+    """as it was when this command began"""
     study: dict[str, Any] | None = None
     """which trial of which study asked for it"""
     evaluated: tuple[str, ...] | None = None
     """of a run without a model: the ids of the examples that the model's runs are evaluated on"""
+
+    @property
+    def done(self) -> bool:
+        """Whether it was evaluated before this command."""
+        return self.stage is Stage.done
+
+    @property
+    def outcome(self) -> Outcome:
+        """What has come of it by now, as its files say."""
+        return outcome(self.folder, self.evaluation_id)
+
+    def look_again(self) -> Stage:
+        """Return the first stage that is missing by now, which another process may have changed; note it."""
+        self.stage = _stage(self.folder, self.evaluation_id, self.requests.values())
+        return self.stage
+
+    def missing(self) -> dict[Request, str]:
+        """Return the predictions that aren't there, or can't be used."""
+        return {request: name for request, name in self.requests.items() if not read_predictions(self.folder, name)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,75 +94,82 @@ class Refused:
     reason: str
 
 
+@dataclass(slots=True)
+class _Identified:
+    """What a config asks for, by name."""
+
+    run_id: str
+    setting_key: str
+    requests: dict[Request, str]
+    evaluation_id: str
+    metrics: dict[str, Metric] = field(default_factory=dict)
+
+
 def make_cell(config: DictConfig, overrides: Sequence[str], hydra: dict[str, Any]) -> Cell:
     """Resolve and validate one composed config. Raises UserError for whatever is wrong with it."""
     device = resolve_device(config.device)
     OmegaConf.set_readonly(config, False)
-    _settle_alpha(config)
     config.train.precision = resolve_precision(config.train.precision, device)
-    typed_config = typed(config)
+    run = typed(config)
     container = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
     assert isinstance(container, dict)
-    refuse_strangers(container, typed_config)  # type: ignore[arg-type]
-    validate(typed_config)
-    corpus = load_corpus(typed_config.dataset)
+    refuse_strangers(container, run)  # type: ignore[arg-type]
+    validate(run)
     resolved: dict[str, Any] = redacted(container)
-    basis = weights = _weights(typed_config)
+    resolved["peft"] |= {key: value for key, value in asdict(run.peft).items() if key in resolved["peft"]}
+    corpus = load_corpus(run.dataset)
+    weights = locate(run.model)
     evaluated = None
-    if not kind_of(typed_config.peft.method).has_model:
-        evaluated = _evaluated(typed_config, weights)
-        basis = digest(["evaluated", sorted(evaluated)])
-        resolved |= dict.fromkeys(OF_A_MODEL)
-    identity = run_id(resolved, corpus.fingerprint, basis)
-    runs = Path(typed_config.output_dir) / "runs"
-    name = run_name(resolved)
-    folder = RunFolder(_folder(runs, name, identity))
-    done = is_completed(folder)
-    if not done and (in_the_way := obstacles(typed_config)):
+    if not run.peft.has_model:
+        from persona_sweeps.planning.evaluated import evaluated_ids
+
+        evaluated = evaluated_ids(run, weights)
+    found = _identify(run, resolved, corpus, weights, evaluated)
+    name = run_name(resolved, run.peft, run.peft.name_parts)
+    folder = run_folder(run.output_dir, name, found.run_id)
+    stage = _stage(folder, found.evaluation_id, found.requests.values())
+    if stage in (Stage.train, Stage.predict) and (in_the_way := obstacles(run)):
         raise ConfigError(" ".join(in_the_way))
-    return Cell(tuple(overrides), typed_config, resolved, hydra, identity, name, folder, done, evaluated=evaluated)
+    return Cell(
+        tuple(overrides), run, resolved, hydra, found.run_id, found.setting_key, name, folder,
+        weights if run.peft.has_model else None, found.metrics, found.requests, found.evaluation_id, stage,
+        evaluated=evaluated,
+    )  # fmt: skip
 
 
-def _evaluated(config: RunConfig, weights: str) -> tuple[str, ...]:
-    """Return what the model's runs are evaluated on. Raises UserError when its tokenizer can't be had."""
-    from persona_sweeps.planning.evaluated import evaluated_ids
-
-    return evaluated_ids(config, weights)
-
-
-def _folder(runs: Path, name: str, identity: str) -> Path:
-    """Return a run's folder: the one that ends with its id, whatever else it is called, or the one to make."""
-    usual = runs / f"{name}-{identity}"
-    if usual.is_dir() or not runs.is_dir():
-        return usual
-    return runs / _listed(runs, runs.stat().st_mtime_ns).get(identity, usual.name)
-
-
-@lru_cache(maxsize=2)
-def _listed(runs: Path, changed: int) -> dict[str, str]:
-    """Return the names of all run folders by their ids, as they are since `changed`."""
-    return {name.rpartition("-")[2]: name for name in sorted(os.listdir(runs), reverse=True)}
-
-
-def _settle_alpha(config: DictConfig) -> None:
-    """Write alpha_ratio, where it is set, as the alpha that it means: the two ways to say it are one run."""
+def _identify(
+    config: RunConfig, resolved: Mapping[str, Any], corpus: Corpus, weights: Weights, evaluated: Sequence[str] | None
+) -> _Identified:
+    """Name the run, the predictions and the evaluation that a config asks for."""
     peft = config.peft
-    if peft.get("alpha_ratio") is not None:
-        peft.alpha = float(peft.alpha_ratio) * int(peft.r)
-        peft.alpha_ratio = None
+    model = weights.identity if peft.has_model else None
+    run = run_identity(resolved, peft, corpus.train_fingerprint, model, peft.fingerprint())
+    metrics = {name: metric for name, metric in config.metrics.items() if _can_answer(config, metric)}
+    asked = dict.fromkeys(request for metric in metrics.values() for request in metric.requests())
+    # Without a model its tokenizer still says which examples are evaluated, so they count themselves.
+    fitting = digest(sorted(evaluated)) if evaluated is not None else config.train.max_length
+    prompts = [corpus.eval_fingerprint, fitting, peft.prompt_key(config)]
+    requests = {}
+    for request in asked:
+        texts = request.kind == "text"
+        decoding = resolved["generation"] if texts else None
+        seed = config.seed if texts and peft.has_model and config.generation.samples else None
+        requests[request] = prediction_id(run.run_id, asdict(request), prompts, decoding, seed)
+    versions = {name: metric.version() for name, metric in metrics.items()}
+    identity = evaluation_id(requests.values(), versions)
+    return _Identified(run.run_id, run.setting_key, requests, identity, metrics)
 
 
-def _weights(config: RunConfig) -> str:
-    """Say where the base model's weights come from, as far as that is known without the network."""
-    from persona_sweeps.models.embedded import find_gguf
-    from persona_sweeps.models.fingerprints import file_sha256
+def _can_answer(config: RunConfig, metric: Metric) -> bool:
+    return config.peft.has_model or not any(request.needs_model for request in metric.requests())
 
-    card = config.model
-    if card.scale is Scale.tiny:
-        return "tiny"
-    if Path(card.hub_id).expanduser().is_dir():
-        from persona_sweeps.models.source import find_source
 
-        return find_source(card).fingerprint
-    gguf = find_gguf(card)
-    return file_sha256(gguf) if gguf is not None else f"{card.hub_id}@{card.revision}"
+def _stage(folder: RunFolder, evaluation: str, predictions: Iterable[str]) -> Stage:
+    record = read_record(folder)
+    if record is None or record["status"] != "completed":
+        return Stage.train
+    if is_evaluated(folder, evaluation):
+        return Stage.done
+    if not has_trained(folder, record):
+        return Stage.train
+    return Stage.score if all(read_predictions(folder, name) for name in predictions) else Stage.predict

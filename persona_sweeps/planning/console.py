@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,15 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from persona_sweeps.planning.cells import Cell
+from persona_sweeps.planning.cells import Cell, Stage
 from persona_sweeps.planning.plan import Plan
 from persona_sweeps.wording import counted
 
 LINE_EVERY = 10.0
 """seconds between progress lines where there is no terminal to redraw"""
 
-COLUMNS = (
-    ("completion_ppl", "PPL", "{:.2f}"),
-    ("bits_per_byte", "bits/byte", "{:.3f}"),
-    ("rouge1", "ROUGE-1", "{:.3f}"),
-    ("rougeL", "ROUGE-L", "{:.3f}"),
-    ("bleu", "BLEU", "{:.3f}"),
-)
+Descriptions = Mapping[str, Mapping[str, Any]]
+"""what an evaluation says of its values, by name"""
 
 
 class Console:
@@ -48,13 +43,14 @@ class Console:
 
     def plan(self, plan: Plan, sweep: str | None) -> None:
         """Say what is asked for, what is done already, and what will run together."""
-        done = sum(cell.done for cell in plan.runs)
-        shared = len(plan.cells) - len(plan.runs)
+        done = sum(cell.done for cell in plan.distinct)
+        shared = len(plan.cells) - len(plan.distinct)
         name = f"Sweep {sweep}: " if sweep else ""
         doubled = f", {shared} of them asked for twice" if shared else ""
         groups = f" in {counted(len(plan.groups), 'group')}" if plan.groups else ""
         self.note(
-            f"{name}{counted(len(plan.cells), 'cell')}{doubled}; {done} done already, {len(plan.to_do)} to run{groups}."
+            f"{name}{counted(len(plan.cells), 'cell')}{doubled}; {done} done already, {len(plan.to_do)} to run{groups}"
+            f"{_missing(plan)}."
         )
 
     def dropped(self, cells: Sequence[Cell], counts: Mapping[str, int], examples: str) -> None:
@@ -120,7 +116,7 @@ class Console:
             yield
 
     def end(self, cell: Cell, status: str, metrics: Mapping[str, float], reason: str = "") -> None:
-        self.ended[cell.run_id] = (status, metrics, reason)
+        self.ended[cell.evaluation_id] = (status, metrics, reason)
         if self._progress is not None and status != "completed" and cell.run_id in self._tasks:
             self._progress.stop_task(self._tasks[cell.run_id])
         if reason:
@@ -132,23 +128,52 @@ class Console:
             table = Table(box=None, pad_edge=False)
             table.add_column("run", overflow="fold")
             table.add_column("status")
-            for _, title, _ in COLUMNS:
-                table.add_column(title, justify="right")
-            for cell in plan.runs:
-                if cell.run_id in self.ended:
-                    status, metrics, _ = self.ended[cell.run_id]
-                    table.add_row(escape(cell.name), status, *(_cell(metrics.get(k), form) for k, _, form in COLUMNS))
+            described = [cell.outcome.descriptions for cell in plan.distinct if cell.evaluation_id in self.ended]
+            columns = headlines(described)
+            for description in columns.values():
+                table.add_column(str(description["label"]), justify="right")
+            for cell in plan.distinct:
+                if cell.evaluation_id in self.ended:
+                    status, metrics, _ = self.ended[cell.evaluation_id]
+                    values = [_formatted(metrics.get(key), found["format"]) for key, found in columns.items()]
+                    table.add_row(escape(cell.name), status, *values)
             self.terminal.print(table)
-        for path in (*(cell.folder.path for cell in plan.runs if cell.run_id in self.ended), *written):
+        folders = dict.fromkeys(cell.folder.path for cell in plan.distinct if cell.evaluation_id in self.ended)
+        for path in (*folders, *written):
             self.note(f"  {path}")
         counts = [status for status, _, _ in self.ended.values()]
         done, failed = counts.count("completed"), counts.count("failed")
         elapsed = _duration(time.perf_counter() - self._started)
-        self.note(f"{done} completed, {failed} failed, {len(plan.runs) - len(counts)} done before; {elapsed}.")
+        self.note(f"{done} completed, {failed} failed, {len(plan.distinct) - len(counts)} done before; {elapsed}.")
 
 
-def _cell(value: float | None, form: str) -> str:
-    return form.format(value) if value is not None and math.isfinite(value) else "–"
+def _missing(plan: Plan) -> str:
+    """Say what is to do where not all of it is training."""
+    counts = plan.missing()
+    if set(counts) <= {Stage.train}:
+        return ""
+    words = {Stage.train: "to train", Stage.predict: "to predict", Stage.score: "to score"}
+    return f" ({', '.join(f'{counts[stage]} {word}' for stage, word in words.items() if counts[stage])})"
+
+
+SHOWN = 5
+"""metrics in the summary at most"""
+
+
+def headlines(described: Iterable[Descriptions]) -> Descriptions:
+    """Return the values that a table shows, by their descriptions: the headlines of all, the largest first."""
+    found = {name: one for descriptions in described for name, one in descriptions.items() if one["headline"]}
+    return dict(sorted(found.items(), key=lambda item: -item[1]["headline"])[:SHOWN])
+
+
+def shown_values(metrics: Mapping[str, float], descriptions: Descriptions) -> list[tuple[str, str]]:
+    """Return label and text of the headline values of an evaluation."""
+    chosen = headlines([descriptions])
+    return [(str(one["label"]), _formatted(metrics.get(name), one["format"])) for name, one in chosen.items()]
+
+
+def _formatted(value: float | None, form: str) -> str:
+    return format(value, form) if value is not None and math.isfinite(value) else "–"
 
 
 def _duration(seconds: float) -> str:

@@ -1,6 +1,6 @@
 """Which held-out examples the runs of a model are evaluated on, for a run that has no model and stands beside them.
 
-Which ones fit in train.max_length hangs on the tokenizer, and runs compare only on the same items. So a run without a
+Which ones fit in train.max_length depends on the tokenizer, and runs compare only on the same items. So a run without a
 model asks the tokenizer of `model=`, and its identity has the items alone: models whose runs are evaluated on the same
 ones share it. What the tokenizer said is noted in the cache: a sweep that is asked for again needs neither it nor
 torch.
@@ -11,28 +11,28 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
 from persona_sweeps.cache import cache_dir
-from persona_sweeps.config.schema import RunConfig, Scale
+from persona_sweeps.config.schema import RunConfig
 from persona_sweeps.data import load_corpus
 from persona_sweeps.errors import ConfigError
 from persona_sweeps.models.fingerprints import files_sha256, json_sha256
+from persona_sweeps.models.source import Origin, Weights
 from persona_sweeps.models.tiny_tokenizer import TOKENIZER_FILE
 from persona_sweeps.records.files import read_json, write_json
 
 WEIGHTS = (".safetensors", ".bin", ".gguf")
 
 
-def evaluated_ids(config: RunConfig, weights: str) -> tuple[str, ...]:
+def evaluated_ids(config: RunConfig, weights: Weights) -> tuple[str, ...]:
     """Return the ids of the held-out examples that fit in train.max_length, in order.
 
     `weights` says where the model comes from, its tokenizer with it. Raises `UserError` when the tokenizer can't be
     had, and `DataError` when nothing fits.
     """
-    asked = [asdict(config.dataset), load_corpus(config.dataset).fingerprint, config.train.max_length]
+    asked = [load_corpus(config.dataset).eval_fingerprint, config.train.max_length]
     note = cache_dir() / "evaluated" / f"{json_sha256([*asked, *_tokenizer(config, weights)])[:32]}.json"
     known = (read_json(note) or {}).get("ids")
     if isinstance(known, list):
@@ -54,13 +54,14 @@ def _measured(config: RunConfig) -> list[str]:
     return list(prepare(config, tokenizer, tokenizer_fingerprint(config.model, tokenizer)).eval["id"])
 
 
-def _tokenizer(config: RunConfig, weights: str) -> Iterator[str]:
+def _tokenizer(config: RunConfig, weights: Weights) -> Iterator[str]:
     """Yield what decides the tokens of a text, as far as that can be told without loading the tokenizer."""
     from persona_sweeps.data.prepare import code_fingerprint
 
-    card, folder = config.model, Path(config.model.hub_id).expanduser()
-    yield from (weights, code_fingerprint(), version("transformers"), version("tokenizers"))
-    if card.scale is Scale.tiny:
-        yield json.dumps([card.chat_style, files_sha256([TOKENIZER_FILE])])
-    elif folder.is_dir():
-        yield files_sha256(file for file in folder.iterdir() if file.is_file() and file.suffix not in WEIGHTS)
+    yield from (weights.identity, code_fingerprint(), version("transformers"), version("tokenizers"))
+    if weights.origin is Origin.tiny:
+        yield json.dumps([config.model.chat_style, files_sha256([TOKENIZER_FILE])])
+    elif weights.origin is Origin.folder:
+        yield files_sha256(
+            file for file in Path(weights.location).iterdir() if file.is_file() and file.suffix not in WEIGHTS
+        )

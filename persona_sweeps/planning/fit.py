@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from persona_sweeps.device import memory_for, resolve_device
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.console import Console
-from persona_sweeps.planning.plan import Plan
+from persona_sweeps.planning.plan import Plan, by_run, halves
 from persona_sweeps.planning.preflight import Prediction, predict_group
 from persona_sweeps.planning.review import group_memory, size
 
@@ -34,10 +34,9 @@ def fit_groups(plan: Plan, predictions: Predictions, console: Console) -> Predic
 
 
 def _parts(group: list[Cell], predictions: Predictions) -> list[tuple[list[Cell], Predictions]]:
-    if len(group) == 1 or not _exceeded(group, predictions):
+    if len(by_run(group)) == 1 or not _exceeded(group, predictions):
         return [(group, {cell.run_id: predictions[cell.run_id] for cell in group})]
-    middle = (len(group) + 1) // 2
-    return [found for half in (group[:middle], group[middle:]) for found in _parts(half, dict(predict_group(half)))]
+    return [found for half in halves(group) for found in _parts(half, dict(predict_group(half)))]
 
 
 def _exceeded(group: Sequence[Cell], predictions: Predictions) -> int | None:
@@ -51,7 +50,8 @@ def _told(
     group: Sequence[Cell], parts: Sequence[tuple[list[Cell], Predictions]], predictions: Predictions, memory: int
 ) -> str:
     name = group[0].config.model.name
-    runs = f"{len(group)} runs of {name} together" if len(group) > 1 else f"One run of {name}"
+    count = len(by_run(group))
+    runs = f"{count} runs of {name} together" if count > 1 else f"One run of {name}"
     start = (
         f"{runs} would take about {size(group_memory(group, predictions))} of memory, more than the {size(memory)} here"
     )

@@ -5,10 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable
-from pathlib import Path
 
-from persona_sweeps.config.kinds import kind_of
-from persona_sweeps.config.schema import Precision, RunConfig, Scale
+from persona_sweeps.config.schema import Precision, RunConfig
 from persona_sweeps.device import (
     BF16_COMPUTE_CAPABILITY,
     cuda_capability,
@@ -16,6 +14,7 @@ from persona_sweeps.device import (
     resolve_device,
     total_memory_bytes,
 )
+from persona_sweeps.models.source import locate
 
 Obstacle = Callable[[RunConfig], str | None]
 """returns a sentence, or None when there is nothing in the way"""
@@ -23,7 +22,7 @@ Obstacle = Callable[[RunConfig], str | None]
 
 def obstacles(config: RunConfig) -> list[str]:
     """Return a sentence for each thing in the way of a run."""
-    looks = OBSTACLES if kind_of(config.peft.method).has_model else OF_A_TOKENIZER
+    looks = OBSTACLES if config.peft.has_model else OF_A_TOKENIZER
     return [sentence for look in looks if (sentence := look(config))]
 
 
@@ -37,7 +36,7 @@ def too_large(config: RunConfig, weights_bytes: int) -> str | None:
     where = gpus if device == "cuda" else "this machine has"
     method = config.quantization.method
     stored = config.train.precision.value if method == "none" else method
-    can_shrink = method not in ("nf4", "fp4") and config.peft.method != "full"
+    can_shrink = method not in ("nf4", "fp4") and not config.peft.owns_base
     quantize = "quantization=nf4, " if can_shrink else ""
     return (
         f"{config.model.name} in {stored} takes {weights_bytes / 1e9:.1f} GB of weights alone, "
@@ -68,10 +67,8 @@ def _no_weights(config: RunConfig) -> str | None:
     from huggingface_hub import get_token, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
-    from persona_sweeps.models.embedded import find_gguf
-
     card = config.model
-    if card.scale is Scale.tiny or Path(card.hub_id).expanduser().is_dir() or find_gguf(card) is not None:
+    if locate(card).is_here:
         return None
     try:
         cached = try_to_load_from_cache(card.hub_id, "config.json", revision=card.revision)

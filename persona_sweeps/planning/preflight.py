@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from persona_sweeps.config.kinds import kind_of
 from persona_sweeps.config.schema import Precision, RunConfig
 from persona_sweeps.device import resolve_device
 from persona_sweeps.models.families import family_of
-from persona_sweeps.planning.cells import Cell
-from persona_sweeps.planning.plan import Plan
+from persona_sweeps.planning.cells import Cell, Stage
+from persona_sweeps.planning.plan import Plan, by_run
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -97,6 +96,11 @@ def predict(plan: Plan) -> dict[str, Prediction]:
     return {run_id: prediction for group in plan.groups for run_id, prediction in predict_group(group)}
 
 
+def needs_base(cell: Cell) -> bool:
+    """Whether a base model has to be loaded for what is missing of a cell."""
+    return cell.config.peft.has_model and cell.stage is not Stage.score
+
+
 def group_bytes(predictions: Sequence[Prediction], on_cpu: bool) -> int:
     """Return the peak memory of a process that trains these together: on a CPU its resident memory, else the GPU's.
 
@@ -116,22 +120,21 @@ def predict_group(group: Sequence[Cell]) -> list[tuple[str, Prediction]]:
     """Return a prediction for each run of a group that trains together, with its run id."""
     from persona_sweeps.models.skeleton import skeleton
 
-    if not kind_of(group[0].config.peft.method).has_model:
-        return [(cell.run_id, NOTHING) for cell in group]
+    if not needs_base(group[0]):
+        return [(own[0].run_id, NOTHING) for own in by_run(group)]
     card = group[0].config.model
     model = skeleton(card)
     shape = shape_of(model, family_of(card))
-    return [(cell.run_id, _predict(cell, model, shape, len(group))) for cell in group]
+    return [(own[0].run_id, _predict(own[0], model, shape, len(by_run(group)))) for own in by_run(group)]
 
 
 def _predict(cell: Cell, model: PreTrainedModel, shape: Shape, group_size: int) -> Prediction:
-    from persona_sweeps.methods.sizes import saved_parameters, trainable_parameters
     from persona_sweeps.models.quantization import predicted_bytes, quantizing_bytes
 
     config = cell.config
     width = 2 if config.train.precision is Precision.bf16 else 4
-    trainable = trainable_parameters(model, config.peft)
-    full = config.peft.method == "full"
+    trainable = config.peft.trainable_parameters(model) if cell.stage is Stage.train else 0
+    full = config.peft.owns_base
     on_cpu = resolve_device(config.device) == "cpu"
     pieces = INT8_ON_CPU if on_cpu and config.quantization.method == "int8" else 1.0
     work = _measured(config, group_size) if _has_tokenizer(config) else _guessed(config, group_size)
@@ -143,7 +146,7 @@ def _predict(cell: Cell, model: PreTrainedModel, shape: Shape, group_size: int) 
         state_bytes=trainable * (STATE_BYTES + (width if full else 0)),
         activation_bytes=round(pieces * activation_bytes(shape, work.largest, width)) if trainable else 0,
         cache_bytes=2 * width * shape.layers * shape.kv_heads * shape.head_dim * work.cached,
-        disk_bytes=saved_parameters(model, config.peft) * (width if full else 4),
+        disk_bytes=config.peft.saved_parameters(model) * (width if full else 4) if trainable else 0,
         tokens=work.tokens if trainable else 0,
         computed=work.nodes if trainable else 0,
         # Forward and the backward to the inputs; frozen weights themselves have no gradient.
@@ -216,12 +219,9 @@ def activation_bytes(shape: Shape, largest: PassSize, width: int) -> int:
 
 def _file_width(config: RunConfig) -> int:
     """Bytes of a number in the model's files: converted GGUF files are in fp32, published weights in bf16."""
-    from persona_sweeps.config.schema import Scale
-    from persona_sweeps.models.embedded import find_gguf
+    from persona_sweeps.models.source import Origin, locate
 
-    if config.model.scale is Scale.tiny:
-        return 0
-    return 4 if find_gguf(config.model) is not None else 2
+    return {Origin.tiny: 0, Origin.package: 4}.get(locate(config.model).origin, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,13 +238,10 @@ class _Work:
 
 def _has_tokenizer(config: RunConfig) -> bool:
     """Whether the tokenizer can be had without the network."""
-    from pathlib import Path
-
-    from persona_sweeps.config.schema import Scale
-    from persona_sweeps.models.embedded import find_gguf
+    from persona_sweeps.models.source import locate
 
     card = config.model
-    if card.scale is Scale.tiny or Path(card.hub_id).expanduser().is_dir() or find_gguf(card) is not None:
+    if locate(card).is_here:
         return True
     from huggingface_hub import try_to_load_from_cache
 
@@ -288,7 +285,7 @@ def _pass_of(chosen: Sequence[TokenSequence], config: RunConfig, group_size: int
     from persona_sweeps.training.limits import PASS_NODES
     from persona_sweeps.training.trial import ROW_NODES, with_virtual_tokens
 
-    virtual = getattr(config.peft, "num_virtual_tokens", 0)
+    virtual = config.peft.virtual_tokens
     size = config.train.micro_batch_size or len(chosen)
     own = [with_virtual_tokens(sequence, virtual) for sequence in chosen]
     micro = [pack(own[start : start + size], ROW_NODES) for start in range(0, len(own), size)]
@@ -329,10 +326,15 @@ def _cached(config: RunConfig, texts: int, longest: int) -> int:
     """Return the places of the texts that are generated side by side, each as wide as the longest."""
     from persona_sweeps.prediction.generation import SEQUENCES
 
-    if config.metrics.overlap is None:
+    if not asks_for_texts(config):
         return 0
-    virtual = getattr(config.peft, "num_virtual_tokens", 0)
+    virtual = config.peft.virtual_tokens
     return min(texts, SEQUENCES) * (longest + virtual + config.generation.max_new_tokens)
+
+
+def asks_for_texts(config: RunConfig) -> bool:
+    """Whether a metric scores generated texts."""
+    return any(request.kind == "text" for metric in config.metrics.values() for request in metric.requests())
 
 
 def _length(text: object) -> int:

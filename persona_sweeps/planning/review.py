@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from persona_sweeps.config.kinds import kind_of
 from persona_sweeps.config.schema import RunConfig
 from persona_sweeps.device import devices_for, resolve_device
 from persona_sweeps.errors import UserError
 from persona_sweeps.planning.cells import Cell, Refused
 from persona_sweeps.planning.console import Console
-from persona_sweeps.planning.plan import Plan
+from persona_sweeps.planning.plan import Plan, by_run
 from persona_sweeps.planning.preflight import Prediction, group_bytes
 from persona_sweeps.wording import counted
 
@@ -44,8 +43,8 @@ def review(plan: Plan, predictions: dict[str, Prediction], console: Console) -> 
     table.add_column("run", overflow="fold")
     for title in ("group", "trains", "weights", "adapter", "one pass", "disk", "tokens", "TFLOP"):
         table.add_column(title, justify="right")
-    group_of = {cell.run_id: number for number, group in enumerate(plan.groups, start=1) for cell in group}
-    for cell in plan.runs:
+    group_of = {cell.evaluation_id: number for number, group in enumerate(plan.groups, start=1) for cell in group}
+    for cell in plan.distinct:
         table.add_row(escape(cell.name), *_row(cell, group_of, predictions))
     console.terminal.print(table)
     for number, group in enumerate(plan.groups, start=1):
@@ -59,7 +58,7 @@ def _row(cell: Cell, group_of: dict[str, int], predictions: dict[str, Prediction
     found = predictions[cell.run_id]
     about = "≈" if found.guessed else ""
     return [
-        str(group_of[cell.run_id]),
+        str(group_of[cell.evaluation_id]),
         f"{found.trainable_parameters:,}",
         size(found.weights_bytes),
         size(found.state_bytes),
@@ -73,7 +72,7 @@ def _row(cell: Cell, group_of: dict[str, int], predictions: dict[str, Prediction
 def _group_line(number: int, group: Sequence[Cell], predictions: dict[str, Prediction]) -> str:
     config = group[0].config
     memory = size(group_memory(group, predictions))
-    trials = counted(len(group), "trial")
+    trials = counted(len(by_run(group)), "run")
     devices = devices_for(predictions[group[0].run_id].weights_bytes, resolve_device(config.device))
     spread = f", spread over {devices} GPUs" if devices > 1 else ""
     return f"Group {number}: {trials} of {stored_model(config)}, about {memory} of memory{spread}."
@@ -81,7 +80,7 @@ def _group_line(number: int, group: Sequence[Cell], predictions: dict[str, Predi
 
 def stored_model(config: RunConfig) -> str:
     """Return the model's name with how its weights are held, such as gpt2 in bf16."""
-    if not kind_of(config.peft.method).has_model:
+    if not config.peft.has_model:
         return "no model"
     method = config.quantization.method
     return f"{config.model.name} in {config.train.precision.value if method == 'none' else method}"
@@ -90,11 +89,11 @@ def stored_model(config: RunConfig) -> str:
 def group_memory(group: Sequence[Cell], predictions: dict[str, Prediction]) -> int:
     """Return the peak memory in bytes of a group that trains together."""
     on_cpu = resolve_device(group[0].config.device) == "cpu"
-    return group_bytes([predictions[cell.run_id] for cell in group], on_cpu)
+    return group_bytes([predictions[own[0].run_id] for own in by_run(group)], on_cpu)
 
 
 def _total(plan: Plan, predictions: dict[str, Prediction], console: Console) -> None:
-    found = [predictions[cell.run_id] for cell in plan.to_do]
+    found = [predictions[own[0].run_id] for own in by_run(plan.to_do)]
     if not found:
         console.note("Nothing is left to run.")
         return

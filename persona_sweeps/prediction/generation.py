@@ -78,7 +78,7 @@ class _Decoding:
         self.choose = choose
         self.stop = stop
         self.trials = sorted({request.trial for request in asked})
-        self.virtual = {trial: engine.trials[trial].adapter.virtual_tokens for trial in self.trials}
+        self.virtual = {trial: engine.stack.adapters[trial].virtual_tokens for trial in self.trials}
         self.texts: list[list[int]] = [[] for _ in asked]
 
     def extent(self) -> Extent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -42,7 +43,38 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
+    write_text(path, json_lines(rows))
+
+
+def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return a line of JSON for each row. Raises ValueError for a number that JSON has no word for."""
+    return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+
+
+def finite(value: Any) -> Any:
+    """Replace numbers that JSON has no word for by null, and paths by texts, in nested containers."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value) if isinstance(value, Path) else value
+
+
+def aside(path: Path) -> Path:
+    """Rename a file that can't be used to a name of its own beside it, and return that: nothing is deleted."""
+    renamed = free_name(path)
+    path.rename(renamed)
+    return renamed
+
+
+def free_name(path: Path) -> Path:
+    """Return a name beside a broken file that is still free."""
+    number = 0
+    while (found := path.with_name(f"{path.name}.broken-{number}")).exists():
+        number += 1
+    return found
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

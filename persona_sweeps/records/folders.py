@@ -1,8 +1,10 @@
-"""Where the files of a run lie."""
+"""Where files lie: the folder of a run, and the folder of a sweep."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -25,22 +27,8 @@ class RunFolder:
         return self.path / "history.jsonl"
 
     @property
-    def samples(self) -> Path:
-        return self.path / "samples.jsonl"
-
-    @property
     def adapter(self) -> Path:
         return self.path / "adapter"
-
-    @property
-    def checkpoint(self) -> Path:
-        """What a run that is interrupted goes on from; gone once it has ended."""
-        return self.path / "checkpoint"
-
-    @property
-    def lease(self) -> Path:
-        """Says which process is training the run."""
-        return self.path / "lease"
 
     @property
     def model(self) -> Path:
@@ -48,5 +36,94 @@ class RunFolder:
         return self.path / "model"
 
     @property
+    def checkpoint(self) -> Path:
+        """What a run that is interrupted goes on from; gone once it has finished."""
+        return self.path / "checkpoint"
+
+    @property
+    def lease(self) -> Path:
+        """Says which process is at work on the run."""
+        return self.path / "lease"
+
+    @property
     def log(self) -> Path:
         return self.path / "run.log"
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions"
+
+    @property
+    def evaluations(self) -> Path:
+        return self.path / "evaluations"
+
+    def prediction_lines(self, prediction_id: str) -> Path:
+        """One line an item."""
+        return self.predictions / f"{prediction_id}.jsonl"
+
+    def prediction_head(self, prediction_id: str) -> Path:
+        """What was asked, and the hash of the lines; written last."""
+        return self.predictions / f"{prediction_id}.json"
+
+    def evaluation(self, evaluation_id: str) -> Path:
+        return self.evaluations / f"{evaluation_id}.json"
+
+    def samples(self, evaluation_id: str) -> Path:
+        """One line an evaluated item, with the metrics' values of its own."""
+        return self.evaluations / f"{evaluation_id}.samples.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class SweepFolder:
+    """Names the files of one sweep."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, output_dir: Path | str, name: str) -> SweepFolder:
+        """Return the folder of the sweep of that name."""
+        return cls(Path(output_dir) / "sweeps" / name)
+
+    @property
+    def record(self) -> Path:
+        return self.path / "sweep.json"
+
+    @property
+    def journal(self) -> Path:
+        """The studies of a tuned sweep."""
+        return self.path / "study.log"
+
+    @property
+    def groups(self) -> Path:
+        """What jobs are given."""
+        return self.path / "groups"
+
+    @property
+    def job_logs(self) -> Path:
+        """What jobs print."""
+        return self.path / "jobs"
+
+    @property
+    def jobs(self) -> Path:
+        """Which jobs train the sweep's groups."""
+        return self.path / "jobs.json"
+
+    @property
+    def workers(self) -> Path:
+        """Which jobs work on the sweep's studies."""
+        return self.path / "workers.json"
+
+
+def run_folder(output_dir: Path | str, name: str, run_id: str) -> RunFolder:
+    """Return a run's folder: the one that ends with its id, whatever else it is called, or the one to make."""
+    runs = Path(output_dir) / "runs"
+    usual = runs / f"{name}-{run_id}"
+    if usual.is_dir() or not runs.is_dir():
+        return RunFolder(usual)
+    return RunFolder(runs / _listed(runs, runs.stat().st_mtime_ns).get(run_id, usual.name))
+
+
+@lru_cache(maxsize=2)
+def _listed(runs: Path, changed: int) -> dict[str, str]:
+    """Return the names of all run folders by their ids, as they are since `changed`."""
+    return {name.rpartition("-")[2]: name for name in sorted(os.listdir(runs), reverse=True)}

@@ -1,47 +1,51 @@
-"""What makes two runs the same run, and two rows comparable."""
+"""What makes two runs the same run, two rows seeds of one setting, and two evaluations comparable."""
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from persona_sweeps.config.kinds import kind_of
-from persona_sweeps.records.run import SCHEMA_VERSION
+RUN_SCHEMA = 2
+"""version of what a run id covers and of run.json; another one makes other runs"""
+ID_LENGTH = 10
+"""hex digits of a run id, a prediction id or an evaluation id"""
 
-RUN_ID_LENGTH = 10
+OF_WEIGHTS = (
+    "hub_id",
+    "revision",
+    "licence",
+    "gated",
+    "instruct",
+    "counterpart",
+    "linear_layers",
+    "architecture",
+    "embedded",
+)
+"""keys of a model card that can't change a run's result, or that the weights' own identity covers"""
+NOT_TRAINING = ("micro_batch_size", "precision")
+"""keys of train that can't change what is trained, or that count apart"""
 
-IN_NAMES = {"r": "r", "num_virtual_tokens": "v", "shots": "k"}
-"""keys of peft whose numbers stand in a run's name, and the letters before them"""
 
-CANNOT_MATTER = (
-    "sweep", "tracker", "device", "output_dir", "show_examples", "plan", "status", "group_size", "checkpoint_seconds",
-    "model.licence", "model.gated", "model.instruct", "model.counterpart", "model.linear_layers", "model.architecture",
-    "model.embedded", "peft.learning_rate", "train.micro_batch_size",
-    "dataset.path", "dataset.eval_path",
-)  # fmt: skip
-"""Keys that can't change a run's result; the files behind paths and packages count through their fingerprints."""
+class PredictorFacts(Protocol):
+    """What identity has to know of a predictor; `not_identity` are the keys of `peft` that can't change a result."""
 
-ONLY_TRAINING = (
-    "train.learning_rate", "train.epochs", "train.max_steps", "train.batch_size", "train.warmup_ratio",
-    "train.scheduler", "train.weight_decay", "train.max_grad_norm", "train.eval_every", "dataset.limit",
-)  # fmt: skip
-"""Keys that can't change the result of an untuned base."""
+    trains: bool
+    has_model: bool
+    reads_training_data: bool
+    uses_seed: bool
+    not_identity: tuple[str, ...]
 
-LEFT_OUT: dict[str, tuple[str, ...]] = {
-    "none": ONLY_TRAINING,
-    "few_shot": tuple(key for key in ONLY_TRAINING if key != "dataset.limit"),
-    "nearest_reply": ("model", "quantization", "train", "seed"),
-}
-"""Keys that can't change the result of a method that trains nothing.
 
-Shots are drawn from the training examples, so dataset.limit counts there. Where no model is loaded, its tokenizer still
-says which examples are evaluated: these count in place of the weights (data/evaluated.py). Decoding changes no reply
-that is looked up, but it says in which section of a table a run stands, so it counts.
-"""
+@dataclass(frozen=True, slots=True)
+class RunIdentity:
+    """`run_id` names what was trained; `setting_key` is the same for all its seeds."""
+
+    run_id: str
+    setting_key: str
 
 
 def digest(value: object) -> str:
@@ -50,58 +54,74 @@ def digest(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def essence(resolved: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a resolved config that can change its run's result."""
-    kept = copy.deepcopy(dict(resolved))
-    _drop(kept, CANNOT_MATTER)
-    _drop(kept, LEFT_OUT.get(kept["peft"]["method"], ()))
-    if not needs_generation(kept):
-        _drop(kept, ("generation",))
-    _drop_unread(kept["dataset"])
+def run_identity(
+    resolved: Mapping[str, Any], facts: PredictorFacts, training_data: str, weights: str | None, files: str | None
+) -> RunIdentity:
+    """Return the identity of a run: model, quantization, method, training data and settings, seed.
+
+    `training_data` is a hash of the training examples themselves, whatever file they came from; `weights` says where
+    the base model's weights come from; `files` is a hash of files that the predictor reads. Nothing of how the run is
+    evaluated counts.
+    """
+    setting = essence(resolved, facts)
+    seed = setting.pop("seed", None)
+    parts = [RUN_SCHEMA, setting, training_data if facts.reads_training_data else None, weights, files]
+    return RunIdentity(digest([*parts, {"seed": seed}])[:ID_LENGTH], digest(parts)[:ID_LENGTH])
+
+
+def essence(resolved: Mapping[str, Any], facts: PredictorFacts) -> dict[str, Any]:
+    """Return the part of a resolved config that can change what a run is."""
+    kept: dict[str, Any] = {"peft": _without(resolved["peft"], facts.not_identity)}
+    if facts.has_model:
+        kept["model"] = _without(resolved["model"], OF_WEIGHTS)
+        kept["quantization"] = dict(resolved["quantization"])
+        kept["precision"] = resolved["train"]["precision"]
+    if facts.trains:
+        kept["train"] = _without(resolved["train"], NOT_TRAINING)
+        kept["loss_on"] = resolved["dataset"]["loss_on"]
+    if facts.uses_seed:
+        kept["seed"] = resolved["seed"]
     return kept
 
 
-def needs_generation(resolved: Mapping[str, Any]) -> bool:
-    """Whether a metric that was asked for reads generated texts."""
-    return resolved["metrics"].get("overlap") is not None
-
-
-def run_id(resolved: Mapping[str, Any], data_fingerprint: str, weights: str) -> str:
-    """Return the 10 hex digits that name a run.
-
-    `weights` says where the base model's weights come from; of a run without a model, what is evaluated.
-    """
-    parts = [SCHEMA_VERSION, essence(resolved), data_fingerprint, weights]
-    return digest(parts)[:RUN_ID_LENGTH]
-
-
-def comparability_key(
-    resolved: Mapping[str, Any], data_fingerprint: str, evaluated: Iterable[str], versions: Mapping[str, str]
+def prediction_id(
+    run_id: str,
+    request: Mapping[str, Any],
+    prompts: Sequence[object],
+    decoding: Mapping[str, Any] | None,
+    seed: int | None,
 ) -> str:
+    """Return the id of a predictor's answers to a request.
+
+    `prompts` says which contexts are put to it: a hash of the held-out examples, and what decides which of them fit.
+    `decoding` is that of texts, `seed` that of sampling; None where they can't matter.
+    """
+    return digest(["prediction", RUN_SCHEMA, run_id, dict(request), list(prompts), decoding, seed])[:ID_LENGTH]
+
+
+def evaluation_id(predictions: Iterable[str], metrics: Mapping[str, str]) -> str:
+    """Return the id of an evaluation: the predictions that it scores, and the metrics by name with their versions."""
+    return digest(["evaluation", RUN_SCHEMA, sorted(predictions), dict(metrics)])[:ID_LENGTH]
+
+
+def comparability_key(items: str, decoding: Mapping[str, Any] | None) -> str:
     """Return the hash of what two rows must share to stand in one table.
 
-    That is the evaluation data (source bytes, the examples' ids, what the prompts show), decoding, and the metrics
-    with their versions. A model's own chat template is part of the model, not of the data: it is left out.
+    `items` is a hash of the evaluated examples with what their prompts show; `decoding` that of texts, None where none
+    were asked for. A model's own chat template belongs to the model, and a metric's version to its description.
     """
-    dataset = copy.deepcopy(resolved["dataset"])
-    _drop(dataset, ("path", "eval_path", "limit", "eval_limit", "min_examples"))
-    _drop_unread(dataset)
-    decoding = resolved["generation"] if needs_generation(resolved) else None
-    parts = [data_fingerprint, dataset, sorted(evaluated), decoding, resolved["metrics"], dict(versions)]
-    return digest(parts)[:16]
+    return digest(["comparable", items, decoding])[:16]
 
 
-def run_name(resolved: Mapping[str, Any]) -> str:
+def run_name(resolved: Mapping[str, Any], facts: PredictorFacts, predictor_parts: Sequence[str]) -> str:
     """Return the readable part of a run's folder name, such as `gpt2-tiny-lora-r8-lr0.001-hamlet-s0`."""
-    peft, dataset = resolved["peft"], resolved["dataset"]
-    kind = kind_of(peft["method"])
-    parts = _model_name(resolved) if kind.has_model else []
-    parts.append(peft["method"])
-    parts += [f"{short}{peft[key]:g}" for key, short in IN_NAMES.items() if key in peft]
-    if kind.trains:
+    dataset = resolved["dataset"]
+    parts = [*(_model_name(resolved) if facts.has_model else []), *predictor_parts]
+    if facts.trains:
         parts.append(f"lr{resolved['train']['learning_rate']:g}")
-    parts.append(str(dataset.get("persona") or dataset["source"]))
-    if kind.has_model:
+    if facts.reads_training_data:
+        parts.append(str(dataset.get("persona") or dataset["source"]))
+    if facts.uses_seed:
         parts.append(f"s{resolved['seed']}")
     return re.sub(r"[^a-z0-9._]+", "-", "-".join(parts).lower()).strip("-")
 
@@ -112,16 +132,6 @@ def _model_name(resolved: Mapping[str, Any]) -> list[str]:
     return [model["name"], *tiny, *([quantization] if quantization != "none" else [])]
 
 
-def _drop_unread(dataset: dict[str, Any]) -> None:
-    """Drop what only a validation part would be made by, where none is."""
-    if dataset.get("evaluate_on") == "test":
-        _drop(dataset, ("evaluate_on", "validation_fraction"))
-
-
-def _drop(tree: dict[str, Any], keys: Iterable[str]) -> None:
-    for key in keys:
-        *parents, last = key.split(".")
-        node: Any = tree
-        for parent in parents:
-            node = node.get(parent) or {}
-        node.pop(last, None)
+def _without(tree: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    left_out = set(keys)
+    return {key: value for key, value in tree.items() if key not in left_out}

@@ -42,7 +42,7 @@ def _version(package: str) -> str | None:
 
 def _git() -> tuple[str | None, bool | None]:
     """Return the commit of this checkout and whether it has changes; nothing outside a checkout."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     try:
         commit = _output(root, "rev-parse", "HEAD")
         return commit, bool(_output(root, "status", "--porcelain", "--untracked-files=no"))

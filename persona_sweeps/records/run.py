@@ -1,4 +1,4 @@
-"""Read the record of a run."""
+"""Read the record of a run: what was trained, and how that ended."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from typing import Any
 
 from persona_sweeps.records.files import read_json
 from persona_sweeps.records.folders import RunFolder
+from persona_sweeps.records.identity import RUN_SCHEMA
 
-SCHEMA_VERSION = 1
 STATUSES = ("running", "completed", "failed", "pruned")
+UNTRAINED = {
+    "steps": 0, "epochs": 0.0, "trainable_parameters": 0, "tokens": 0, "unique_tokens": 0, "examples": 0,
+    "final_train_nll": None, "eval_nll": None, "best_eval_nll": None,
+}  # fmt: skip
+"""what a record says of the training of a predictor that trains nothing"""
 
 
 def read_record(folder: RunFolder) -> dict[str, Any] | None:
@@ -18,11 +23,17 @@ def read_record(folder: RunFolder) -> dict[str, Any] | None:
     return record if record is not None and _is_record(record) else None
 
 
-def _is_record(value: Mapping[str, Any]) -> bool:
-    parts = isinstance(value.get("metrics"), dict) and isinstance(value.get("provenance"), dict)
-    return value.get("schema_version") == SCHEMA_VERSION and value.get("status") in STATUSES and parts
+def has_trained(folder: RunFolder, record: Mapping[str, Any]) -> bool:
+    """Whether what a completed run trained is in its folder; always true of a predictor that trains nothing."""
+    return not record["training"].get("trainable_parameters") or folder.adapter.is_dir() or folder.model.is_dir()
 
 
-def is_completed(folder: RunFolder) -> bool:
+def is_trained(folder: RunFolder) -> bool:
+    """Whether the run is completed and what it trained is in its folder."""
     record = read_record(folder)
-    return record is not None and record.get("status") == "completed"
+    return record is not None and record["status"] == "completed" and has_trained(folder, record)
+
+
+def _is_record(value: Mapping[str, Any]) -> bool:
+    parts = all(isinstance(value.get(part), dict) for part in ("training", "provenance", "config"))
+    return value.get("schema_version") == RUN_SCHEMA and value.get("status") in STATUSES and parts

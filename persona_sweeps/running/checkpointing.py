@@ -1,4 +1,4 @@
-"""Keeps the runs of a group safe while they train: leases that say whose they are, and checkpoints to go on from."""
+"""Keep the runs of a group safe while they train: leases that say whose they are, and checkpoints to go on from."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import contextlib
 import shutil
 import time
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persona_sweeps.lifecycle import watchdog
 from persona_sweeps.lifecycle.lease import Lease, LeaseLost, acquire, holder
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.console import Console
+from persona_sweeps.records.files import aside, free_name
 from persona_sweeps.records.run import read_record
 from persona_sweeps.running.clock import GroupClock
-from persona_sweeps.running.group_run import GroupData, Member
+from persona_sweeps.running.group_run import GroupData, GroupRun
 from persona_sweeps.running.run_writer import torn_lines
 from persona_sweeps.wording import counted
 
@@ -28,7 +28,7 @@ POLL = 1.0
 """seconds between looks at what other processes have in training"""
 
 
-class Keeper:
+class Checkpointer:
     """Saves the trials of a group every so many seconds; a save that fails is told and costs nothing else."""
 
     def __init__(self, every: float | None, clock: GroupClock, console: Console) -> None:
@@ -42,32 +42,33 @@ class Keeper:
     def due(self) -> bool:
         return self._every is not None and time.monotonic() - self._last >= self._every
 
-    def save(self, members: Iterable[Member]) -> None:
+    def save(self, runs: Iterable[GroupRun]) -> None:
         """Write a checkpoint of each trial that has taken a step and is sound."""
         from persona_sweeps.training import checkpoint
 
-        for member in members:
-            trial = member.trial
+        for run in runs:
+            trial = run.trial
+            if trial is None or run.writer is None:
+                continue
             if trial.failure is not None or trial.pruned is not None or not trial.progress.step:
                 continue
-            share = self._clock.share(member.index)
+            share = self._clock.share(run.cell.run_id)
             notes = {key: share[key] for key in ("wall_seconds", "cpu_seconds")}
-            notes["resumes"] = self._resumes.get(member.cell.run_id, 0)
+            notes["resumes"] = self._resumes.get(run.cell.run_id, 0)
             try:
-                member.writer.secure()
-                checkpoint.save(trial, member.cell.folder.checkpoint, member.cell.run_id, notes)
+                run.writer.secure()
+                checkpoint.save(trial, run.cell.folder.checkpoint, run.cell.run_id, notes)
             except (OSError, LeaseLost) as error:
-                self._console.note(f"{member.cell.name}: no checkpoint at step {trial.progress.step}: {error}.")
+                self._console.note(f"{run.cell.name}: no checkpoint at step {trial.progress.step}: {error}.")
         self._last = time.monotonic()
 
     def trial(self, cell: Cell, base: BaseModel, data: GroupData) -> tuple[Trial, Checkpoint | None]:
         """Make a run's trial, brought to where its newest usable checkpoint has it; return that one too."""
-        from persona_sweeps.methods import create_adapter
         from persona_sweeps.training.trial import Trial
 
         while True:
             found = self._stored(cell)
-            adapter = create_adapter(base.model, base.tokenizer, cell.config.peft, cell.config.seed)
+            adapter = cell.config.peft.create(base.model, base.tokenizer, cell.config.seed)
             trial = Trial(adapter, cell.config.train, cell.config.seed, data.train, data.evaluation)
             if found is None or self._restored(trial, cell, found):
                 return trial, found
@@ -96,16 +97,16 @@ class Keeper:
             return False
         return True
 
-    def credit(self, member: Member, found: Checkpoint) -> None:
+    def credit(self, run: GroupRun, found: Checkpoint) -> None:
         """Count what a run had taken before it was interrupted, and the interruption."""
         notes = found.notes
-        self._resumes[member.cell.run_id] = int(notes["resumes"]) + 1
-        self._clock.credit(member.index, notes["wall_seconds"], notes["cpu_seconds"])
-        self._console.note(f"{member.cell.name} goes on from step {found.step}.")
+        self._resumes[run.cell.run_id] = int(notes["resumes"]) + 1
+        self._clock.credit(run.cell.run_id, notes["wall_seconds"], notes["cpu_seconds"])
+        self._console.note(f"{run.cell.name} goes on from step {found.step}.")
 
-    def resumes(self, member: Member) -> int:
+    def resumes(self, run: GroupRun) -> int:
         """Return how often a run was interrupted and went on."""
-        return self._resumes.get(member.cell.run_id, 0)
+        return self._resumes.get(run.cell.run_id, 0)
 
 
 def forget(cell: Cell) -> None:
@@ -149,19 +150,9 @@ def take(cell: Cell, console: Console) -> Lease | None:
 def _set_aside_garbage(cell: Cell, console: Console) -> None:
     record, history = cell.folder.record, cell.folder.history
     if record.exists() and read_record(cell.folder) is None:
-        aside = _free_name(record)
-        record.rename(aside)
-        console.note(f"{record} can't be read; it was set aside as {aside.name}, and the run is trained.")
+        console.note(f"{record} can't be read; it was set aside as {aside(record).name}, and the run is trained.")
     if torn := torn_lines(history):
-        aside = _free_name(history)
-        shutil.copy2(history, aside)
-        console.note(
-            f"{counted(torn, 'line')} of {history} can't be read; it was copied to {aside.name}, and goes on without."
-        )
-
-
-def _free_name(path: Path) -> Path:
-    place = 0
-    while (aside := path.with_name(f"{path.name}.broken-{place}")).exists():
-        place += 1
-    return aside
+        copied = free_name(history)
+        shutil.copy2(history, copied)
+        lines = counted(torn, "line")
+        console.note(f"{lines} of {history} can't be read; it was copied to {copied.name}, and goes on without.")

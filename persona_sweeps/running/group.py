@@ -1,36 +1,39 @@
-"""Run one group on the engine: load the base, train its trials together, evaluate them together, write their records.
+"""Carry out a group of cells on the engine: train the runs that are missing, make their predictions, score them.
 
-One trial's failure stays its own: a diverged loss ends that trial, and an error in one trial's set-up, scoring or
-saving fails that run. An error in a pass that all share makes every unfinished trial run alone, so that the one to
-blame is found.
+One run's failure stays its own: a diverged loss ends that run, and an error in one run's set-up, saving or scoring
+fails that run or that evaluation. An error in a pass that all share makes every unfinished run go on solo, so that the
+one to blame is found.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from persona_sweeps.config.kinds import kind_of
 from persona_sweeps.errors import TrialError
 from persona_sweeps.lifecycle.lease import Lease, LeaseLost
-from persona_sweeps.lifecycle.stopping import Stopped
-from persona_sweeps.planning.cells import Cell
-from persona_sweeps.records.run import read_record
-from persona_sweeps.running.checkpointing import Keeper, forget, take
+from persona_sweeps.planning.cells import Cell, Stage
+from persona_sweeps.planning.plan import by_run
+from persona_sweeps.running.checkpointing import Checkpointer, forget, take
 from persona_sweeps.running.clock import GroupClock
 from persona_sweeps.running.context import Context
-from persona_sweeps.running.group_run import Member
-from persona_sweeps.running.outcome import describe, finish, prune
+from persona_sweeps.running.group_run import GroupRun
 from persona_sweeps.running.run_writer import RunWriter
-from persona_sweeps.running.source import Alone, Listed, Report, Source
+from persona_sweeps.running.scoring import record_failure, score
+from persona_sweeps.running.source import Listed, Report, Solo, Source
+from persona_sweeps.running.training_record import complete, describe, prune
+
+if TYPE_CHECKING:
+    from persona_sweeps.training.engine import Engine
 
 
 def run_group(
     cells: Sequence[Cell], context: Context, source: Source | None = None, size: int | None = None
 ) -> list[Cell]:
-    """Run a group to its end, and what `source` has to follow it, at most `size` (or as many as these) at a time.
+    """Carry out a group, and what `source` has to follow it, at most `size` (or as many as these) runs at a time.
 
-    Returns the runs that were left alone, since another process is training them. Raises Stopped when the process is
+    Returns the cells that were left, since another process is at work on their runs. Raises Stopped when the process is
     asked to stop, with all that was in training saved, and else nothing but what ends the process.
     """
     with context.stop.later():
@@ -42,258 +45,350 @@ def _run_group(cells: Sequence[Cell], context: Context, source: Source | None, s
 
     source = source or Listed()
     first = cells[0].config
-    group: Group = kind_of(first.peft.method).group(context, source, size or len(cells), first.checkpoint_seconds)
+    group = _kind(cells[0])(context, source, size or len(by_run(cells)), first.checkpoint_seconds)
     try:
         group.run(cells)
         return group.elsewhere
     except Exception as error:
-        unended = group.unended(cells)
-        if not unended:  # no run's fault
+        unfinished = by_run(group.unfinished(cells))
+        if not unfinished:  # no run's fault
             raise
-        if len(unended) == 1:
-            group.fail_alone(unended[0], in_plain_words(error))
+        if len(unfinished) == 1:
+            group.fail_solo(unfinished[0], in_plain_words(error))
             return group.elsewhere
-        told = f"A pass of {len(unended)} trials failed ({type(error).__name__}: {error}); each now runs alone."
-        context.console.note(told)
+        context.console.note(
+            f"A pass of {len(unfinished)} runs failed ({type(error).__name__}: {error}); each now goes on solo."
+        )
     # Out here the error is gone, and with its traceback the frames that held the group's trials and tensors.
     elsewhere = group.elsewhere
     del group
     release_memory()
-    for cell in unended:
-        elsewhere += _run_group([cell], context, Alone(source), None)
+    for own in unfinished:
+        elsewhere += _run_group(own, context, Solo(source), None)
     return elsewhere
 
 
+def _kind(cell: Cell) -> type[Group]:
+    """Return what carries out a cell and those of its group."""
+    from persona_sweeps.running.without_model import WithoutModel
+
+    return Group if cell.config.peft.has_model and cell.stage is not Stage.score else WithoutModel
+
+
 class Group:
-    """Runs that train together on one base model: some may end, and others take their rows."""
+    """Runs on one base model: some may end, and others take their rows."""
 
     def __init__(self, context: Context, source: Source, size: int, checkpoint_seconds: float | None) -> None:
         self.size = size
         self.context, self.source = context, source
         self.console, self.stop = context.console, context.stop
         self.clock = GroupClock()
-        self.keeper = Keeper(checkpoint_seconds, self.clock, self.console)
-        self.members: list[Member] = []
+        self.checkpointer = Checkpointer(checkpoint_seconds, self.clock, self.console)
+        self.runs: list[GroupRun] = []
         self.elsewhere: list[Cell] = []
-        self._ended: set[int] = set()
-        self._logged: dict[int, int] = {}
-        """the step up to which each member's history goes"""
+        self._logged: dict[str, int] = {}
+        """the step up to which each run's history goes, by run id"""
         self._cells: list[Cell] = []
+        self._engine: Engine | None = None
+        self._hooks = contextlib.ExitStack()
 
-    def unended(self, cells: Sequence[Cell]) -> list[Cell]:
-        """Return the cells that have no result yet, but for those that another process is training."""
+    def unfinished(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Return the cells that have no result yet, less those whose runs another process has."""
         others = {cell.run_id for cell in self.elsewhere}
-        return [c for c in self._cells or cells if c.run_id not in self.console.ended and c.run_id not in others]
+        known = self._cells or cells
+        return [c for c in known if c.evaluation_id not in self.console.ended and c.run_id not in others]
 
     def run(self, cells: Sequence[Cell]) -> None:
-        """Train these, and those that the source gives as rows fall free, to their ends."""
-        from persona_sweeps.methods.stack import AdapterStack
-        from persona_sweeps.training.engine import Engine
-
+        """Carry out these, and those that the source gives as rows fall free."""
         with self.stop.at_once():
             self.base = self.context.bases.get(cells[0], self.console.note)
         with contextlib.ExitStack() as stack:
-            stack.callback(self._abandon_unended)
-            stack.push(self._keep_after)
-            adapters = stack.enter_context(AdapterStack(self.base.model, []))
-            self.engine = Engine(self.base.model, adapters, [], self.context.bases.limits, self.console.note)
+            stack.callback(self._abandon)
+            stack.push(self._save_after)
+            stack.callback(self._close_engine)
             stack.enter_context(self.console.training())
             newcomers: Sequence[Cell] = cells
-            while newcomers or self.engine.active:
+            while newcomers or self._in_training:
                 self._join(newcomers)
-                if self.engine.active:
+                if self._in_training:
                     self._step()
                 newcomers = self._refill()
-            self._conclude(self._over())
+            self._conclude()
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that all share at the moment."""
+        if self._engine is None:
+            from persona_sweeps.methods.stack import AdapterStack
+            from persona_sweeps.training.engine import Engine
+
+            adapters = self._hooks.enter_context(AdapterStack(self.base.model, []))
+            self._engine = Engine(self.base.model, adapters, [], self.context.bases.limits, self.console.note)
+        return self._engine
+
+    def _close_engine(self) -> None:
+        """Leave the base model as it was."""
+        self._engine = None
+        self._hooks.close()
+
+    @property
+    def _in_training(self) -> list[int]:
+        return self._engine.active if self._engine is not None else []
 
     def _refill(self) -> Sequence[Cell]:
         """Give rows that have fallen free to what the source has next, once it knows how the others ended."""
-        room = self.size - len(self.engine.active)
+        room = self.size - len(self._in_training)
         if not room or not self.source.is_open:
             return ()
-        self._conclude(self._over())
+        self._conclude()
         return self.source.take(room)
 
     def _join(self, cells: Sequence[Cell]) -> None:
-        """Take what no other process is training, and make each run's trial; where that fails, the run fails alone."""
+        """Take the runs that no other process has, and begin with what is missing; where that fails, the run fails."""
         self._cells += cells
-        for cell in cells:
+        for own in by_run(cells):
             try:
-                lease = take(cell, self.console)
+                lease = take(own[0], self.console)
             except OSError as error:  # a full disk, or a folder that can't be written
-                self.told(cell, "failed", {}, _reason(error))
+                self._end(own, "failed", reason=_reason(error))
                 continue
             if lease is None:
-                self.elsewhere.append(cell)
-            elif (record := read_record(cell.folder)) is not None and record["status"] == "completed":
-                lease.release()  # another process was quicker
-                self.told(cell, "completed", record["metrics"])
+                self.elsewhere += own
+                continue
+            left = []
+            for cell in own:
+                if cell.look_again() is Stage.done:  # another process was quicker
+                    self._end([cell], "completed", cell.outcome.metrics)
+                else:
+                    left.append(cell)
+            if left:
+                self._begin(left, lease)
             else:
-                self._begin(cell, lease)
+                lease.release()
 
-    def _begin(self, cell: Cell, lease: Lease) -> None:
-        """Open a run's folder and make its trial, which goes on from its checkpoint if it has one."""
+    def _begin(self, cells: list[Cell], lease: Lease) -> None:
+        """Make a run's trial, which goes on from its checkpoint if it has one; or have it answer what is missing."""
+        if cells[0].stage is not Stage.train:
+            try:
+                self.runs.append(GroupRun(cells, lease, self.context.data(cells[0])))
+            except Exception as error:
+                self._fail_before(cells, lease, error)
+            return
+        cell = cells[0]
         try:
-            own = self.context.data(cell)
-            trial, found = self.keeper.trial(cell, self.base, own)
+            data = self.context.data(cell)
+            trial, found = self.checkpointer.trial(cell, self.base, data)
         except Exception as error:
-            self.fail_unbegun(cell, lease, error)
+            self._fail_before(cells, lease, error)
             return
         try:
             writer = RunWriter(cell, lease, after=trial.progress.step)
         except Exception as error:  # such as a full disk
             lease.release()
-            self.told(cell, "failed", {}, _reason(error))
+            self._end(cells, "failed", reason=_reason(error))
             return
+        run = GroupRun(cells, lease, data, writer, trial)
         try:
-            member = Member(len(self.engine.trials), cell, own, writer, trial)
-            self.clock.join(member.index)
+            self.clock.join(cell.run_id)
             if found is not None:
-                self.keeper.credit(member, found)
+                self.checkpointer.credit(run, found)
             trial.judge_after(self.source.rungs(cell, trial.total_examples))
-            self.engine.add(trial)
+            run.index = self.engine.add(trial)
         except Exception as error:
-            self.fail(writer, error)
+            self._fail(run, error)
             return
-        self._logged[member.index] = trial.progress.step
-        self.members.append(member)
+        self._logged[cell.run_id] = trial.progress.step
+        self.runs.append(run)
         self.console.begin(cell, trial.total_steps)
 
     def _step(self) -> None:
         """Take one step of all, and let the source judge those that have come to a rung."""
-        before = {index: self.members[index].trial.progress.unique_tokens for index in self.engine.active}
-        logged = self.engine.step()
+        training = {run.index: run for run in self.runs if run.in_training and run.index in self._in_training}
+        before = {index: _tokens(run) for index, run in training.items()}
         reports = []
-        for index, values in logged.items():
-            member = self.members[index]
-            member.writer.log(values)
-            self._logged[index] = member.trial.progress.step
-            self.console.step(member.cell, values)
-            if (rung := member.trial.rung) is not None:
-                reports.append(_report(member, rung))
+        for index, values in self.engine.step().items():
+            run = training[index]
+            assert run.writer is not None and run.trial is not None
+            run.writer.log(values)
+            self._logged[run.cell.run_id] = run.trial.progress.step
+            self.console.step(run.cell, values)
+            if (rung := run.trial.rung) is not None:
+                reports.append(_report(run, rung))
         for run_id, reason in (self.source.judge(reports) if reports else {}).items():
-            next(m for m in self.members if m.cell.run_id == run_id and m.index in before).trial.prune(reason)
-        self.clock.lap(
-            {index: self.members[index].trial.progress.unique_tokens - tokens for index, tokens in before.items()}
-        )
-        if self.stop.requested or self.keeper.due:
-            self._keep()
+            judged = next(run for run in training.values() if run.cell.run_id == run_id)
+            assert judged.trial is not None
+            judged.trial.prune(reason)
+        self.clock.lap({run.cell.run_id: _tokens(run) - before[index] for index, run in training.items()})
+        if self.stop.requested or self.checkpointer.due:
+            self._save()
             self.stop.check()
 
-    def _keep_after(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Save what an error in a shared pass would lose: each run goes on alone from there."""
+    def _save_after(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Save what an error in a shared pass would lose: each run goes on solo from there."""
         if kind is not None and issubclass(kind, Exception):
-            self._keep()
+            self._save()
 
-    def _keep(self) -> None:
+    def _save(self) -> None:
         """Save what has been trained and isn't in a record yet.
 
         A trial whose last step is in no history, since a pass failed within it, goes on from an earlier checkpoint.
         """
-        live = [member for member in self.members if member.index not in self._ended]
-        self.keeper.save(m for m in live if self._logged[m.index] == m.trial.progress.step)
+        live = [run for run in self.runs if run.in_training and run.trial is not None]
+        self.checkpointer.save(r for r in live if r.trial and self._logged[r.cell.run_id] == r.trial.progress.step)
 
-    def _over(self) -> list[Member]:
-        """Return the members that have no steps left and no record yet."""
-        return [m for m in self.members if m.index not in self._ended and not m.trial.active]
+    def _conclude(self) -> None:
+        """Record how training ended for those that have no step left, evaluate them together, and let go of them."""
+        waiting = [run for run in self.runs if not run.over and (run.trial is None or not run.trial.active)]
+        answering = [run for run in waiting if self._conclude_training(run)]
+        if not self._in_training:
+            self._close_engine()
+        if answering:
+            self._evaluate(answering)
+        self.runs = [run for run in self.runs if not run.over]
 
-    def _conclude(self, members: Sequence[Member]) -> None:
-        """Record the failed and the pruned, evaluate the others together, and let go of them all."""
-        from persona_sweeps.running.scoring import evaluate
+    def _conclude_training(self, run: GroupRun) -> bool:
+        """Record how a run's training ended; return whether it has something to be evaluated."""
+        trial = run.trial
+        if trial is None:
+            return True
+        resumes = self.checkpointer.resumes(run)
+        try:
+            if trial.failure is not None:
+                describe(run, self.base, self.clock, resumes)
+                self._fail(run, trial.failure)
+            elif trial.pruned is not None:
+                prune(run, self.base, self.clock, resumes)
+                self._end(run.cells, "pruned", reason=trial.pruned)
+                run.release()
+            else:
+                complete(run, self.base, self.clock, resumes)
+                forget(run.cell)
+        except Exception as error:
+            if not isinstance(error, TrialError | LeaseLost):  # its training was sound, and is kept
+                self.checkpointer.save([run])
+            self._fail(run, error)
+        finally:
+            if run.index >= 0:
+                self.engine.retire(run.index)
+        run.trial = None
+        return not run.over
+
+    def _evaluate(self, runs: Sequence[GroupRun]) -> None:
+        """Make what is missing of these runs' predictions in shared passes, and score each cell."""
+        from persona_sweeps.running.predicting import predict
         from persona_sweeps.training.memory import release_memory
 
-        for member in members:
-            if member.trial.failure is not None:
-                describe(member, self.base, self.clock, self.keeper.resumes(member))
-                self.fail(member.writer, member.trial.failure)
-            elif member.trial.pruned is not None:
-                self._prune(member, member.trial.pruned)
-        trained = [m for m in members if m.trial.failure is None and m.trial.pruned is None]
-        if trained:
-            release_memory()  # training leaves pieces of other sizes than evaluation wants
-        try:
-            with self.console.evaluating(len(trained)), self.stop.at_once():
-                found = evaluate(self.engine, trained, self.base) if trained else {}
-        except Stopped:
-            self._keep()
-            raise
-        self.clock.lap({member.index: 1 for member in members})
-        for member in trained:
+        release_memory()  # training leaves pieces of other sizes than evaluation wants
+        failed: Mapping[str, Exception] = {}
+        with self.console.evaluating(len(runs)), self.stop.at_once():
+            if any(run.cells_to_predict() for run in runs):
+                failed = predict(self.engine, self.base, runs, self.context.data, self.console.note)
+        for run in runs:
+            self._score(run, failed.get(run.cell.run_id))
+        self.clock.lap({})  # none of it was training
+
+    def _score(self, run: GroupRun, error: Exception | None) -> None:
+        """Score a run's cells, or record why it has no predictions, and let go of it."""
+        metrics: dict[str, float] = {}
+        samples: list[dict[str, Any]] = []
+        for cell in run.cells:
             try:
-                member.writer.check()
-                finish(member, found[member.index], self.base, self.clock, self.keeper.resumes(member))
-                self.told(member.cell, "completed", member.writer.outcome.metrics)
-            except Exception as error:
-                if not isinstance(error, TrialError | LeaseLost):  # its training was sound, and is kept
-                    self.keeper.save([member])
-                self.fail(member.writer, error)
-            self._ended.add(member.index)
-        for member in members:
-            self._ended.add(member.index)
-            self.engine.retire(member.index)
+                run.lease.check()
+                if error is not None:
+                    raise error
+                with self.stop.at_once():
+                    metrics, samples = score(cell)
+                self._end([cell], "completed", metrics)
+            except LeaseLost as lost:
+                self.console.note(str(lost))
+                self.elsewhere.append(cell)
+            except Exception as own:
+                self._fail_evaluation(cell, own)
+        if run.writer is not None:
+            run.writer.evaluated("completed" if metrics else "failed", metrics, samples)
+        run.release()
 
-    def _prune(self, member: Member, reason: str) -> None:
+    def _fail_evaluation(self, cell: Cell, error: Exception) -> None:
+        reason = _reason(error)
         try:
-            prune(member, self.base, self.clock, self.keeper.resumes(member))
-            self.told(member.cell, "pruned", member.writer.outcome.metrics, reason)
-        except Exception as error:
-            self.fail(member.writer, error)
+            record_failure(cell, error)
+        except OSError as second:
+            reason += f"; and its record couldn't be written: {second}"
+        self._end([cell], "failed", reason=reason)
 
-    def told(self, cell: Cell, status: str, metrics: Mapping[str, float], reason: str = "") -> None:
-        if status != "failed":
-            forget(cell)
-        self.console.end(cell, status, metrics, reason)
-        self.source.ended(cell, status, metrics, reason)
+    def _end(
+        self, cells: Sequence[Cell], status: str, metrics: Mapping[str, float] | None = None, reason: str = ""
+    ) -> None:
+        """Tell the console and the source what has become of cells."""
+        for cell in cells:
+            self.console.end(cell, status, metrics or {}, reason)
+            self.source.ended(cell, status, metrics or {}, reason)
 
-    def fail(self, writer: RunWriter, error: Exception) -> None:
-        """Record a run as failed, and tell; a checkpoint stays, unless training itself was what failed."""
+    def _fail(self, run: GroupRun, error: Exception) -> None:
+        """Record a run as failed; a checkpoint stays, unless training itself was what failed."""
+        assert run.writer is not None
+        self._write_failure(run.cells, run.writer, error)
+        run.release()
+
+    def _write_failure(self, cells: Sequence[Cell], writer: RunWriter, error: Exception) -> None:
         reason = _reason(error)
         try:
             writer.fail(error)
         except LeaseLost as lost:
             self.console.note(str(lost))
-            self.elsewhere.append(writer.cell)
+            self.elsewhere += cells
             writer.abandon()
             return
         except OSError as second:
             reason += f"; and its record couldn't be written: {second}"
             writer.abandon()
         if isinstance(error, TrialError):
-            forget(writer.cell)
-        self.told(writer.cell, "failed", {}, reason)
+            forget(cells[0])
+        self._end(cells, "failed", reason=reason)
 
-    def fail_alone(self, cell: Cell, error: Exception) -> None:
-        """Record a run as failed that no member stands for any more, or never did."""
+    def fail_solo(self, cells: Sequence[Cell], error: Exception) -> None:
+        """Record a run, or the evaluations of one that was trained, as failed; no group has it any more."""
         try:
-            lease = take(cell, self.console)
+            lease = take(cells[0], self.console)
         except OSError as second:
-            self.told(cell, "failed", {}, f"{_reason(error)}; and its record couldn't be written: {second}")
+            self._end(cells, "failed", reason=f"{_reason(error)}; and its record couldn't be written: {second}")
             return
         if lease is None:
-            self.elsewhere.append(cell)
+            self.elsewhere += cells
         else:
-            self.fail_unbegun(cell, lease, error)
+            self._fail_before(cells, lease, error)
 
-    def fail_unbegun(self, cell: Cell, lease: Lease, error: Exception) -> None:
-        try:
-            writer = RunWriter(cell, lease, after=None)
-        except Exception as second:
-            lease.release()
-            self.told(cell, "failed", {}, f"{_reason(error)}; and its record couldn't be written: {second}")
-            return
-        self.fail(writer, error)
+    def _fail_before(self, cells: Sequence[Cell], lease: Lease, error: Exception) -> None:
+        """Record what failed before there was a trial, or after it."""
+        with lease:
+            if cells[0].look_again() is not Stage.train:
+                for cell in cells:
+                    self._fail_evaluation(cell, error)
+                return
+            try:
+                writer = RunWriter(cells[0], lease, after=None)
+            except Exception as second:
+                self._end(cells, "failed", reason=f"{_reason(error)}; and its record couldn't be written: {second}")
+                return
+            self._write_failure(cells, writer, error)
 
-    def _abandon_unended(self) -> None:
-        for member in self.members:
-            if member.writer.status == "running":
-                member.writer.abandon()
+    def _abandon(self) -> None:
+        for run in self.runs:
+            if run.writer is not None and not run.over:
+                run.writer.abandon()
+            run.release()
+
+
+def _tokens(run: GroupRun) -> int:
+    return run.trial.progress.unique_tokens if run.trial is not None else 0
 
 
 def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _report(member: Member, rung: int) -> Report:
-    progress = member.trial.progress
+def _report(run: GroupRun, rung: int) -> Report:
+    assert run.trial is not None
+    progress = run.trial.progress
     assert progress.eval_nll is not None and progress.eval_items is not None
-    return Report(member.cell, rung, progress.eval_nll, progress.eval_items)
+    return Report(run.cell, rung, progress.eval_nll, progress.eval_items)

@@ -1,4 +1,4 @@
-"""A run inside its group: its data as token sequences, its trial, and the evaluation that ends it."""
+"""A run inside its group: the cells that ask for it, its lease, its data as token sequences, and its trial."""
 
 from __future__ import annotations
 
@@ -6,24 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from persona_sweeps.data.packing import TokenSequence
 from persona_sweeps.data.store import PreparedData
-from persona_sweeps.metrics.likelihood import (
-    all_token_metrics,
-    label_count,
-    likelihood_metrics,
-    on_all_tokens,
-    on_completion,
-)
+from persona_sweeps.lifecycle.lease import Lease
+from persona_sweeps.metrics.metric import Request
 from persona_sweeps.planning.cells import Cell
-from persona_sweeps.records.identity import comparability_key
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from persona_sweeps.metrics.overlap import OverlapScores
     from persona_sweeps.running.run_writer import RunWriter
     from persona_sweeps.training.trial import Trial
 
@@ -40,14 +31,19 @@ class GroupData:
 
     @cached_property
     def evaluation(self) -> list[TokenSequence]:
-        """Evaluation examples with the loss on the completion, which is what every run is scored on."""
+        """Evaluation examples with the loss on the completion, whatever training does."""
         prompts = self.prepared.eval["prompt_length"]
         pairs = zip(_sequences(self.prepared.eval), prompts, strict=True)
-        return [on_completion(sequence, length) for sequence, length in pairs]
+        return [TokenSequence(sequence.tokens, length, sequence.index) for sequence, length in pairs]
 
     @cached_property
     def all_tokens(self) -> list[TokenSequence]:
-        return [on_all_tokens(sequence) for sequence in self.evaluation]
+        """Evaluation examples with the loss on every token but the first."""
+        return [TokenSequence(sequence.tokens, 1, sequence.index) for sequence in self.evaluation]
+
+    def asked(self, request: Request) -> list[TokenSequence]:
+        """Return the sequences whose NLL a request asks for."""
+        return self.all_tokens if request.loss_on == "all_tokens" else self.evaluation
 
     @cached_property
     def prompts(self) -> list[tuple[int, ...]]:
@@ -58,77 +54,55 @@ class GroupData:
         return list(self.prepared.eval["id"])
 
     @property
-    def counts(self) -> dict[str, Any]:
-        return {
-            "train_examples": len(self.prepared.train),
-            "eval_examples": len(self.prepared.eval),
-            "dropped": dict(self.prepared.dropped),
-            **self.prepared.shots,
-        }
+    def evaluation_counts(self) -> dict[str, Any]:
+        """What a record says of the evaluated examples."""
+        dropped = dict(self.prepared.dropped)
+        return {"eval_examples": len(self.prepared.eval), "dropped": dropped, **self.prepared.shots}
+
+    @property
+    def training_counts(self) -> dict[str, Any]:
+        """What a record says of the training examples."""
+        return {"train_examples": len(self.prepared.train), "dropped": dict(self.prepared.dropped)}
 
 
 @dataclass
-class Member:
-    """A run that takes part in a group: its place in the engine's list, its files, its data and its trial."""
+class GroupRun:
+    """A run that takes part in a group, from its lease to its last evaluation."""
 
-    index: int
-    cell: Cell
+    cells: list[Cell]
+    """that ask for it; several where it is evaluated in several ways"""
+    lease: Lease
     data: GroupData
-    writer: RunWriter
-    trial: Trial
+    writer: RunWriter | None = None
+    trial: Trial | None = None
+    """while it trains; None where it was trained before, or trains nothing"""
+    index: int = -1
+    """of its trial in the engine"""
+    over: bool = False
+    """whether nothing is left to do for it here"""
+
+    @property
+    def cell(self) -> Cell:
+        """The first of its cells, which stands for the run itself."""
+        return self.cells[0]
+
+    @property
+    def in_training(self) -> bool:
+        return self.trial is not None and not self.over
+
+    def cells_to_predict(self) -> list[Cell]:
+        """Return the cells that lack predictions."""
+        return [cell for cell in self.cells if cell.missing()]
+
+    def release(self) -> None:
+        """Let other processes have the run."""
+        self.over = True
+        self.lease.release()
 
 
-@dataclass
-class Evaluated:
-    """What evaluation found out about one run."""
-
-    nll: np.ndarray
-    """[N] summed NLL in nats of each completion"""
-    all_tokens_nll: np.ndarray | None = None
-    predictions: list[str] | None = None
-    overlap: OverlapScores | None = None
-
-
-def metrics(cell: Cell, data: GroupData, found: Evaluated) -> dict[str, float]:
-    """Return the metrics of a run's record."""
-    values: dict[str, float] = {}
-    if cell.config.metrics.likelihood is not None:
-        counts = [label_count(sequence) for sequence in data.evaluation]
-        values |= likelihood_metrics(found.nll, counts, data.prepared.eval["completion_bytes"])
-        if found.all_tokens_nll is not None:
-            values |= all_token_metrics(found.all_tokens_nll, [label_count(s) for s in data.all_tokens])
-    if found.overlap is not None:
-        values |= found.overlap.corpus
-    return values
-
-
-def samples(data: GroupData, found: Evaluated) -> list[dict[str, Any]]:
-    """Return a row an evaluation example, with its own metrics."""
-    rows = []
-    for index, example in enumerate(data.prepared.eval):
-        count = label_count(data.evaluation[index])
-        rows.append(
-            {
-                "id": example["id"],
-                "cluster": example["cluster"],
-                "persona": example["persona"],
-                "prompt": example["prompt"],
-                "reference": example["completion"],
-                "prediction": found.predictions[index] if found.predictions is not None else None,
-                "completion_nll": float(found.nll[index]) / count,
-                "completion_tokens": count,
-                "completion_bytes": example["completion_bytes"],
-                **(found.overlap.items[index] if found.overlap is not None else {}),
-            }
-        )
-    return rows
-
-
-def comparability(cell: Cell, data: GroupData) -> str:
-    from persona_sweeps.metrics.overlap import versions
-
-    used = versions() if cell.config.metrics.overlap is not None else {}
-    return comparability_key(cell.resolved, data.prepared.data_fingerprint, data.ids, used)
+def label_count(sequence: TokenSequence) -> int:
+    """Return how many tokens of a sequence are under loss."""
+    return len(sequence.tokens) - sequence.loss_from
 
 
 def _sequences(dataset: Dataset) -> list[TokenSequence]:

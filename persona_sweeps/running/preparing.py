@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from persona_sweeps.config.kinds import kind_of
-from persona_sweeps.config.schema import FewShotConfig
-from persona_sweeps.planning.cells import Cell
+from persona_sweeps.planning.cells import Cell, Stage
 from persona_sweeps.planning.console import Console
 
 if TYPE_CHECKING:
@@ -53,7 +51,7 @@ class Preparer:
 
         users: dict[int, list[Cell]] = {}
         for cell in cells:
-            if not kind_of(cell.config.peft.method).has_model:
+            if not cell.config.peft.has_model or cell.stage is Stage.score:
                 continue  # nothing to tokenize
             prepared = self._tokenizers.prepared(cell)
             if id(prepared) not in self._shared:
@@ -69,13 +67,13 @@ class Preparer:
 
     def _tell_shots(self, cells: Sequence[Cell], data: PreparedData) -> None:
         """Say how many solved examples stand before each prompt, where any do."""
-        peft = cells[0].config.peft
-        if not isinstance(peft, FewShotConfig):
+        asked = getattr(cells[0].config.peft, "shots", None)
+        if not data.shots or asked is None:
             return
         used, fewer = data.shots["shots"], data.shots.get("fewer_shots", 0)
         told = f"{cells[0].name}: {used} solved examples stand before each prompt"
-        if used < peft.shots:
-            told += f", not {peft.shots}, with which the longest wouldn't fit in the model's context"
+        if used < asked:
+            told += f", not {asked}, with which the longest wouldn't fit in the model's context"
         if fewer:
             told += f"; {fewer} of {len(data.eval)} have fewer, since their persona has no more training examples"
         self._console.note(f"{told}.")

@@ -19,29 +19,30 @@ from omegaconf import OmegaConf
 from persona_sweeps import tracking
 from persona_sweeps.lifecycle.lease import Lease
 from persona_sweeps.planning.cells import Cell
-from persona_sweeps.records.files import write_json, write_json_lines, write_text
+from persona_sweeps.records.files import finite, write_json, write_text
+from persona_sweeps.records.identity import RUN_SCHEMA
 from persona_sweeps.records.provenance import environment, now
 from persona_sweeps.records.redaction import redacted
-from persona_sweeps.records.run import SCHEMA_VERSION, read_record
+from persona_sweeps.records.run import read_record
 from persona_sweeps.tracking.none import NoTracker
 
 if TYPE_CHECKING:
     from persona_sweeps.tracking.tracker import Tracker
 
 TRACEBACK_LINES = 12
+OF_EVALUATION = ("generation", "metrics")
+"""groups of the config that say how a run is evaluated: its evaluations record them"""
 HYDRA = ("config.yaml", "overrides.yaml", "hydra.yaml")
 
 
 @dataclass
 class RunOutcome:
-    """What a run has to say for itself when it ends; the parts of its record that are not config or provenance."""
+    """What training has to say when it ends; the parts of the record that are not config or provenance."""
 
-    metrics: dict[str, float] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     resources: dict[str, Any] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
-    comparability_key: str | None = None
 
 
 class RunWriter:
@@ -58,7 +59,6 @@ class RunWriter:
         self.outcome = RunOutcome()
         self.status = "running"
         self.failure: dict[str, str] | None = None
-        self.samples: list[dict[str, Any]] = []
         self._lost_lines = 0
         earlier = read_record(self.folder) if after != 0 else None
         self._created = earlier["provenance"]["created"] if earlier is not None else now()
@@ -98,47 +98,43 @@ class RunWriter:
         self.check()
         os.fsync(self._history.fileno())
 
-    def complete(self, samples: Sequence[Mapping[str, Any]]) -> None:
-        """Write what the run predicted and, last of all, its completed record."""
-        self.samples = [dict(sample) for sample in samples]
-        write_json_lines(self.folder.samples, self.samples)
+    def complete(self) -> None:
+        """Write the completed record: what was trained is in the folder. The tracker and the log stay open."""
         self._end("completed")
+
+    def evaluated(self, status: str, metrics: Mapping[str, float], samples: Sequence[Mapping[str, Any]]) -> None:
+        """Give the tracker what a completed run scored, and close it and the log."""
+        self._close()
+        self._tracker.finish(status, metrics, samples)
 
     def fail(self, error: BaseException) -> None:
         """Write a failed record with the reason."""
-        lines = traceback.format_exception(error)
-        tail = "".join(lines).splitlines()[-TRACEBACK_LINES:]
-        self.failure = redacted(
-            {"type": type(error).__name__, "message": str(error), "traceback_tail": "\n".join(tail)}
-        )
+        self.failure = failure_of(error)
         self._end("failed")
+        self.evaluated("failed", {}, [])
 
     def prune(self, reason: str) -> None:
         """Write the record of a run that was ended early, and why."""
         self.outcome.training["pruned"] = reason
         self._end("pruned")
+        self.evaluated("pruned", {}, [])
 
     def abandon(self) -> None:
-        """Let go of the files of a run that is cut short; its record keeps saying `running`."""
-        self._close()
-        self._tracker.finish("failed", {}, [])
+        """Let go of the files of a run that is cut short; an unfinished record keeps saying `running`."""
+        self.evaluated("failed", {}, [])
 
     def _end(self, status: str) -> None:
         """Write the record, unless another process has taken the run meanwhile: then LeaseLost is raised."""
         self.check()
         self.status = status
         self.outcome.resources.setdefault("wall_seconds", time.perf_counter() - self._started)
-        self.say(f"{status}: {self.failure['message'] if self.failure else self.outcome.metrics}")
+        self.say(f"{status}{': ' + self.failure['message'] if self.failure else ''}")
         self._write_record()
-        self._close()
-        self._tracker.finish(status, self.outcome.metrics, self.samples)
 
     def _close(self) -> None:
         for file in (self._history, self._log):
             with contextlib.suppress(OSError):
                 file.close()
-        if self._lease is not None:
-            self._lease.release()
 
     def _append(self, file: IO[str], line: str) -> None:
         """Add a line. One that a full disk can't take is lost and counted: it isn't worth the run."""
@@ -157,7 +153,7 @@ class RunWriter:
         """Remove what a killed process of an earlier attempt left half written."""
         if self._lease is None:
             return
-        whole = (self.folder.record, self.folder.history, self.folder.samples, self.folder.adapter, self.folder.model)
+        whole = (self.folder.record, self.folder.history, self.folder.adapter, self.folder.model)
         for path in (*whole, *(self.folder.hydra / name for name in HYDRA)):
             for draft in path.parent.glob(f".{path.name}-*"):
                 if draft.is_dir():
@@ -173,13 +169,13 @@ class RunWriter:
     def _write_record(self) -> None:
         outcome, cell = self.outcome, self.cell
         record = {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": RUN_SCHEMA,
             "run_id": cell.run_id,
+            "setting_key": cell.setting_key,
             "name": cell.name,
             "status": self.status,
-            "config": cell.resolved,
-            "comparability_key": outcome.comparability_key,
-            "metrics": outcome.metrics,
+            "config": recorded_config(cell),
+            "predictor": cell.config.peft.facts(),
             "training": outcome.training,
             "data": outcome.data,
             "resources": outcome.resources | ({"lost_log_lines": self._lost_lines} if self._lost_lines else {}),
@@ -188,12 +184,33 @@ class RunWriter:
                 "finished": None if self.status == "running" else now(),
                 **environment(),
                 **outcome.fingerprints,
-                "seed": cell.config.seed,
+                "seed": cell.config.seed if cell.config.peft.uses_seed else None,
                 **({"study": cell.study} if cell.study is not None else {}),
             },
             "failure": self.failure,
         }
-        write_json(self.folder.record, _finite(record))
+        write_json(self.folder.record, finite(record))
+
+
+def recorded_config(cell: Cell) -> dict[str, Any]:
+    """Return the config of a run as its record holds it: without how it is evaluated, and null where nothing counts."""
+    peft = cell.config.peft
+    config = {key: value for key, value in cell.resolved.items() if key not in OF_EVALUATION}
+    if not peft.trains:
+        config["train"] = {"precision": config["train"]["precision"]} if peft.has_model else None
+    if not peft.has_model:
+        config |= {"model": None, "quantization": None}
+    if not peft.reads_training_data:
+        config["dataset"] = None
+    if not peft.uses_seed:
+        config["seed"] = None
+    return config
+
+
+def failure_of(error: BaseException) -> dict[str, str]:
+    """Return an error as records hold it."""
+    tail = "".join(traceback.format_exception(error)).splitlines()[-TRACEBACK_LINES:]
+    return redacted({"type": type(error).__name__, "message": str(error), "traceback_tail": "\n".join(tail)})
 
 
 def torn_lines(history: Path) -> int:
@@ -219,14 +236,3 @@ def _step_of(line: str) -> int | None:
 
 def _json_number(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _finite(value: Any) -> Any:
-    """Replace numbers that JSON has no word for by null."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float):
-        return _json_number(value)
-    return str(value) if isinstance(value, Path) else value

@@ -1,59 +1,161 @@
-"""Evaluate the runs of a group side by side: the likelihood of held-out completions, and generated texts."""
+"""Score predictions: from their files alone, without a base model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+from persona_sweeps.errors import TrialError
+from persona_sweeps.metrics.metric import Metric, Request, Scores
 from persona_sweeps.planning.cells import Cell
-from persona_sweeps.records.identity import needs_generation
-from persona_sweeps.running.group_run import Evaluated, Member
+from persona_sweeps.records.evaluation import read_evaluation
+from persona_sweeps.records.files import finite, read_json, write_json, write_json_lines
+from persona_sweeps.records.identity import RUN_SCHEMA, comparability_key, digest
+from persona_sweeps.records.predictions import Predictions, read_predictions
+from persona_sweeps.records.provenance import environment, now
+from persona_sweeps.running.run_writer import OF_EVALUATION, failure_of
 
-if TYPE_CHECKING:
-    from persona_sweeps.models.loading import BaseModel
-    from persona_sweeps.training.engine import Engine
+BASE_COLUMNS = ("id", "cluster", "persona", "prompt", "reference")
 
 
-def evaluate(engine: Engine, members: Sequence[Member], base: BaseModel) -> dict[int, Evaluated]:
-    """Score all members' completions in shared passes, and generate all their texts side by side."""
-    nll = engine.evaluation_nll([member.index for member in members])
-    found = {member.index: Evaluated(nll[member.index]) for member in members}
-    for index, sums in engine.sequence_nll(
-        {m.index: m.data.all_tokens for m in members if _wants_all_tokens(m.cell)}
-    ).items():
-        found[index].all_tokens_nll = sums
-    _generate(engine, [member for member in members if needs_generation(member.cell.resolved)], base, found)
+def score(cell: Cell) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """Score a cell's predictions and write its evaluation; return the values, and a sample an item.
+
+    What another evaluation of the run has scored from the same predictions, the same way, is taken from there. Raises
+    TrialError where a metric can't score them, and OSError.
+    """
+    started, cpu = time.perf_counter(), time.process_time()
+    answers = {request: _answers(cell, name) for request, name in cell.requests.items()}
+    found = {name: _scores(cell, name, metric, answers) for name, metric in cell.metrics.items()}
+    samples = _samples(answers, found)
+    values = {key: value for scores in found.values() for key, value in scores.whole.items()}
+    spent = {"wall_seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
+    write_json_lines(cell.folder.samples(cell.evaluation_id), finite(samples))
+    write_json(cell.folder.evaluation(cell.evaluation_id), finite(_record(cell, answers, found, spent)))
+    return values, samples
+
+
+def record_failure(cell: Cell, error: BaseException) -> None:
+    """Write an evaluation that failed, and why; the run and its predictions stay. Raises OSError."""
+    record = _record(cell, {}, {}, {}) | {"failure": failure_of(error)}
+    write_json(cell.folder.evaluation(cell.evaluation_id), finite(record))
+
+
+def _answers(cell: Cell, prediction_id: str) -> Predictions:
+    found = read_predictions(cell.folder, prediction_id)
+    if found is None:
+        raise TrialError(f"the predictions {cell.folder.prediction_lines(prediction_id)} can't be read")
     return found
 
 
-def _generate(engine: Engine, members: Sequence[Member], base: BaseModel, found: dict[int, Evaluated]) -> None:
-    from persona_sweeps.prediction.generation import generate, requests
-
-    for group in _by_decoding(members):
-        asked = [
-            request
-            for member in group
-            for request in requests(member.index, member.data.prompts, member.data.ids, member.cell.config.seed)
-        ]
-        first = group[0]
-        stop = first.data.prepared.stop_token_ids
-        texts = [
-            str(base.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
-            for tokens in generate(engine, asked, first.cell.config.generation, stop)
-        ]
-        for member in group:
-            count = len(member.data.prompts)
-            found[member.index].predictions, texts = texts[:count], texts[count:]
+def score_key(cell: Cell, metric: Metric) -> str:
+    """Return what two scorings with the same result share: the predictions, and the metric's version."""
+    return digest([metric.version(), sorted(cell.requests[request] for request in metric.requests())])
 
 
-def _by_decoding(members: Sequence[Member]) -> Iterator[list[Member]]:
-    groups: dict[str, list[Member]] = {}
-    for member in members:
-        key = f"{member.cell.config.generation} {member.data.prepared.stop_token_ids}"
-        groups.setdefault(key, []).append(member)
-    yield from groups.values()
+def _scores(cell: Cell, name: str, metric: Metric, answers: Mapping[Request, Predictions]) -> Scores:
+    key = score_key(cell, metric)
+    for earlier in _earlier(cell, name, key):
+        return earlier
+    return metric.score({request: answers[request].lines for request in metric.requests()})
 
 
-def _wants_all_tokens(cell: Cell) -> bool:
-    likelihood = cell.config.metrics.likelihood
-    return likelihood is not None and likelihood.all_tokens
+def _earlier(cell: Cell, name: str, key: str) -> Iterator[Scores]:
+    """Yield what other evaluations of the run have of a metric, scored the same way."""
+    for path in sorted(cell.folder.evaluations.glob("*.json")) if cell.folder.evaluations.is_dir() else []:
+        record = read_evaluation(cell.folder, path.stem)
+        scored = ((record or {}).get("scored") or {}).get(name)
+        if record is None or record["failure"] is not None or scored is None or scored["key"] != key:
+            continue
+        try:
+            text = cell.folder.samples(path.stem).read_text(encoding="utf-8")
+            items = [json.loads(line) for line in text.splitlines()]
+            whole = {value: record["metrics"][value] for value in scored["values"]}
+            if any(value is None for value in whole.values()):
+                continue  # it wasn't a finite number, and JSON has no word for what it was
+            yield Scores(whole, [{column: item[column] for column in scored["columns"]} for item in items])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+
+
+def _samples(answers: Mapping[Request, Predictions], found: Mapping[str, Scores]) -> list[dict[str, Any]]:
+    """Return a row an item: what was asked, what was said, and the metrics' columns."""
+    first = next(iter(answers.values()))
+    samples: list[dict[str, Any]] = []
+    for index, line in enumerate(first.lines):
+        row: dict[str, Any] = {column: line[column] for column in BASE_COLUMNS} | {"prediction": None}
+        for request, predictions in answers.items():
+            own = predictions.lines[index]
+            if request.kind == "text":
+                row["prediction"] = own["text"]
+            row |= {key: own[key] for key in own if key not in (*BASE_COLUMNS, "text", "nll", "tokens", "bytes")}
+        for scores in found.values():
+            row |= scores.items[index]
+        samples.append(row)
+    return samples
+
+
+def _record(
+    cell: Cell, answers: Mapping[Request, Predictions], found: Mapping[str, Scores], spent: Mapping[str, float]
+) -> dict[str, Any]:
+    values = {key: value for scores in found.values() for key, value in scores.whole.items()}
+    heads = [predictions.head for predictions in answers.values()]
+    first: Mapping[str, Any] = heads[0] if heads else {}
+    texts = [head for head in heads if head["request"]["kind"] == "text"]
+    run = read_json(cell.folder.record) or {}
+    evaluation = {key: cell.resolved[key] for key in ("dataset", *OF_EVALUATION)}
+    seeded = cell.config.peft.uses_seed or any(head["seed"] is not None for head in heads)
+    fingerprints = {k: v for k, v in (first.get("provenance") or {}).items() if k.endswith("_fingerprint")}
+    return {
+        "schema_version": RUN_SCHEMA,
+        "evaluation_id": cell.evaluation_id,
+        "run_id": cell.run_id,
+        "setting_key": cell.setting_key,
+        "comparability_key": comparability_key(first["items_digest"], texts[0]["decoding"] if texts else None)
+        if heads
+        else None,
+        "config": {**evaluation, "seed": cell.config.seed if seeded else None, **_max_length(cell)},
+        "metrics": values,
+        "descriptions": {
+            key: description.as_record() | {"family": name}
+            for name, metric in cell.metrics.items()
+            for key, description in metric.describe().items()
+            if key in values
+        },
+        "scored": {name: _scored(cell, name, scores) for name, scores in found.items()},
+        "data": {"train_examples": (run.get("data") or {}).get("train_examples"), **(first.get("data") or {})},
+        "predictions": {
+            cell.requests[request]: dict(predictions.head["request"]) for request, predictions in answers.items()
+        },
+        "resources": _resources(heads, spent),
+        "provenance": {
+            "created": now(),
+            **environment(),
+            **fingerprints,
+            "seed": cell.config.seed if seeded else None,
+            **({"study": cell.study} if cell.study is not None else {}),
+        },
+        "failure": None,
+    }
+
+
+def _scored(cell: Cell, name: str, scores: Scores) -> dict[str, Any]:
+    """Return what finds these scores again for another evaluation of the same predictions."""
+    columns = list(scores.items[0]) if scores.items else []
+    return {"key": score_key(cell, cell.metrics[name]), "values": list(scores.whole), "columns": columns}
+
+
+def _max_length(cell: Cell) -> dict[str, int]:
+    return {"max_length": cell.config.train.max_length} if cell.config.peft.has_model else {}
+
+
+def _resources(heads: Sequence[Mapping[str, Any]], spent: Mapping[str, float]) -> dict[str, Any]:
+    """Return what the predictions and their scoring took."""
+    own = [head["resources"] for head in heads]
+    last: dict[str, Any] = dict(own[-1]) if own else {}
+    total = {
+        key: sum(one.get(key) or 0.0 for one in own) + spent.get(key, 0.0) for key in ("wall_seconds", "cpu_seconds")
+    }
+    return {**last, **total, "scoring_seconds": spent.get("wall_seconds", 0.0)}

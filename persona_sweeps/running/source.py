@@ -66,8 +66,8 @@ class Listed:
         pass
 
 
-class Alone:
-    """Another source for a single run of its own: it judges and takes note, but has no more to give."""
+class Solo:
+    """Another source for a single run: it judges and takes note, but has no more to give."""
 
     is_open = False
 

@@ -19,9 +19,8 @@ from persona_sweeps.lifecycle import stopping
 from persona_sweeps.lifecycle.stopping import Detached, Stopped
 from persona_sweeps.planning.console import Console
 from persona_sweeps.records.files import read_json, write_json
+from persona_sweeps.records.folders import SweepFolder
 from persona_sweeps.study.study import OneStudy
-
-WORKERS = "workers.json"
 
 
 def distribute(studies: Sequence[OneStudy], place: Place, command: Sequence[str], console: Console) -> None:
@@ -33,10 +32,10 @@ def distribute(studies: Sequence[OneStudy], place: Place, command: Sequence[str]
     predictions: Predictions = {}
     for study in studies:
         predictions |= study.predictions
-    folder = studies[0].folder
-    backend = place.backend(folder / "jobs", predictions)
+    files = studies[0].files
+    backend = place.backend(files.job_logs, predictions)
     wanted = min(backend.slots, sum(math.ceil(study.settings.n_trials / study.group_size) for study in studies))
-    crew = _Crew(backend, folder, list(command), studies, place, console)
+    crew = _Crew(backend, files, list(command), studies, place, console)
     stop = stopping.current()
     try:
         with stop.at_once():
@@ -57,14 +56,14 @@ class _Crew:
     def __init__(
         self,
         backend: Backend,
-        folder: Path,
+        files: SweepFolder,
         command: list[str],
         studies: Sequence[OneStudy],
         place: Place,
         console: Console,
     ) -> None:
         self._backend = backend
-        self._folder = folder
+        self._files = files
         self._command = command
         self._studies = studies
         self._place = place
@@ -74,7 +73,7 @@ class _Crew:
 
     def work(self, wanted: int) -> None:
         """Keep jobs at work until the studies are over."""
-        known = (read_json(self._folder / WORKERS) or {}).get("jobs", [])
+        known = (read_json(self._files.workers) or {}).get("jobs", [])
         statuses = self._backend.poll(known)
         self.jobs = [job for job in known if statuses[job].state is not State.ended]
         if not self._over():
@@ -82,11 +81,11 @@ class _Crew:
         while self.jobs:
             time.sleep(self._place.poll_seconds)
             self._look()
-        for path in (self._folder / "groups").glob("study-*.json"):
+        for path in self._files.groups.glob("study-*.json"):
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
-            (self._folder / "groups").rmdir()
-        (self._folder / WORKERS).unlink(missing_ok=True)
+            self._files.groups.rmdir()
+        self._files.workers.unlink(missing_ok=True)
 
     def _look(self) -> None:
         """Replace jobs that ended although there is work left."""
@@ -114,13 +113,13 @@ class _Crew:
         if tasks:
             self.jobs += self._backend.submit(tasks)
             self._console.note(f"Jobs at work: {', '.join(self.jobs)}.")
-        write_json(self._folder / WORKERS, {"jobs": self.jobs})
+        write_json(self._files.workers, {"jobs": self.jobs})
 
     def _over(self) -> bool:
         return all(study.is_over() for study in self._studies)
 
     def _new_file(self) -> Path:
         number = 0
-        while (path := self._folder / "groups" / f"study-{number}.json").exists():
+        while (path := self._files.groups / f"study-{number}.json").exists():
             number += 1
         return path

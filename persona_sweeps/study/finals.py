@@ -16,17 +16,13 @@ from optuna.trial import FrozenTrial, TrialState
 from persona_sweeps.errors import UserError
 from persona_sweeps.execution.execute import predicted, train
 from persona_sweeps.planning.cells import Cell
-from persona_sweeps.planning.console import Console
+from persona_sweeps.planning.console import Console, headlines
 from persona_sweeps.planning.plan import make_plan
-from persona_sweeps.records.run import read_record
 from persona_sweeps.running.context import Context
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import Space
-from persona_sweeps.study.storage import FINALS, RUN, Ledger
+from persona_sweeps.study.storage import FINALS, RUN, StudyStorage
 from persona_sweeps.wording import counted
-
-SHOWN = ("completion_ppl", "completion_nll", "bits_per_byte", "rougeL", "bleu")
-"""metrics that are printed of the test part, where the runs have them"""
 
 Compose = Callable[[Sequence[str]], Cell]
 
@@ -49,9 +45,15 @@ class Finals:
     """The final runs of one study: `final_seeds` of each finalist, with the seeds that follow the search's own."""
 
     def __init__(
-        self, ledger: Ledger, space: Space, settings: StudySettings, seed: int, compose: Compose, console: Console
+        self,
+        storage: StudyStorage,
+        space: Space,
+        settings: StudySettings,
+        seed: int,
+        compose: Compose,
+        console: Console,
     ) -> None:
-        self._ledger, self._space, self._settings = ledger, space, settings
+        self._storage, self._space, self._settings = storage, space, settings
         self._seed, self._compose, self._console = seed, compose, console
 
     def run(self, context: Context) -> None:
@@ -60,10 +62,10 @@ class Finals:
         Does nothing while another process trains them or trials are in training elsewhere: whoever ends last does it.
         Raises UserError when one of these runs failed.
         """
-        if any(trial.state is TrialState.RUNNING for trial in self._ledger.trials()):
+        if any(trial.state is TrialState.RUNNING for trial in self._storage.trials()):
             self._console.note("Trials are still in training in another process, which will train the finalists.")
             return
-        lock = FileLock(self._ledger.journal.with_name(f".{self._ledger.journal.name}.finals"))
+        lock = FileLock(self._storage.journal.with_name(f".{self._storage.journal.name}.finals"))
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -76,7 +78,7 @@ class Finals:
 
     def _train(self, context: Context) -> None:
         cells = self._cells()
-        self._ledger.study.set_user_attr(FINALS, list(_rows(cells)))
+        self._storage.study.set_user_attr(FINALS, list(_rows(cells)))
         plan = make_plan([cell for several in cells.values() for cell in several])
         settings, seeds = counted(len(cells), "setting"), counted(self._settings.final_seeds, "seed")
         self._console.note(
@@ -91,7 +93,7 @@ class Finals:
         """Say what the final runs scored. Raises UserError when one of them failed."""
         cells = self._cells() if cells is None else cells
         for number, runs in cells.items():
-            self._console.note(f"Trial {number} on test, {_told(runs)}")
+            self._console.note(f"Trial {number} on test, {_scores(runs)}")
             for cell in runs:
                 self._console.note(f"  {cell.folder.path}")
         _require_completed([cell for runs in cells.values() for cell in runs])
@@ -100,18 +102,18 @@ class Finals:
         """Return the runs of each finalist, by the number of its trial."""
         seeds = range(self._seed + 1, self._seed + 1 + self._settings.final_seeds)
         cells: dict[int, list[Cell]] = {}
-        for trial in finalists(self._ledger.trials(), self._ledger.study.best_trials, self._settings):
+        for trial in finalists(self._storage.trials(), self._storage.study.best_trials, self._settings):
             drawn = [dimension.override(trial.params[dimension.key]) for dimension in self._space]
             cells[trial.number] = [self._compose([*drawn, "dataset.evaluate_on=test", f"seed={s}"]) for s in seeds]
             for cell in cells[trial.number]:
-                cell.study = {"study": self._ledger.study.study_name, "trial": trial.number, "final": True}
+                cell.study = {"study": self._storage.study.study_name, "trial": trial.number, "final": True}
         return cells
 
 
 def _require_completed(runs: Sequence[Cell]) -> None:
-    failed = [cell for cell in runs if (read_record(cell.folder) or {}).get("status") != "completed"]
+    failed = [cell for cell in runs if cell.outcome.status != "completed"]
     if failed:
-        reason = ((read_record(failed[0].folder) or {}).get("failure") or {}).get("message", "it left no record")
+        reason = failed[0].outcome.reason or "it left no record"
         raise UserError(f"{len(failed)} of {len(runs)} final runs failed; {failed[0].name}: {reason}")
 
 
@@ -122,19 +124,19 @@ def _rows(cells: Mapping[int, Sequence[Cell]]) -> Iterator[Mapping[str, Any]]:
             yield {
                 "overrides": list(cell.overrides),
                 "run_id": cell.run_id,
+                "evaluation_id": cell.evaluation_id,
                 "folder": str(cell.folder.path.relative_to(cell.config.output_dir)),
                 "trial": number,
                 "seed": cell.config.seed,
             }
 
 
-def _told(runs: Sequence[Cell]) -> str:
+def _scores(runs: Sequence[Cell]) -> str:
     """Say what the runs of one setting scored: mean ± sample standard deviation over seeds."""
-    records = [read_record(cell.folder) or {} for cell in runs]
-    found = [record["metrics"] for record in records if record.get("status") == "completed"]
-    told = []
-    for metric in SHOWN:
-        if values := [metrics[metric] for metrics in found if metrics.get(metric) is not None]:
+    found = [outcome for cell in runs if (outcome := cell.outcome).status == "completed"]
+    parts = []
+    for metric, description in headlines([outcome.descriptions for outcome in found]).items():
+        if values := [o.metrics[metric] for o in found if o.metrics.get(metric) is not None]:
             spread = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
-            told.append(f"{metric} {statistics.fmean(values):.4g}{spread}")
-    return f"{counted(len(found), 'seed')}: {', '.join(told) or 'nothing was completed'}"
+            parts.append(f"{description['label']} {statistics.fmean(values):.4g}{spread}")
+    return f"{counted(len(found), 'seed')}: {', '.join(parts) or 'nothing was completed'}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -12,13 +11,12 @@ from persona_sweeps.errors import TrialError, UserError
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.console import Console
 from persona_sweeps.planning.plan import group_key
-from persona_sweeps.records.run import read_record
 from persona_sweeps.running.source import Report
 from persona_sweeps.study import pruners
 from persona_sweeps.study.pruners import Standing
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import Space
-from persona_sweeps.study.storage import REASON, RUN, Ledger
+from persona_sweeps.study.storage import REASON, RUN, StudyStorage
 from persona_sweeps.study.values import objective_values
 
 Compose = Callable[[Sequence[str]], Cell]
@@ -26,14 +24,14 @@ Compose = Callable[[Sequence[str]], Cell]
 
 
 class StudySource:
-    """Feeds a group of runs from a study; what is known of a run is in the ledger before the next is asked for."""
+    """Feeds a group of runs from a study; what is known of a run is in the storage before the next is asked for."""
 
     is_open = True
 
     def __init__(
-        self, ledger: Ledger, space: Space, settings: StudySettings, compose: Compose, console: Console
+        self, storage: StudyStorage, space: Space, settings: StudySettings, compose: Compose, console: Console
     ) -> None:
-        self.ledger, self.space, self.settings = ledger, space, settings
+        self.storage, self.space, self.settings = storage, space, settings
         self._compose = compose
         self._console = console
         self._trials: dict[str, list[Trial]] = {}
@@ -54,7 +52,7 @@ class StudySource:
         given = given[:room]
         while len(given) < room and not self.has_failed_enough:
             # Composed while no other process asks, so that both know which runs are being trained.
-            claimed = self.ledger.claim(
+            claimed = self.storage.claim(
                 room - len(given), self.settings.n_trials, self.settings.max_tokens, self._begin
             )
             if not claimed:
@@ -69,7 +67,7 @@ class StudySource:
     def has_failed_enough(self) -> bool:
         """Whether as many trials have failed as the study may have."""
         limit = self.settings.max_failures
-        return limit is not None and sum(t.state is TrialState.FAIL for t in self.ledger.trials()) >= limit
+        return limit is not None and sum(t.state is TrialState.FAIL for t in self.storage.trials()) >= limit
 
     def rungs(self, cell: Cell, examples: int) -> Sequence[int]:
         return pruners.rungs(self.settings, examples, self._trials[cell.run_id][0].number)
@@ -78,11 +76,11 @@ class StudySource:
         numbers: dict[int, dict[int, str]] = {}
         for report in reports:
             trial = self._trials[report.cell.run_id][0]
-            self.ledger.report(trial, report.examples, report.nll, report.item_nll)
+            self.storage.report(trial, report.examples, report.nll, report.item_nll)
             numbers.setdefault(report.examples, {})[trial.number] = report.cell.run_id
         verdicts: dict[str, str] = {}
         for rung, runs in numbers.items():
-            standings = [_standing(trial, rung) for trial in self.ledger.trials() if rung in trial.intermediate_values]
+            standings = [_standing(trial, rung) for trial in self.storage.trials() if rung in trial.intermediate_values]
             for number, reason in pruners.judge(self.settings, standings, list(runs)).items():
                 verdicts[runs[number]] = f"after {rung} examples {reason}"
         return verdicts
@@ -96,12 +94,12 @@ class StudySource:
         try:
             cell = self._compose(self.space.suggest(trial))
         except UserError as error:
-            self.ledger.tell(trial.number, TrialState.FAIL, reason=str(error))
+            self.storage.tell(trial.number, TrialState.FAIL, reason=str(error))
             self._console.note(f"Trial {trial.number} can't work: {error}")
             return
-        cell.study = {"study": self.ledger.study.study_name, "trial": trial.number}
+        cell.study = {"study": self.storage.study.study_name, "trial": trial.number}
         twin = self._twin(trial, cell)
-        self.ledger.begun(trial, cell)
+        self.storage.begun(trial, cell)
         if cell.done or self._was_pruned(cell):
             self._tell(trial, cell, "completed" if cell.done else "pruned", "")
         elif twin is not None:
@@ -114,7 +112,7 @@ class StudySource:
 
     def _twin(self, trial: Trial, cell: Cell) -> FrozenTrial | None:
         """Return an earlier trial of the study that had this run and was pruned or failed: it would be again."""
-        for other in self.ledger.trials():
+        for other in self.storage.trials():
             same = other.number != trial.number and other.user_attrs.get(RUN) == cell.run_id
             if same and other.state in (TrialState.PRUNED, TrialState.FAIL):
                 return other
@@ -122,36 +120,36 @@ class StudySource:
 
     def _was_pruned(self, cell: Cell) -> bool:
         """Whether this very trial was pruned, and its process died before it could tell."""
-        record = read_record(cell.folder) or {}
-        return record.get("status") == "pruned" and record["provenance"].get("study") == cell.study
+        run = cell.outcome.run
+        return run.get("status") == "pruned" and run["provenance"].get("study") == cell.study
 
     def _tell_as(self, trial: Trial, twin: FrozenTrial) -> None:
         reason = f"the same run as trial {twin.number}: {twin.user_attrs.get(REASON, '')}"
         for rung, value in twin.intermediate_values.items():
             trial.report(value, rung)
-        self.ledger.tell(trial.number, twin.state, reason=reason)
+        self.storage.tell(trial.number, twin.state, reason=reason)
 
     def _tell(self, trial: Trial, cell: Cell, status: str, reason: str) -> None:
-        """Tell the ledger how a run ended, going by its record, and what training it cost."""
-        record: Mapping[str, Any] = read_record(cell.folder) or {}
-        training = record.get("training") or {}
+        """Tell the storage how a run ended, going by its record, and what training it cost."""
+        outcome = cell.outcome
+        training = outcome.run.get("training") or {}
         # As if this study had trained it, whoever did; a setting drawn twice is paid for by the first that drew it.
-        drawn_before = any(t.user_attrs.get(RUN) == cell.run_id for t in self.ledger.trials()[: trial.number])
+        drawn_before = any(t.user_attrs.get(RUN) == cell.run_id for t in self.storage.trials()[: trial.number])
         tokens = None if drawn_before else training.get("tokens")
         if status == "pruned":
             told = reason or training.get("pruned", "")
-            self.ledger.tell(trial.number, TrialState.PRUNED, reason=told, tokens=tokens)
+            self.storage.tell(trial.number, TrialState.PRUNED, reason=told, tokens=tokens)
             return
         if status != "completed":
-            self.ledger.tell(trial.number, TrialState.FAIL, reason=reason, tokens=tokens)
+            self.storage.tell(trial.number, TrialState.FAIL, reason=reason, tokens=tokens)
             return
         try:
-            values = objective_values(record, self.settings.metric)
+            values = objective_values(outcome, self.settings.metric)
         except TrialError as error:
-            self.ledger.tell(trial.number, TrialState.FAIL, reason=str(error), tokens=tokens)
+            self.storage.tell(trial.number, TrialState.FAIL, reason=str(error), tokens=tokens)
             self._console.note(str(error))
             return
-        self.ledger.tell(trial.number, TrialState.COMPLETE, values, tokens=tokens)
+        self.storage.tell(trial.number, TrialState.COMPLETE, values, tokens=tokens)
 
     def _of_the_group(self, cells: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
         """Divide runs into those that the group can train and the others; the first decides for a new group."""

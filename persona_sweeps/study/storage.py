@@ -27,7 +27,8 @@ from persona_sweeps.errors import ConfigError
 from persona_sweeps.lifecycle.lease import acquire, holder
 from persona_sweeps.planning.cells import Cell
 
-OWNER, RUN, FOLDER, OVERRIDES, REASON, TOKENS = "owner", "run_id", "folder", "overrides", "reason", "tokens"
+OWNER, RUN, EVALUATION, FOLDER = "owner", "run_id", "evaluation_id", "folder"
+OVERRIDES, REASON, TOKENS = "overrides", "reason", "tokens"
 """user attributes of a trial"""
 WARM, FINALS = "warm_start", "finals"
 """user attributes of a study"""
@@ -55,7 +56,7 @@ def open_journal(path: Path) -> JournalStorage:
     return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
 
 
-class Ledger:
+class StudyStorage:
     """One study in the journal, as one process at work on it sees it."""
 
     def __init__(self, journal: Path, name: str, directions: Sequence[str], sampler: BaseSampler) -> None:
@@ -142,6 +143,7 @@ class Ledger:
         """Note which run a trial is."""
         trial.set_user_attr(FOLDER, str(cell.folder.path.relative_to(cell.config.output_dir)))
         trial.set_user_attr(OVERRIDES, list(cell.overrides))
+        trial.set_user_attr(EVALUATION, cell.evaluation_id)
         trial.set_user_attr(RUN, cell.run_id)
 
     def tell(

@@ -8,35 +8,36 @@ from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import TrialState
 
-from persona_sweeps.config.kinds import kind_of
+from persona_sweeps.config.kinds import PEFT
+from persona_sweeps.config.predictor import Predictor
 from persona_sweeps.config.schema import PlanMode
 from persona_sweeps.errors import ConfigError, UserError
 from persona_sweeps.execution.execute import predicted, quiet_libraries, train_the_others
 from persona_sweeps.execution.launch import compose_cell
-from persona_sweeps.execution.status import show
+from persona_sweeps.execution.status import Watched, show
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.compose import Composer
 from persona_sweeps.planning.console import Console
 from persona_sweeps.planning.plan import make_plan
+from persona_sweeps.records.evaluation import outcome
 from persona_sweeps.records.files import read_json
-from persona_sweeps.records.folders import RunFolder
+from persona_sweeps.records.folders import RunFolder, SweepFolder
 from persona_sweeps.records.identity import essence
-from persona_sweeps.records.run import read_record
 from persona_sweeps.running.context import Context
 from persona_sweeps.running.group import run_group
+from persona_sweeps.running.run_writer import OF_EVALUATION
 from persona_sweeps.study.finals import Finals
 from persona_sweeps.study.samplers import make_sampler, trials_in
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.source import StudySource
 from persona_sweeps.study.space import Dimension, Space, parse
-from persona_sweeps.study.storage import FINALS, Ledger
+from persona_sweeps.study.storage import FINALS, StudyStorage
 from persona_sweeps.study.summary import conclude, write_studies
 from persona_sweeps.study.warm_start import known_settings
-
-JOURNAL = "study.log"
 
 
 class OneStudy:
@@ -59,7 +60,8 @@ class OneStudy:
             composed, _ = self._composer.job(self._fixed, 0)
         except (HydraException, OmegaConfBaseException) as error:
             raise _told(error) from error
-        self._method = str(composed.peft.method)
+        self._predictor = _predictor(composed)
+        self._method = self._predictor.method
         self._sweep = str(composed.sweep.name)
         self.group_size = int(composed.group_size)
         """trials at most that train together"""
@@ -67,8 +69,8 @@ class OneStudy:
         self._only_status = composed.status == PlanMode.only
         self._seed = int(composed.seed)
         self._output_dir = Path(str(composed.output_dir))
-        self.folder = self._output_dir / "sweeps" / self._sweep
-        self._journal = self.folder / JOURNAL
+        self.files = SweepFolder.of(self._output_dir, self._sweep)
+        self._journal = self.files.journal
         if "dataset.evaluate_on" in self._named and composed.dataset.evaluate_on == "test" and settings.final_seeds:
             raise ConfigError(
                 "dataset.evaluate_on=test searches on the test part, where the winner can't be scored afterwards: drop "
@@ -95,41 +97,41 @@ class OneStudy:
     def run(self, context: Context) -> None:
         """Train runs until the study has as many trials as asked, and say what was found."""
         varied = self.space.describe()
-        ledger = self._ledger()
+        storage = self._storage()
         try:
-            ledger.agree(self._terms(varied))
-            ledger.study.set_user_attr(
+            storage.agree(self._terms(varied))
+            storage.study.set_user_attr(
                 "budget", {"n_trials": self.settings.n_trials, "max_tokens": self.settings.max_tokens}
             )
-            if self.settings.warm_start is not None and ledger.warm_start(self.settings.warm_start, self._known):
+            if self.settings.warm_start is not None and storage.warm_start(self.settings.warm_start, self._known):
                 others = f"; {self._passed_over} others lie outside the space" if self._passed_over else ""
                 best = f"The {len(self._known)} best settings of sweep {self.settings.warm_start}"
                 self.console.note(f"{best} are tried first{others}.")
             try:
-                self._train(StudySource(ledger, self.space, self.settings, self._compose, self.console), context)
-                conclude(ledger, self.space, self.settings, self.console)
+                self._train(StudySource(storage, self.space, self.settings, self._compose, self.console), context)
+                conclude(storage, self.space, self.settings, self.console)
                 if self.settings.final_seeds:
-                    self._finals(ledger).run(context)
+                    self._finals(storage).run(context)
             finally:
                 path = write_studies(self._journal, self._sweep, self._output_dir)
             self.console.note(f"  {path}")
         finally:
-            ledger.close()
+            storage.close()
 
     def conclude(self) -> None:
         """Say what was found, when jobs have carried out the study. Raises UserError when nothing was."""
-        ledger = self._ledger()
+        storage = self._storage()
         try:
             path = write_studies(self._journal, self._sweep, self._output_dir)
-            conclude(ledger, self.space, self.settings, self.console)
+            conclude(storage, self.space, self.settings, self.console)
             if self.settings.final_seeds:
-                self._finals(ledger).tell()
+                self._finals(storage).tell()
             self.console.note(f"  {path}")
         finally:
-            ledger.close()
+            storage.close()
 
-    def _finals(self, ledger: Ledger) -> Finals:
-        return Finals(ledger, self.space, self.settings, self._seed, self._compose_final, self.console)
+    def _finals(self, storage: StudyStorage) -> Finals:
+        return Finals(storage, self.space, self.settings, self._seed, self._compose_final, self.console)
 
     @property
     def only_tells(self) -> bool:
@@ -149,25 +151,27 @@ class OneStudy:
         """Whether no trial is to be asked for or finished any more, and the finals are done."""
         if not self._journal.is_file():
             return False
-        ledger = self._ledger()
+        storage = self._storage()
         try:
-            source = StudySource(ledger, self.space, self.settings, self._compose, self.console)
-            asked_for = ledger.has_all(self.settings.n_trials, self.settings.max_tokens) or source.has_failed_enough
-            running = any(trial.state is TrialState.RUNNING for trial in ledger.trials())
+            source = StudySource(storage, self.space, self.settings, self._compose, self.console)
+            asked_for = storage.has_all(self.settings.n_trials, self.settings.max_tokens) or source.has_failed_enough
+            running = any(trial.state is TrialState.RUNNING for trial in storage.trials())
             if running or not asked_for:
                 return False
-            finals = ledger.study.user_attrs.get(FINALS)
-            none_due = not self.settings.final_seeds or not any(t.state is TrialState.COMPLETE for t in ledger.trials())
-            return none_due or (finals is not None and all(self._has_ended(row["folder"]) for row in finals))
+            finals = storage.study.user_attrs.get(FINALS)
+            none_due = not self.settings.final_seeds or not any(
+                t.state is TrialState.COMPLETE for t in storage.trials()
+            )
+            return none_due or (finals is not None and all(self._has_ended(row) for row in finals))
         finally:
-            ledger.close()
+            storage.close()
 
-    def _has_ended(self, folder: str) -> bool:
-        return (read_record(RunFolder(self._output_dir / folder)) or {}).get("status") in ("completed", "failed")
+    def _has_ended(self, row: Mapping[str, Any]) -> bool:
+        return outcome(RunFolder(self._output_dir / row["folder"]), row["evaluation_id"]).has_ended
 
-    def _ledger(self) -> Ledger:
+    def _storage(self) -> StudyStorage:
         sampler = make_sampler(self.settings, self.space)
-        return Ledger(self._journal, self.name, self.settings.direction, sampler)
+        return StudyStorage(self._journal, self.name, self.settings.direction, sampler)
 
     def _show_status(self) -> None:
         """Tell how the runs of the study stand, its finals among them, by what sweep.json and the journal list."""
@@ -175,16 +179,18 @@ class OneStudy:
             self.console.note(f"Study {self.name} hasn't begun: there is no {self._journal}.")
             return
         write_studies(self._journal, self._sweep, self._output_dir)
-        listed = read_json(self._journal.with_name("sweep.json")) or {"cells": []}
+        listed = read_json(self.files.record) or {"cells": []}
         runs = {
-            row["folder"]: (Path(row["folder"]).name, RunFolder(self._output_dir / row["folder"]))
+            row["folder"]: Watched(
+                Path(row["folder"]).name, RunFolder(self._output_dir / row["folder"]), row["evaluation_id"]
+            )
             for row in listed["cells"]
             if row["study"] == self.name
         }
         show(list(runs.values()), f"Study {self.name}", self.console.terminal)
 
     def _train(self, source: StudySource, context: Context) -> None:
-        done = sum(trial.state.is_finished() for trial in source.ledger.trials())
+        done = sum(trial.state.is_finished() for trial in source.storage.trials())
         varied = ", ".join(self.space.describe())
         of = f"{done} of {self.settings.n_trials} trials done already"
         self.console.note(f"Study {self.name}: {of}; searching over {varied}.")
@@ -208,7 +214,10 @@ class OneStudy:
         """Return what all runs of the study have in common, by dotted key."""
         varied = set(self.space.describe())
         varied |= {"peft.alpha"} if "peft.alpha_ratio" in varied else set()
-        return {key: value for key, value in _flat(essence(self.least.resolved)).items() if key not in varied}
+        resolved, peft = self.least.resolved, self.least.config.peft
+        dataset = {key: value for key, value in resolved["dataset"].items() if key not in ("path", "eval_path")}
+        shared = essence(resolved, peft) | {"dataset": dataset} | {key: resolved[key] for key in OF_EVALUATION}
+        return {key: value for key, value in _flat(shared).items() if key not in varied}
 
     def _compose(self, drawn: Sequence[str]) -> Cell:
         """Return a trial's cell, evaluated on the validation part unless the command says otherwise."""
@@ -229,7 +238,7 @@ class OneStudy:
 
     def _space(self, varied: Sequence[Dimension]) -> Space:
         """The command's own dimensions, and those of the method that the command doesn't set."""
-        if not kind_of(self._method).has_model:
+        if not self._predictor.has_model:
             raise ConfigError(
                 f"peft={self._method} trains nothing that a study could search over: run it without "
                 "hydra/sweeper=optuna, beside the study's runs."
@@ -237,13 +246,21 @@ class OneStudy:
         named = set(self._named)
         if "peft.alpha" in named:
             named.add("peft.alpha_ratio")
-        usual = parse({k: v for k, v in self.settings.space.get(self._method, {}).items() if k not in named})
+        space = self.settings.space.get(self._method) or self._predictor.search_space
+        usual = parse({key: text for key, text in space.items() if key not in named})
         if not usual and not varied:
             raise ConfigError(
                 f"peft={self._method} has nothing to search over: name what varies, as in "
                 "train.learning_rate=tag(log,interval(1e-4,1e-2)), or choose a method that trains."
             )
         return Space([*usual, *varied])
+
+
+def _predictor(composed: DictConfig) -> Predictor:
+    """Return what a composed config's runs answer with."""
+    values = OmegaConf.to_container(composed.peft, resolve=True)
+    assert isinstance(values, dict)
+    return PEFT.make(str(composed.peft.method), values)  # type: ignore[arg-type]
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -16,11 +16,11 @@ from optuna.trial import FrozenTrial, TrialState
 from persona_sweeps.errors import UserError
 from persona_sweeps.execution.execute import write_sweep
 from persona_sweeps.planning.console import Console
-from persona_sweeps.records.folders import RunFolder
-from persona_sweeps.records.run import read_record
+from persona_sweeps.records.evaluation import outcome
+from persona_sweeps.records.folders import RunFolder, SweepFolder
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import Space
-from persona_sweeps.study.storage import FINALS, FOLDER, OVERRIDES, REASON, RUN, Ledger, open_journal
+from persona_sweeps.study.storage import EVALUATION, FINALS, FOLDER, OVERRIDES, REASON, RUN, StudyStorage, open_journal
 
 STATES = {
     TrialState.COMPLETE: "completed",
@@ -35,7 +35,7 @@ SHOWN = 3
 
 def write_studies(journal: Path, sweep: str, output_dir: Path) -> Path:
     """Write the sweep's record with all trials of all studies in its journal; return its path."""
-    path = journal.with_name("sweep.json")
+    path = SweepFolder(journal.parent).record
     storage = open_journal(journal)
     names = [summary.study_name for summary in optuna.get_all_study_summaries(storage)]
     studies = [optuna.load_study(study_name=name, storage=storage) for name in names]
@@ -68,8 +68,8 @@ def _rows(study: Study, output_dir: Path) -> Iterator[Mapping[str, Any]]:
         if RUN in trial.user_attrs:
             yield _row(study.study_name, trial)
     for row in study.user_attrs.get(FINALS, []):
-        record = read_record(RunFolder(output_dir / row["folder"])) or {}
-        yield {**row, "state": record.get("status", "planned"), "study": study.study_name, "final": True}
+        found = outcome(RunFolder(output_dir / row["folder"]), row["evaluation_id"])
+        yield {**row, "state": found.status, "study": study.study_name, "final": True}
 
 
 def _row(study: str, trial: FrozenTrial) -> Mapping[str, Any]:
@@ -77,6 +77,7 @@ def _row(study: str, trial: FrozenTrial) -> Mapping[str, Any]:
     return {
         "overrides": noted[OVERRIDES],
         "run_id": noted[RUN],
+        "evaluation_id": noted[EVALUATION],
         "folder": noted[FOLDER],
         "state": STATES[trial.state],
         "study": study,
@@ -85,17 +86,17 @@ def _row(study: str, trial: FrozenTrial) -> Mapping[str, Any]:
     }
 
 
-def conclude(ledger: Ledger, space: Space, settings: StudySettings, console: Console) -> None:
+def conclude(storage: StudyStorage, space: Space, settings: StudySettings, console: Console) -> None:
     """Say how the trials ended, and which was best. Raises UserError when none was completed."""
-    trials = ledger.trials()
+    trials = storage.trials()
     count = Counter(STATES[trial.state] for trial in trials)
     told = ", ".join(f"{count[state]} {state}" for state in ("completed", "pruned", "failed"))
-    console.note(f"Study {ledger.study.study_name}: {told}; the journal is {ledger.journal}.")
+    console.note(f"Study {storage.study.study_name}: {told}; the journal is {storage.journal}.")
     if not count["completed"]:
         failed = [trial for trial in trials if trial.state is TrialState.FAIL]
         why = f" The first failed so: {failed[0].user_attrs.get(REASON)}" if failed else ""
-        raise UserError(f"Study {ledger.study.study_name}: no trial was completed.{why}")
-    for trial in ledger.study.best_trials[:SHOWN]:
+        raise UserError(f"Study {storage.study.study_name}: no trial was completed.{why}")
+    for trial in storage.study.best_trials[:SHOWN]:
         values = ", ".join(f"{m} {v:.4g}" for m, v in zip(settings.metric, trial.values, strict=True))
         chosen = " ".join(dimension.override(trial.params[dimension.key]) for dimension in space)
         console.note(f"Best: trial {trial.number}, {values}: {chosen}")

@@ -9,9 +9,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from persona_sweeps.errors import ConfigError, TrialError, did_you_mean
+from persona_sweeps.records.evaluation import Outcome, outcome
 from persona_sweeps.records.files import read_json
-from persona_sweeps.records.folders import RunFolder
-from persona_sweeps.records.run import read_record
+from persona_sweeps.records.folders import RunFolder, SweepFolder
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import Space
 from persona_sweeps.study.values import objective_values
@@ -27,7 +27,7 @@ def known_settings(output_dir: Path, settings: StudySettings, space: Space) -> t
     records = list(_completed(output_dir, sweep))
     found: list[tuple[float, dict[str, Any]]] = []
     for record in records:
-        params = _params(record["config"], space)
+        params = _params(record.run["config"], space)
         try:
             value = objective_values(record, settings.metric[:1])[0]
         except TrialError:
@@ -47,20 +47,20 @@ def known_settings(output_dir: Path, settings: StudySettings, space: Space) -> t
     return best[: settings.warm_start_best], len(records) - len(found)
 
 
-def _completed(output_dir: Path, sweep: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the records of a sweep's completed runs, each once."""
+def _completed(output_dir: Path, sweep: str) -> Iterator[Outcome]:
+    """Yield the completed evaluations of a sweep, each once."""
     folder = output_dir / "sweeps"
-    listed = read_json(folder / sweep / "sweep.json")
+    listed = read_json(SweepFolder.of(output_dir, sweep).record)
     if listed is None:
         known = sorted(path.parent.name for path in folder.glob("*/sweep.json"))
         raise ConfigError(
             f"hydra.sweeper.warm_start={sweep} is no sweep under {folder}.{did_you_mean(sweep, known)} "
             f"There {'are' if known else 'is'} {', '.join(known) or 'none yet'}."
         )
-    for name in dict.fromkeys(row["folder"] for row in listed["cells"]):
-        record = read_record(RunFolder(output_dir / name))
-        if record is not None and record["status"] == "completed":
-            yield record
+    for name, evaluation in dict.fromkeys((row["folder"], row["evaluation_id"]) for row in listed["cells"]):
+        found = outcome(RunFolder(output_dir / name), evaluation)
+        if found.status == "completed":
+            yield found
 
 
 def _params(config: Mapping[str, Any], space: Space) -> dict[str, Any] | None:

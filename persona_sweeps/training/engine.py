@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from persona_sweeps.data.packing import PackedRow, TokenSequence, pack
 from persona_sweeps.methods.forward import GroupForward
 from persona_sweeps.methods.stack import AdapterStack
+from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.models.batch import collate, split_passes
 from persona_sweeps.training.limits import Extent, Limits, Rows, Tell, in_one_pass
 from persona_sweeps.training.memory import HeapWatch, is_out_of_memory, keep_freed_memory
@@ -41,7 +42,8 @@ class Engine:
         """`limits` may come from earlier trials of this base model; `tell` hears when memory lowers them."""
         self.forward = GroupForward(model, stack)
         self.stack = stack
-        self.trials = list(trials)
+        self.trials = dict(enumerate(trials))
+        """what trains, by the index of its adapter in the stack"""
         self.limits = limits if limits is not None else Limits()
         self.tell = tell
         self.device = model.device
@@ -55,20 +57,24 @@ class Engine:
                 log_step(index, values)
 
     def add(self, trial: Trial) -> int:
-        """Let a trial join those in training, and return its index; it is trained as if it were alone."""
-        self.stack.add(trial.adapter)
-        self.trials.append(trial)
-        return len(self.trials) - 1
+        """Let a trial join those in training, and return its index; it is trained as it would be solo."""
+        index = self.stack.add(trial.adapter)
+        self.trials[index] = trial
+        return index
+
+    def answer(self, adapter: Adapter) -> int:
+        """Let an adapter answer prompts beside the trials, and return its index; nothing of it is trained."""
+        return self.stack.add(adapter)
 
     def retire(self, index: int) -> None:
         """Let go of all that a trial that has ended holds; its index isn't given to another."""
         self.trials[index].retire()
-        self.stack.replace(index, self.trials[index].adapter)
+        self.stack.replace(index, self.trials.pop(index).adapter)
 
     @property
     def active(self) -> list[int]:
         """The trials that have steps left."""
-        return [index for index, trial in enumerate(self.trials) if trial.active]
+        return [index for index, trial in self.trials.items() if trial.active]
 
     def step(self) -> dict[int, dict[str, float]]:
         """Take one optimizer step of every active trial; return what each has to log.
@@ -138,7 +144,7 @@ class Engine:
     def _drop_gradients(self) -> None:
         """Forget what a step that ran out of memory had gathered: on the stacks, and on the trials' own parameters."""
         self.stack.bind_gradients()
-        for trial in self.trials:
+        for trial in self.trials.values():
             for parameter in trial.parameters:
                 parameter.grad = None
 
@@ -184,7 +190,7 @@ class Engine:
 
     def _rows(self, index: int, sequences: Sequence[TokenSequence]) -> list[PackedRow]:
         """Pack sequences for a trial; trials with the same sequences and as many virtual tokens share the rows."""
-        virtual, most = self.trials[index].adapter.virtual_tokens, self.limits.scoring.examples
+        virtual, most = self.stack.adapters[index].virtual_tokens, self.limits.scoring.examples
         key = (id(sequences), virtual, most)
         if key not in self._packed:
             own = sorted((with_virtual_tokens(s, virtual) for s in sequences), key=lambda s: s.tokens)

@@ -1,0 +1,67 @@
+"""How the training of a run ends: what is saved, and what its record says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from persona_sweeps.records.run import UNTRAINED
+from persona_sweeps.running.clock import GroupClock
+from persona_sweeps.running.group_run import GroupRun
+from persona_sweeps.running.peak_memory import peak_device_bytes, peak_rss_bytes
+
+if TYPE_CHECKING:
+    from persona_sweeps.models.loading import BaseModel
+
+
+def complete(run: GroupRun, base: BaseModel, clock: GroupClock, resumes: int = 0) -> None:
+    """Save what a run trained and record it as completed. Raises whatever keeps it from that: this run's own error."""
+    assert run.writer is not None and run.trial is not None
+    cell, adapter = run.cell, run.trial.adapter
+    if cell.config.peft.trains:
+        run.writer.check()
+        cell.config.peft.save(adapter, base.model, base.tokenizer, cell.config.model.hub_id, cell.folder.path)
+    describe(run, base, clock, resumes)
+    run.writer.complete()
+
+
+def prune(run: GroupRun, base: BaseModel, clock: GroupClock, resumes: int = 0) -> None:
+    """Record a run that was ended early, with what it had come to; its adapter isn't kept."""
+    assert run.writer is not None and run.trial is not None and run.trial.pruned is not None
+    describe(run, base, clock, resumes)
+    run.writer.prune(run.trial.pruned)
+
+
+def describe(run: GroupRun, base: BaseModel, clock: GroupClock, resumes: int = 0) -> None:
+    """Fill in what a run's record says of its training, as far as it came."""
+    from persona_sweeps.models.quantization import weights_bytes
+
+    assert run.writer is not None and run.trial is not None
+    trial, outcome = run.trial, run.writer.outcome
+    progress = trial.progress
+    outcome.data = run.data.training_counts if run.cell.config.peft.reads_training_data else {}
+    outcome.training = UNTRAINED | {
+        "steps": progress.step,
+        "epochs": trial.epoch,
+        "trainable_parameters": trial.adapter.trainable_parameters(),
+        "tokens": progress.tokens,
+        "unique_tokens": progress.unique_tokens,
+        "examples": trial.examples_seen,
+        "final_train_nll": progress.train_nll if progress.step else None,
+        "eval_nll": progress.eval_nll,
+        "best_eval_nll": progress.best_eval_nll,
+    }
+    outcome.resources = clock.share(run.cell.run_id) | {
+        "weights_bytes": weights_bytes(base.model),
+        "peak_rss_bytes": peak_rss_bytes(),
+        "peak_device_bytes": peak_device_bytes(),
+        "device": str(base.model.device),
+    }
+    if resumes:
+        outcome.resources["resumes"] = resumes
+    if progress.micro_batch_size is not None:
+        outcome.resources["micro_batch_size"] = progress.micro_batch_size
+    outcome.fingerprints = {
+        "data_fingerprint": run.data.prepared.data_fingerprint,
+        "template_fingerprint": run.data.prepared.template_fingerprint,
+        "model_fingerprint": base.fingerprint,
+    }

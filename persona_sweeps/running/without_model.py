@@ -1,0 +1,122 @@
+"""Cells that need no base model: references that have none, and evaluations of which only the scores are missing.
+
+They are leased, recorded and reported like any other; each is carried out when it joins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from persona_sweeps.data import load_corpus
+from persona_sweeps.data.example import Corpus, Example
+from persona_sweeps.data.prepare import TOO_LONG
+from persona_sweeps.lifecycle.lease import Lease
+from persona_sweeps.planning.cells import Cell, Stage
+from persona_sweeps.records.predictions import write_predictions
+from persona_sweeps.records.run import UNTRAINED
+from persona_sweeps.running import group
+from persona_sweeps.running.clock import GroupClock
+from persona_sweeps.running.peak_memory import peak_rss_bytes, restart_peaks
+from persona_sweeps.running.predicting import prediction_head
+from persona_sweeps.running.run_writer import RunWriter
+from persona_sweeps.running.scoring import score
+
+
+class WithoutModel(group.Group):
+    """Runs that are carried out one after the other, as they join."""
+
+    def run(self, cells: Sequence[Cell]) -> None:
+        """Carry out these, and those that the source has after them."""
+        restart_peaks()
+        newcomers = cells
+        while newcomers:
+            self._join(newcomers)
+            newcomers = self.source.take(self.size) if self.source.is_open else ()
+
+    def _begin(self, cells: list[Cell], lease: Lease) -> None:
+        writer = None
+        with lease:
+            try:
+                with self.stop.at_once():
+                    if cells[0].stage is Stage.train:
+                        self.console.begin(cells[0], 0)
+                        writer = self._record_run(cells[0], lease)
+            except Exception as error:
+                self._fail_before(cells, lease, error)
+                return
+            metrics: dict[str, float] = {}
+            samples: list[dict[str, Any]] = []
+            try:
+                for cell in cells:
+                    metrics, samples = self._evaluate_one(cell, lease) or (metrics, samples)
+            finally:
+                if writer is not None:
+                    writer.evaluated("completed" if metrics else "failed", metrics, samples)
+
+    def _record_run(self, cell: Cell, lease: Lease) -> RunWriter:
+        """Write the record of a predictor that trains nothing."""
+        clock = GroupClock()
+        clock.join(cell.run_id)
+        corpus = load_corpus(cell.config.dataset)
+        writer = RunWriter(cell, lease)
+        writer.outcome.training = dict(UNTRAINED)
+        writer.outcome.data = {"train_examples": len(corpus.train), "dropped": dict(corpus.dropped)}
+        writer.outcome.fingerprints = {"data_fingerprint": corpus.fingerprint}
+        writer.outcome.resources = clock.share(cell.run_id) | _nothing_held()
+        writer.check()
+        writer.complete()
+        return writer
+
+    def _evaluate_one(self, cell: Cell, lease: Lease) -> tuple[dict[str, float], list[dict[str, Any]]] | None:
+        """Make what is missing of a cell's predictions, and score it; None where that failed."""
+        try:
+            with self.stop.at_once():
+                if cell.missing():
+                    self._predict(cell)
+                lease.check()
+                metrics, samples = score(cell)
+        except Exception as error:
+            self._fail_evaluation(cell, error)
+            return None
+        self._end([cell], "completed", metrics)
+        return metrics, samples
+
+    def _predict(self, cell: Cell) -> None:
+        """Have a predictor without a model answer the held-out prompts."""
+        assert cell.evaluated is not None, "a run with a model has its predictions by now"
+        clock = GroupClock()
+        corpus = load_corpus(cell.config.dataset)
+        kept = set(cell.evaluated)
+        asked = [example for example in corpus.eval if example.id in kept]
+        answers, counts = cell.config.peft.answer(corpus.train, asked)
+        lines = [_line(example) | answer for example, answer in zip(asked, answers, strict=True)]
+        counted = _counts(corpus, asked) | counts
+        self.console.dropped([cell], counted["dropped"], str(len(corpus.train) + len(corpus.eval)))
+        for request, prediction_id in cell.missing().items():
+            clock.join(prediction_id)
+            clock.lap({prediction_id: 1})
+            resources = clock.share(prediction_id) | _nothing_held()
+            fingerprints = {"data_fingerprint": corpus.fingerprint}
+            head = prediction_head(cell, request, asked, counted, resources, fingerprints)
+            write_predictions(cell.folder, prediction_id, head, lines)
+
+
+def _nothing_held() -> dict[str, Any]:
+    return {"weights_bytes": 0, "peak_rss_bytes": peak_rss_bytes(), "peak_device_bytes": None, "device": "cpu"}
+
+
+def _counts(corpus: Corpus, asked: Sequence[Example]) -> dict[str, Any]:
+    too_long = len(corpus.eval) - len(asked)
+    dropped = {**corpus.dropped, **({TOO_LONG: too_long} if too_long else {})}
+    return {"eval_examples": len(asked), "dropped": dropped}
+
+
+def _line(example: Example) -> dict[str, Any]:
+    return {
+        "id": example.id,
+        "cluster": example.cluster,
+        "persona": example.persona,
+        "prompt": example.prompt_text,
+        "reference": example.completion,
+    }
