@@ -97,10 +97,11 @@ def test_schemas_are_found_by_hydra_under_the_names_that_the_files_use() -> None
 
 
 def test_every_method_has_an_option_can_be_counted_and_made_and_is_named_in_tables() -> None:
+    from persona_sweeps.methods.sizes import SIZES
+
     from analysis.settings import METHOD_LABELS
     from persona_sweeps.config.validate import METHODS as VALID
     from persona_sweeps.methods import METHODS
-    from persona_sweeps.methods.sizes import SIZES
 
     options = {path.stem for path in (CONF / "peft").glob("*.yaml")}
     assert options == set(METHODS) == set(SIZES) == set(VALID) == set(METHOD_LABELS)
