@@ -25,8 +25,7 @@ def shots_of(config: RunConfig) -> tuple[int, int, int] | None:
     """
     if not config.peft.shots:
         return None
-    new = config.generation.max_new_tokens if config.metrics.overlap is not None else 0
-    return config.peft.shots, config.seed, config.model.context_length - new
+    return config.peft.shots, config.seed, config.model.context_length - config.new_tokens
 
 
 def guessed_length(config: RunConfig, tokens: int) -> int:
