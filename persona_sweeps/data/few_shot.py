@@ -37,7 +37,7 @@ def guessed_length(config: RunConfig, tokens: int) -> int:
 def choose_shots(solved: Sequence[Example], count: int, seed: int) -> dict[str | None, tuple[Example, ...]]:
     """Return at most `count` of the solved examples for each persona (None: those that have none).
 
-    Which ones hangs on the seed and their ids alone; fewer shots are a prefix of more.
+    Which ones depends on the seed and their ids alone; fewer shots are a prefix of more.
     """
     chosen: dict[str | None, tuple[Example, ...]] = {}
     for example in sorted(solved, key=lambda e: hashlib.sha256(f"{seed}\0shot\0{e.id}".encode()).digest()):
