@@ -25,7 +25,8 @@ def shots_of(config: RunConfig) -> tuple[int, int, int] | None:
     """
     if not config.peft.shots:
         return None
-    return config.peft.shots, config.seed, config.model.context_length - config.new_tokens
+    # Whether texts are asked for or not: another metric must not change the prompts.
+    return config.peft.shots, config.seed, config.model.context_length - config.generation.max_new_tokens
 
 
 def guessed_length(config: RunConfig, tokens: int) -> int:

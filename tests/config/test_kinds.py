@@ -18,6 +18,7 @@ from hydra import compose, initialize_config_dir
 from persona_sweeps.config import kinds
 from persona_sweeps.config.kinds import GENERATION, GROUPS, METRICS, PEFT, SOURCES, KindGroup
 from persona_sweeps.config.mistakes import explain
+from persona_sweeps.config.predictor import Predictor
 from persona_sweeps.config.schema import RunConfig, register_schemas, typed
 from persona_sweeps.config.validate import validate
 from persona_sweeps.data import load_corpus
@@ -27,7 +28,7 @@ from persona_sweeps.prediction.decoding import Generation
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 KINDS = [(group, name) for group in GROUPS for name in group.own]
-BASES: dict[str, type] = {"dataset": Source, "metrics": Metric, "generation": Generation}
+BASES: dict[str, type] = {"peft": Predictor, "dataset": Source, "metrics": Metric, "generation": Generation}
 
 each_group = pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
 each_kind = pytest.mark.parametrize(("group", "name"), KINDS, ids=[f"{group.name}={name}" for group, name in KINDS])
@@ -56,7 +57,7 @@ def test_a_yaml_file_holds_every_key_of_its_kind_and_no_other(group: KindGroup, 
 def test_a_kind_is_made_of_its_yaml_file_and_is_a_class_of_its_own(group: KindGroup, name: str) -> None:
     given = {key: "given" if value == "???" else value for key, value in written(group, name).items()}
     made = group.make(name, given)
-    assert type(made) is group.find(name) and isinstance(made, BASES.get(group.name, object))
+    assert type(made) is group.find(name) and isinstance(made, BASES[group.name])
     assert sum(group.find(other) is type(made) for other in group.own) == 1
 
 
@@ -263,6 +264,11 @@ THEIR_MISTAKES = [
     ([LENGTH, "metrics.length_error.unit=bytes"], "metrics.length_error.unit=bytes must be words or letters."),
     ([LENGTH, "metrics.length_error._target_=their_kinds.Length"], "_target_=their_kinds.Length can't be imported"),
     ([LENGTH, "metrics.length_error._target_=theirs.X"], "No module named 'theirs'"),
+    ([LENGTH, "metrics.length_error._target_=builtins.dict"], "is no dataclass that subclasses persona_sweeps.metrics"),
+    (
+        [TABLE, "dataset._target_=their_kinds.LengthError"],
+        "is no dataclass that subclasses persona_sweeps.data.",
+    ),
     ([TABLE], "dataset.path has no default"),
     (
         [TABLE, "dataset.path=x", "+dataset.seperator=x"],
