@@ -9,7 +9,7 @@ from typing import Any
 
 from persona_sweeps import tracking
 from persona_sweeps.config.checks import at_least, one_of, within
-from persona_sweeps.config.kinds import GENERATION, SOURCES, TARGET
+from persona_sweeps.config.kinds import GENERATION, PEFT, SOURCES, TARGET
 from persona_sweeps.config.schema import (
     FourBitConfig,
     Int8Config,
@@ -69,13 +69,9 @@ def _training(config: RunConfig) -> Iterator[str]:
         yield f"train.learning_rate={train.learning_rate} must be above 0 with peft={config.peft.method}."
 
 
-def _peft(config: RunConfig) -> Iterator[str]:
-    yield from config.peft.check(config)
-
-
 def _kinds(config: RunConfig) -> Iterator[str]:
     """What the parts say themselves that know themselves."""
-    for group in (SOURCES, GENERATION):
+    for group in (PEFT, SOURCES, GENERATION):
         part = getattr(config, group.name)
         yield from group.check(part)
         yield from part.check(config)
@@ -111,4 +107,4 @@ def _whole(config: RunConfig) -> Iterator[str]:
         )
 
 
-CHECKS: tuple[Check, ...] = (_training, _peft, _kinds, _whole)
+CHECKS: tuple[Check, ...] = (_training, _kinds, _whole)

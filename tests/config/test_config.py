@@ -103,17 +103,6 @@ def test_the_torch_free_list_of_families_is_the_twins() -> None:
     assert tuple(TWINS) == FAMILIES
 
 
-def test_every_method_has_an_option_can_be_counted_and_made_and_is_named_in_tables() -> None:
-    from persona_sweeps.methods.sizes import SIZES
-
-    from analysis.settings import METHOD_LABELS
-    from persona_sweeps.config.validate import METHODS as VALID
-    from persona_sweeps.methods import METHODS
-
-    options = {path.stem for path in (CONF / "peft").glob("*.yaml")}
-    assert options == set(METHODS) == set(SIZES) == set(VALID) == set(METHOD_LABELS)
-
-
 def test_every_card_composes_into_a_valid_run(make_cell, tmp_path: Path, dialogue: Path) -> None:
     for path in sorted((CONF / "model").glob("*.yaml")):
         cell = make_cell(
