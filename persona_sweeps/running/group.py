@@ -175,6 +175,9 @@ class Group:
                 self._fail_before(cells, lease, error)
             return
         cell = cells[0]
+        if not cell.config.peft.trains:
+            self._begin_untrained(cells, lease)
+            return
         try:
             data = self.context.data(cell)
             trial, found = self.checkpointer.trial(cell, self.base, data)
@@ -200,6 +203,21 @@ class Group:
         self._logged[cell.run_id] = trial.progress.step
         self.runs.append(run)
         self.console.begin(cell, trial.total_steps)
+
+    def _begin_untrained(self, cells: list[Cell], lease: Lease) -> None:
+        """Record a predictor that trains nothing, and have it answer."""
+        try:
+            run = GroupRun(cells, lease, self.context.data(cells[0]), RunWriter(cells[0], lease))
+        except Exception as error:
+            self._fail_before(cells, lease, error)
+            return
+        self.runs.append(run)
+        self.clock.join(run.cell.run_id)
+        self.console.begin(run.cell, 0)
+        try:
+            complete(run, self.base, self.clock)
+        except Exception as error:
+            self._fail(run, error)
 
     def _step(self) -> None:
         """Take one step of all, and let the source judge those that have come to a rung."""
