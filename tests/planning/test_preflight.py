@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from persona_sweeps.methods.sizes import trainable_parameters
 from persona_sweeps.models.families import family_of
 from persona_sweeps.planning import obstacles
 from persona_sweeps.planning.plan import make_plan
@@ -155,7 +154,7 @@ def test_prompt_tuning_of_a_7b_model_trains_a_prompt(make_cell: Callable, monkey
     monkeypatch.setattr("persona_sweeps.planning.cells.obstacles", lambda config: [])
     config = make_cell("model=llama2_7b", "peft=prompt_tuning", "peft.num_virtual_tokens=20").config
     model = skeleton(config.model)
-    assert trainable_parameters(model, config.peft) == 81_920
+    assert config.peft.trainable_parameters(model) == 81_920
     (found,) = predict(make_plan([make_cell("model=llama2_7b", "train.precision=bf16")])).values()
     assert found.guessed and found.weights_bytes == 2 * 6_738_415_616 and found.tokens > 0
 
