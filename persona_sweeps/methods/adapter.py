@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from persona_sweeps.methods.weights import Adapter
 
 
+LONGEST_NAME = 60
+"""characters of its folder's name that stand in a run's folder name, which file systems limit"""
+
+
 @dataclass
 class ForeignAdapter(Predictor):
     """An adapter of elsewhere, evaluated as it is."""
@@ -50,7 +54,7 @@ class ForeignAdapter(Predictor):
 
     @property
     def name_parts(self) -> list[str]:
-        return [self.method, self.name]
+        return [self.method, self.name[-LONGEST_NAME:]]
 
     @property
     def virtual_tokens(self) -> int:  # type: ignore[override]
