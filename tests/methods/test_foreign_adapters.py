@@ -215,7 +215,7 @@ def folder_with(tmp_path: Path, what: str) -> Path:
         ("a new key", "sets use_shiny=yes in its config, which isn't known here"),
     ],
 )
-def test_a_folder_that_is_no_adapter_is_told_before_anything_starts(make_cell, tiny, what, words, tmp_path) -> None:
+def test_a_folder_that_is_no_adapter_is_reported_before_anything_starts(make_cell, tiny, what, words, tmp_path) -> None:
     folder = folder_with(tmp_path, what)
     with pytest.raises(ConfigError) as refused:
         make_cell(*tiny, "peft=adapter", f"peft.path={folder}")
