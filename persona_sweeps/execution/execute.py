@@ -48,6 +48,8 @@ def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = 
     with planning_for(place.machine):
         predictions = predicted(plan, console) if plan.groups else {}
     console.plan(plan, sweep)
+    for note in dict.fromkeys(note for cell in plan.to_do for note in cell.config.peft.notes(cell.config)):
+        console.note(note)
     if cells[0].config.plan is PlanMode.only:
         if plan.groups:
             from persona_sweeps.planning.review import review
