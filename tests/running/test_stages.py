@@ -100,7 +100,9 @@ def test_a_run_leaves_its_three_stages(launch: Launch, tiny: tuple[str, ...]) ->
     assert ended.code == 0, ended.err
     [record], [evaluation] = ended.records(), evaluations(ended)
     assert record["schema_version"] == 2 and record["status"] == "completed"
-    assert record["setting_key"] != record["run_id"] and "metrics" not in record["config"]
+    written = read_json(ended.folder_of(record) / "run.json")
+    assert written is not None and not {"metrics", "descriptions", "comparability_key"} & written.keys()
+    assert record["setting_key"] != record["run_id"] and not {"metrics", "generation"} & written["config"].keys()
     assert evaluation["run_id"] == record["run_id"]
     assert {"completion_ppl", "rougeL", "bleu"} <= evaluation["metrics"].keys()
     assert evaluation["metrics"].keys() == evaluation["descriptions"].keys()
