@@ -84,6 +84,13 @@ class Ended:
         found = [_with_evaluation(path) for path in self.output.glob("runs/*/run.json")]
         return sorted(found, key=lambda record: record["name"])
 
+    def evaluations(self) -> list[dict[str, Any]]:
+        """Return every evaluation of every run, with the `run` that it is of."""
+        found = []
+        for path in sorted(self.output.glob("runs/*/evaluations/*.json")):
+            found.append(json.loads(path.read_text()) | {"run": json.loads((path.parents[1] / "run.json").read_text())})
+        return found
+
     def samples_of(self, record: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the samples of a run's only evaluation."""
         [path] = self.folder_of(record).glob("evaluations/*.samples.jsonl")
