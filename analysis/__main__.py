@@ -7,10 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from analysis.commands import COMMANDS, load
-from analysis.options import TableOptions, add_arguments, give, is_empty, nothing_yet, resolve_metric, select
-from analysis.tables import TABLES, Entry
 from persona_sweeps.errors import UserError, did_you_mean
+
+from .commands import COMMANDS, load
+from .commands.options import add_arguments, give, is_empty, nothing_yet, resolve_metric, select
+from .tables import TABLES, Entry
+from .tables.options import TableOptions
 
 _EXAMPLES = """\
 examples:
@@ -67,7 +69,7 @@ def _report(options: argparse.Namespace) -> int:
         if name not in TABLES:
             raise UserError(f"No table is called {name!r}.{did_you_mean(name, TABLES)} Known: {', '.join(TABLES)}.")
     if options.against:
-        from analysis.published.boards import board
+        from .published.boards import board
 
         board(options.against)  # an unknown one is no reason to read runs
     selection = select(options)

@@ -6,10 +6,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.options import add_output_dir
-from analysis.records import Record, read_all
-from analysis.table import markdown
 from persona_sweeps.errors import UserError, did_you_mean
+
+from ..read.results import Record, read_all
+from ..tables.table import markdown
+from .options import add_output_dir
 
 SUMMARY = "two runs: what differs in their configs, in their metrics with paired intervals, and in their replies"
 
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the comparison; nothing is written."""
-    from analysis.side_by_side import table
+    from ..tables.side_by_side import table
 
     if options.items < 0:
         raise UserError(f"--items {options.items}: give a number of items, 0 for none.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from analysis import options as common
-from analysis.tables.pivot import Pivot, build
-from analysis.where import resolve
+from ..read.where import resolve
+from ..tables.pivot import Pivot, build
+from . import options as common
 
 SUMMARY = "a metric by any config keys: mean ± standard deviation over seeds"
 

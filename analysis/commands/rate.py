@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from analysis import options as common
-from analysis.formats import FORMATS, load
-from analysis.rating import sheet
-from analysis.rating.choosing import chosen_runs
-from analysis.rating.design import DESIGNS, Key, draw, key_from_json
-from analysis.rating.reading import read
-from analysis.rating.results import results
-from analysis.table import write_atomically
 from persona_sweeps.errors import UserError
+
+from ..formats import FORMATS, load
+from ..rating import sheet
+from ..rating.design import DESIGNS, Key, draw, key_from_json
+from ..rating.reading import read
+from ..rating.results import results
+from ..read.find import chosen_runs
+from ..tables.table import write_atomically
+from . import options as common
 
 SUMMARY = "blinded rating sheets for people (make), and what their ratings say (read)"
 _SHEETS = {"html": sheet.to_html, "csv": sheet.to_csv}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from analysis.options import add_output_dir
-from analysis.records import read_all, read_sweep
-from analysis.report.page import SAMPLES, report
-from analysis.table import write_atomically
 from persona_sweeps.errors import UserError
+
+from ..read.results import read_all, read_sweep
+from ..report.page import SAMPLES, report
+from ..tables.table import write_atomically
+from .options import add_output_dir
 
 SUMMARY = (
     "One HTML file that opens from disk and needs no network: all tables, sortable; loss curves; quality against cost; "

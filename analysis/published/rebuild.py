@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.published import checks, noise
-from analysis.published.boards import CHANGE, Board, Heading, Printing, Targets, board, names
-from analysis.published.checks.outcome import Outcome
-from analysis.published.rounding import Printed
-from analysis.table import Column, Section, Table
+from ..tables.table import Column, Section, Table
+from . import checks, noise
+from .boards import CHANGE, Board, Heading, Printing, Targets, board, names
+from .checks.outcome import Outcome
+from .rounding import Printed
 
 UNKNOWN = "?"
 

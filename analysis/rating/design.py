@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from analysis.records import Record
-from analysis.samples import SamplesError, read_items
 from persona_sweeps.errors import UserError
+
+from ..read.results import Record
+from ..read.samples import SamplesError, read_items
 
 PAIRWISE, LIKERT = "pairwise", "likert"
 DESIGNS = (PAIRWISE, LIKERT)

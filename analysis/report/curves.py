@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.records import Record
-from analysis.report.lines import number, read_lines
 from persona_sweeps.wording import counted
+
+from ..read.json_lines import number, read_lines
+from ..read.results import Record
 
 POINTS = 40_000
 """points of all runs together, which make about 2 MB of the file"""

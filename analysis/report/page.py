@@ -13,18 +13,18 @@ from typing import Any
 
 from markupsafe import Markup
 
-from analysis.measures import measure
-from analysis.records import Selection
-from analysis.report.about import about
-from analysis.report.curves import Curves, read_curves
-from analysis.report.quality import LESS_IS_BETTER, Comparison, comparisons
-from analysis.report.runs import Run, anchors, link, runs
-from analysis.report.tabulated import Shown, runs_behind, tabulated
-from analysis.report.text import embedded, linked, plain, shown
-from analysis.report.transcripts import PAGE, SCORES, Transcripts, read_transcripts, shown_at_first
-from analysis.settings import has_model
-from analysis.tables import TABLES
-from analysis.tables.common import left_out
+from ..read.measures import measure
+from ..read.results import Selection
+from ..read.settings import has_model
+from ..tables import TABLES
+from ..tables.notes import left_out
+from .curves import Curves, read_curves
+from .header import about
+from .quality import LESS_IS_BETTER, Comparison, comparisons
+from .runs import Run, anchors, link, runs
+from .tabulated import Shown, runs_behind, tabulated
+from .text import embedded, linked, plain, shown
+from .transcripts import PAGE, SCORES, Transcripts, read_transcripts, shown_at_first
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("base.js", "tables.js", "chart.js", "curves.js", "quality.js", "transcripts.js", "start.js")

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from analysis.measures import measure
-from analysis.records import Record
-from analysis.settings import Setting, dataset_label, has_model, model_label, settings
-from analysis.tables.common import group_by_key, key_label
+from ..read.measures import measure
+from ..read.results import Record
+from ..read.settings import Setting, dataset_label, has_model, model_label, settings
+from ..tables.notes import group_by_key, key_label
 
 LESS_IS_BETTER = {
     "completion_nll": True,

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from analysis import numbers
-from analysis.measures import measure
-from analysis.records import Record
-from analysis.settings import Setting, dataset_label, model_label, settings
-from analysis.tables.common import reason
+from ..read.measures import measure
+from ..read.results import Record
+from ..read.settings import Setting, dataset_label, model_label, settings
+from ..tables import numbers
+from ..tables.notes import reason
 
 FILES = ("run.json", "history.jsonl", "samples.jsonl", "run.log")
 _ANCHOR = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")

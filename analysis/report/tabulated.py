@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from analysis.numbers import ABSENT
-from analysis.report.text import linked
-from analysis.table import Column, Figure, Section, Table
+from ..tables.numbers import ABSENT
+from ..tables.table import Column, Figure, Section, Table
+from .text import linked
 
 _NUMBER = re.compile(r"([-+−]?)((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:[eE]([-+]?\d+))?(?:\s?([kM])\b)?")
 _EXPONENT = re.compile(r"\b\d(?:\.\d+)?e-\d+\b")

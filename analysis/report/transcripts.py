@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from analysis.records import Record
-from analysis.report.lines import number, read_lines
-from analysis.report.text import shortened
 from persona_sweeps.wording import counted
+
+from ..read.json_lines import number, read_lines
+from ..read.results import Record
+from .text import shortened
 
 LONGEST = 20_000
 """characters of one text that are put into the file"""

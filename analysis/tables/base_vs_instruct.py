@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from analysis import numbers, wording
-from analysis.measured import Measured, maximizes, measured_all
-from analysis.measures import measure
-from analysis.pairs import Pair, pair, together
-from analysis.records import Selection
-from analysis.settings import Setting, dataset_label, has_model, model_label, settings
-from analysis.table import Column, Section, Table
-from analysis.tables.common import (
+from ..read.measures import measure
+from ..read.results import Selection
+from ..read.settings import Setting, dataset_label, has_model, model_label, settings
+from ..statistics.measured import Measured, maximizes, measured_all
+from ..statistics.pairs import Pair, pair, together
+from . import numbers, wording
+from .notes import (
     INTERVALS,
     METRIC_HEADINGS,
     PAIRED,
@@ -24,6 +23,7 @@ from analysis.tables.common import (
     key_label,
     left_out,
 )
+from .table import Column, Section, Table
 
 SUMMARY = "each base model against its instruct counterpart under the same settings, with intervals and corrected p"
 

@@ -11,12 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from analysis import numbers
-from analysis.records import STATUSES, Record, Selection
-from analysis.settings import Setting, model_label, settings
-from analysis.statistics import Spread, spread
-from analysis.table import Column, Section, Table
-from analysis.tables.common import left_out
+from ..read.results import STATUSES, Record, Selection
+from ..read.settings import Setting, model_label, settings
+from ..statistics.spread import Spread, spread
+from . import numbers
+from .notes import left_out
+from .table import Column, Section, Table
 
 SUMMARY = "what runs took, also pruned and failed ones: time, tokens, memory, parameters, disk; and the totals"
 

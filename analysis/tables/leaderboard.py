@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from analysis import numbers, references, wording
-from analysis.comparability import base_label, differences
-from analysis.measures import measure
-from analysis.options import TableOptions
-from analysis.ranking import Placed, placed
-from analysis.records import Record, Selection
-from analysis.settings import Setting, dataset_label, has_model, model_label, settings
-from analysis.table import Column, Section, Table
-from analysis.tables.common import (
+from persona_sweeps.wording import counted
+
+from ..read.comparability import base_label, differences
+from ..read.measures import measure
+from ..read.results import Record, Selection
+from ..read.settings import Setting, dataset_label, has_model, model_label, settings
+from ..statistics.ranking import Placed, placed
+from . import numbers, references, wording
+from .notes import (
     INTERVALS,
     METRIC_HEADINGS,
     SPREADS,
@@ -24,7 +24,8 @@ from analysis.tables.common import (
     raw_interval,
     raw_setting,
 )
-from persona_sweeps.wording import counted
+from .options import TableOptions
+from .table import Column, Section, Table
 
 SUMMARY = "all completed runs, ranked by likelihood within each set of comparable runs, ranks as ranges"
 

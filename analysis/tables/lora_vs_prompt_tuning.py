@@ -6,14 +6,13 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis import numbers, wording
-from analysis.contenders import METRIC, Contender, contenders
-from analysis.measured import Measured, measured
-from analysis.pairs import Pair, pair, together
-from analysis.records import Record, Selection
-from analysis.settings import Setting, dataset_label, has_model, model_label, settings
-from analysis.table import Column, Section, Table
-from analysis.tables.common import (
+from ..read.results import Record, Selection
+from ..read.settings import Setting, dataset_label, has_model, model_label, settings
+from ..statistics.measured import Measured, measured
+from ..statistics.pairs import Pair, pair, together
+from . import numbers, wording
+from .best_settings import METRIC, Contender, contenders
+from .notes import (
     INTERVALS,
     PAIRED,
     SPREADS,
@@ -24,6 +23,7 @@ from analysis.tables.common import (
     raw_interval,
     raw_setting,
 )
+from .table import Column, Section, Table
 
 SUMMARY = "for each model and persona: untuned base, best LoRA, best prompt tuning, and how many settings each tried"
 

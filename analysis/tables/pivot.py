@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from analysis import numbers
-from analysis.measures import MEASURES, measure
-from analysis.records import Record, Selection
-from analysis.settings import dataset_label, has_model, settings
-from analysis.statistics import Spread, spread
-from analysis.table import Column, Section, Table
-from analysis.tables.common import group_by_key, key_label, left_out
-from analysis.where import plain
+from ..read.measures import MEASURES, measure
+from ..read.results import Record, Selection
+from ..read.settings import dataset_label, has_model, settings
+from ..read.where import plain
+from ..statistics.spread import Spread, spread
+from . import numbers
+from .notes import group_by_key, key_label, left_out
+from .table import Column, Section, Table
 
 _MODEL = ("config.model.name", "config.model.scale", "config.model.hub_id")
 

@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis import numbers, wording
-from analysis.comparability import base_label
-from analysis.measured import Measured, measured
-from analysis.pairs import Pair, pair, together
-from analysis.records import Record, Selection
-from analysis.settings import Setting, dataset_label, has_model, settings
-from analysis.statistics import Spread
-from analysis.table import Column, Section, Table
-from analysis.tables.common import (
+from ..read.comparability import base_label
+from ..read.results import Record, Selection
+from ..read.settings import Setting, dataset_label, has_model, settings
+from ..statistics.measured import Measured, measured
+from ..statistics.pairs import Pair, pair, together
+from ..statistics.spread import Spread
+from . import numbers, wording
+from .notes import (
     INTERVALS,
     PAIRED,
     SPREADS,
@@ -26,6 +25,7 @@ from analysis.tables.common import (
     raw_setting,
     told_seeds,
 )
+from .table import Column, Section, Table
 
 SUMMARY = "for each model and method: likelihood, memory and time under each quantization, against none"
 

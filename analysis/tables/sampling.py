@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis import numbers
-from analysis.diversity import Diversity, read_diversity
-from analysis.options import TableOptions
-from analysis.records import Record, Selection
-from analysis.samples import SamplesError
-from analysis.settings import Setting, dataset_label, model_label, settings
-from analysis.statistics import Spread, spread
-from analysis.table import Column, Section, Table
-from analysis.tables.common import left_out, raw_setting, told_seeds
-from analysis.where import plain
+from ..read.results import Record, Selection
+from ..read.samples import SamplesError
+from ..read.settings import Setting, dataset_label, model_label, settings
+from ..read.where import plain
+from ..statistics.diversity import Diversity, read_diversity
+from ..statistics.spread import Spread, spread
+from . import numbers
+from .notes import left_out, raw_setting, told_seeds
+from .options import TableOptions
+from .table import Column, Section, Table
 
 SUMMARY = "generation settings (greedy, temperature, top_p, …) against metrics and diversity, all else being equal"
 

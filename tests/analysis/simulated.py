@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.corpus import Sums, corpus
-from analysis.estimates import Estimate, estimate
+from analysis.statistics.aggregates import Sums, corpus
+from analysis.statistics.estimates import Estimate, estimate
 
 NLL = corpus("completion_nll")
 TRUTH = 3.0

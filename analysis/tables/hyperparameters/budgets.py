@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from analysis import figures, numbers, tuning
-from analysis.figures.best_of_k import Curve, draw
-from analysis.measures import Measure, measure
-from analysis.settings import dataset_label, model_label
-from analysis.statistics import Interval
-from analysis.studies import PLANNED, Trial
-from analysis.table import Column, Figure, Section
-from analysis.tables.hyperparameters.evaluations import Entrant, Evaluation, in_words, run_ids
-from analysis.tables.hyperparameters.told import attention, counts, spent_tokens
+from ... import figures
+from ...figures.best_of_k import Curve, draw
+from ...read.measures import Measure, measure
+from ...read.settings import dataset_label, model_label
+from ...read.studies import PLANNED, Trial
+from ...statistics import tuning
+from ...statistics.spread import Interval
+from .. import numbers
+from ..table import Column, Figure, Section
+from .attention import attention, counts, spent_tokens
+from .comparisons import Entrant, Evaluation, in_words, run_ids
 
 NOTES = (
     "trials are those completed / pruned / failed, and tokens what all of them were trained on; a run that two trials "

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from analysis import numbers
-from analysis.measures import measure
-from analysis.settings import model_label
-from analysis.table import Column, Section
-from analysis.tables.hyperparameters.evaluations import Entrant, Evaluation, in_words, run_ids
-from analysis.tables.hyperparameters.told import attention, counts, spent_tokens
+from ...read.measures import measure
+from ...read.settings import model_label
+from .. import numbers
+from ..table import Column, Section
+from .attention import attention, counts, spent_tokens
+from .comparisons import Entrant, Evaluation, in_words, run_ids
 
 ALONE = (
     "These studies have several metrics, so no one order ranks their trials: there is no curve of the best, no target "

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from analysis import numbers
-from analysis.importance import MAX_RESAMPLED, TOP, NoImportance, importances
-from analysis.measures import Measure, measure
-from analysis.studies import FAILED, PRUNED, Trial
-from analysis.table import Column, Section
-from analysis.tables.hyperparameters.evaluations import Entrant, run_ids, value_in_words
+from ...read.measures import Measure, measure
+from ...read.studies import FAILED, PRUNED, Trial
+from ...statistics.importance import MAX_RESAMPLED, TOP, NoImportance, importances
+from .. import numbers
+from ..table import Column, Section
+from .comparisons import Entrant, run_ids, value_in_words
 
 IMPORTANCE_COLUMNS = (
     Column("parameter", right=False),

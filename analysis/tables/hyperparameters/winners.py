@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from analysis import numbers
-from analysis.measures import measure
-from analysis.records import Record
-from analysis.settings import Setting, dataset_label, model_label, settings
-from analysis.studies import COMPLETED, Study
-from analysis.table import Column, Section
-from analysis.tables.common import key_label, told_seeds
-from analysis.tables.hyperparameters.evaluations import in_words
+from ...read.measures import measure
+from ...read.results import Record
+from ...read.settings import Setting, dataset_label, model_label, settings
+from ...read.studies import COMPLETED, Study
+from .. import numbers
+from ..notes import key_label, told_seeds
+from ..table import Column, Section
+from .comparisons import in_words
 
 METRICS = ("completion_nll", "completion_ppl", "bits_per_byte", "rouge1", "rougeL", "bleu")
 NOTE = (

@@ -1,0 +1,118 @@
+"""The table of hyperparameters, put together from its sections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ... import figures
+from ...read.results import Record, Selection
+from ...read.studies import Study
+from ..table import Section, Table
+from . import budgets, objectives, parameters, winners
+from .attention import counts, failures
+from .comparisons import Evaluation, commonest_key, evaluations, labels
+
+NAME = "hyperparameters"
+
+
+def table(selection: Selection) -> Table:
+    """Return comparisons first, then the winners, then what mattered within each study."""
+    named = labels(selection.studies)
+    found = evaluations(selection.studies)
+    compared = [_compared(evaluation, place) for place, evaluation in enumerate(found, start=1)]
+    within, without = _within(found)
+    return Table(
+        title=f"Hyperparameters: {selection.title}",
+        columns=(),
+        sections=[*compared, *winners.sections(selection.studies, named), *within],
+        notes=[*_told(selection, named), *without, *_footnotes(found)],
+        raw=[row for study in selection.studies for row in _raw(study)],
+    )
+
+
+def _compared(evaluation: Evaluation, place: int) -> Section:
+    if len(evaluation.metrics) > 1:
+        return objectives.section(evaluation)
+    return budgets.section(evaluation, f"{NAME}-best-of-k-{place}")
+
+
+def _within(found: Sequence[Evaluation]) -> tuple[list[Section], list[str]]:
+    """Return the importance and slices of each study of one metric, and sentences on importances that can't be told."""
+    sections: list[Section] = []
+    notes: list[str] = []
+    for entrant in (entrant for evaluation in found for entrant in evaluation.entrants):
+        if len(entrant.study.metrics) > 1:
+            continue
+        importance = parameters.importance(entrant)
+        if isinstance(importance, Section):
+            sections.append(importance)
+        else:
+            notes.append(importance)
+        sections.append(parameters.slices(entrant))
+    return sections, notes
+
+
+def _told(selection: Selection, named: Mapping[int, str]) -> list[str]:
+    """Return a sentence for each study, cell and file that no row shows."""
+    notes = (
+        [] if selection.studies else ["There is no study here: `python launch.py -m hydra/sweeper=optuna` makes one."]
+    )
+    for study in selection.studies:
+        if commonest_key(study) is None:
+            label = named[id(study)]
+            notes.append(f"{label} stands in no table: its trials are {counts(study)} completed / pruned / failed.")
+            notes += failures(study, label)
+    notes += winners.unfinished(selection.studies, named)
+    notes += [f"Not shown: no run record for {cell}." for cell in selection.absent]
+    return notes + [f"Set aside: {problem.path}: {problem.reason}." for problem in selection.problems]
+
+
+def _footnotes(found: Sequence[Evaluation]) -> list[str]:
+    notes: list[str] = []
+    if any(len(evaluation.metrics) == 1 for evaluation in found):
+        drawing = budgets.FIGURE_NOTE if figures.can_draw() else figures.MISSING
+        notes += [*budgets.NOTES, drawing, parameters.SLICES_NOTE]
+    return [*notes, "The CSV of the same name has every trial with its parameters, in full precision, and its run id."]
+
+
+def _raw(study: Study) -> Iterator[dict[str, Any]]:
+    """Yield a row a trial, then a row a final run, whose values are of the test part."""
+    by_number = {trial.number: trial for trial in study.trials}
+    for trial in study.trials:
+        measured: dict[str, float | None] = dict(zip(study.metrics, trial.values or (), strict=False))
+        measured |= {"tokens": trial.tokens, "cpu_seconds": trial.cpu_seconds}
+        yield _raw_row(study, trial.number, trial.state, trial.params, trial.run_id, trial.record, measured)
+    for final in study.finals:
+        record = final.record
+        places = {metric: metric if "." in metric else f"metrics.{metric}" for metric in study.metrics}
+        places |= {"tokens": "training.tokens", "cpu_seconds": "resources.cpu_seconds"}
+        measured = {name: record.number(place) if record else None for name, place in places.items()}
+        params = by_number[final.trial].params if final.trial in by_number else {}
+        row = _raw_row(study, final.trial, final.state, params, final.run_id, record, measured)
+        yield row | {"final": True, "seed": final.seed}
+
+
+def _raw_row(
+    study: Study,
+    number: int,
+    state: str,
+    params: Mapping[str, Any],
+    run_id: str | None,
+    record: Record | None,
+    measured: Mapping[str, Any],
+) -> dict[str, Any]:
+    return {
+        "sweep": study.sweep,
+        "study": study.name,
+        "trial": number,
+        "final": False,
+        "seed": record and record.get("config.seed"),
+        "state": state,
+        **{f"value_{metric}": measured.get(metric) for metric in study.metrics},
+        **{f"param_{key}": value for key, value in params.items()},
+        "tokens": measured.get("tokens"),
+        "cpu_seconds": measured.get("cpu_seconds"),
+        "run_id": run_id,
+        "comparability_key": record and record.get("comparability_key"),
+    }
