@@ -1,4 +1,4 @@
-"""What the commands that make tables ask alike: which runs, by which metric, in which form."""
+"""Options that commands share: which runs, by which metric, in which form."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from pathlib import Path
 from persona_sweeps.errors import UserError, did_you_mean
 
 from ..formats import FORMATS, load
-from ..read.results import Record, Selection, read_all, read_sweep
+from ..read.measures import METRICS, Measure, measures
+from ..read.results import Result
+from ..read.selection import Selection, read_all, read_sweep
+from ..read.settings import settings
 from ..read.where import known_keys, parse, restrict
+from ..statistics.ranking import ranking_measure
 from ..tables.table import Table, write
 
-_SECTIONS = ("metrics.", "training.", "resources.")
+_PARTS = (METRICS, "training.", "resources.", "evaluation.resources.")
+"""of results: where numbers are that can be ranked or pivoted by"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,11 +65,7 @@ def select(options: argparse.Namespace) -> Selection:
     """Return the runs asked for; raises `UserError` for an unknown sweep or key, or when no run meets --where."""
     output_dir: Path = options.output_dir
     selection = read_all(output_dir) if options.sweep is None else read_sweep(output_dir, options.sweep)
-    return restrict(selection, parse(options.where, selection.records)) if selection.records else selection
-
-
-def is_empty(selection: Selection) -> bool:
-    return not (selection.records or selection.problems or selection.absent)
+    return restrict(selection, parse(options.where, selection.results)) if selection.results else selection
 
 
 def nothing_yet(selection: Selection, output_dir: Path) -> str:
@@ -75,16 +76,32 @@ def nothing_yet(selection: Selection, output_dir: Path) -> str:
     )
 
 
-def resolve_metric(name: str, records: Sequence[Record]) -> str:
-    """Return the dotted path of a number, `bleu` being `metrics.bleu`; raises `UserError` for an unknown one."""
-    paths = [path for path in known_keys(records) if path.startswith(_SECTIONS)]
-    meant = (f"metrics.{name}", name, f"training.{name}", f"resources.{name}")
-    found = next((path for path in meant if path in paths), None)
-    if found is None or all(record.number(found) is None for record in records):
-        numbers = [path for path in paths if any(record.number(path) is not None for record in records)]
-        short = [path.removeprefix("metrics.") for path in numbers]
+def resolve_metric(name: str, results: Sequence[Result], to_rank: bool = False) -> Measure:
+    """Return the number that a name means, `bleu` being `metrics.bleu`.
+
+    Raises `UserError` for an unknown one, and for one `to_rank` by of which records don't say which way is better.
+    """
+    paths = [path for path in known_keys(results) if path.startswith(_PARTS)]
+    numbers = [path for path in paths if any(result.number(path) is not None for result in results)]
+    found = next((path for path in (name, *(f"{part}{name}" for part in _PARTS)) if path in numbers), None)
+    if found is None:
+        short = [path.removeprefix(METRICS) for path in numbers]
         metrics = ", ".join(path for path in short if "." not in path)
         raise UserError(f"No run has a metric {name!r}.{did_you_mean(name, short)} Measured: {metrics or 'none'}.")
+    measure = measures(results)[found]
+    if to_rank and measure.higher_is_better is None:
+        raise UserError(
+            f"--metric {name}: no record says whether more of it is better, so nothing can be ranked by it."
+        )
+    return measure
+
+
+def usual_metric(results: Sequence[Result]) -> Measure:
+    """Return the metric to go by where none is asked for; raises `UserError` where there is none."""
+    known = measures(results)
+    found = ranking_measure(settings(results), known) or next(iter(known), None)
+    if found is None:
+        raise UserError("No run has a metric: give another number with --metric, such as training.tokens.")
     return found
 
 
@@ -97,14 +114,14 @@ def folder_of(options: argparse.Namespace) -> Path:
     asked += [f"against-{against}"] if against else []
     if not asked:
         return folder
-    told = re.sub(r"[^\w.=-]+", "_", " ".join(asked))[:60]
-    return folder / f"{told}-{hashlib.sha256(repr(asked).encode()).hexdigest()[:6]}"
+    readable = re.sub(r"[^\w.=-]+", "_", " ".join(asked))[:60]
+    return folder / f"{readable}-{hashlib.sha256(repr(asked).encode()).hexdigest()[:6]}"
 
 
 def give(tables: Sequence[tuple[str, Table]], options: argparse.Namespace) -> None:
     """Print tables in the form asked for, and write each by its name with its CSV and figures.
 
-    In Markdown the written files are told below the tables; in any other form, which a program may read, on stderr.
+    In Markdown the written files are listed below the tables; in any other form, which a program may read, on stderr.
     """
     kind = FORMATS[options.format]
     if kind.single and len(tables) != 1:

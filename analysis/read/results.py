@@ -1,37 +1,37 @@
-"""Reads run records and sweeps; a file that can't be read is set aside with its reason, never an error."""
+"""Read runs and their evaluations: one `Result` for each evaluation of a run, or for a run that has none."""
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from persona_sweeps.errors import UserError, did_you_mean
+from .files import Problem, SetAside, read_record
 
-from .studies import Study, read_studies
-
-SCHEMA_VERSION = 1
 STATUSES = ("completed", "failed", "pruned", "running")
+COMPLETED, FAILED, PRUNED, RUNNING = STATUSES
+LARGEST = 1e300
 
 
 @dataclass(frozen=True)
-class Problem:
-    """A file that was set aside, and why."""
+class Result:
+    """A run with one of its evaluations; `evaluation_id` is None for a run alone.
 
-    path: Path
-    reason: str
-
-
-@dataclass(frozen=True)
-class Record:
-    """One run.json; `folder` is the run's own."""
+    `raw` is run.json with the evaluation in it: `config` has the evaluation's groups (dataset, generation, metrics,
+    seed, max_length) in place of the run's; `metrics`, `descriptions` and `comparability_key` are the evaluation's;
+    what both have (data, resources, provenance, failure) is the run's, and the evaluation's stands under `evaluation`.
+    `status` is the run's, or `failed` where the evaluation failed.
+    """
 
     run_id: str
     status: str
     folder: Path
     raw: Mapping[str, Any]
+    evaluation_id: str | None = None
+    evaluated_by: Mapping[str, str] = field(default_factory=dict)
+    """metric → the evaluation that it is from, where several of a run were put together"""
 
     def get(self, dotted: str, default: Any = None) -> Any:
         """Return the value at a dotted path (`config.peft.r`), or `default` where there is none."""
@@ -43,161 +43,179 @@ class Record:
         return value
 
     def number(self, dotted: str) -> float | None:
-        """Return the number at a dotted path; None when it is absent, not a number, or NaN."""
+        """Return the number at a dotted path; None when it is absent, no number, NaN, or too large to compute with."""
         value = self.get(dotted)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
             return None
-        return value
+        return None if isinstance(value, int) and abs(value) > LARGEST else value
+
+    def part(self, name: str) -> Mapping[str, Any]:
+        """Return a part of the record that is an object; an empty one for anything else."""
+        value = self.get(name)
+        return value if isinstance(value, Mapping) else {}
+
+    @property
+    def run_status(self) -> str:
+        """The status of the run, whatever became of its evaluation."""
+        return str(self.get("status"))
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether it can stand in a ranking: the run is completed, and so is this evaluation."""
+        return self.status == COMPLETED and self.evaluation_id is not None
+
+    @property
+    def key(self) -> str | None:
+        """The comparability key; None without an evaluation."""
+        found = self.get("comparability_key")
+        return found if isinstance(found, str) else None
+
+    @property
+    def setting_key(self) -> str:
+        return str(self.get("setting_key"))
+
+    @property
+    def seed(self) -> Any:
+        """The seed that its answers depend on; None where no seed can change them."""
+        return self.get("evaluation.provenance.seed" if self.evaluation_id else "provenance.seed")
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether its evaluation asked for generated texts, on which decoding bears."""
+        asked = self.part("evaluation.predictions").values()
+        return any(isinstance(request, Mapping) and request.get("kind") == "text" for request in asked)
+
+    @property
+    def evaluation_ids(self) -> list[str]:
+        found = [*self.evaluated_by.values(), *([self.evaluation_id] if self.evaluation_id else [])]
+        return list(dict.fromkeys(found))
+
+    def samples(self, metric: str | None = None) -> Path | None:
+        """Return the file with the evaluated items, those that a metric was computed from; None for a run alone."""
+        evaluation = self.evaluated_by.get(metric or "", self.evaluation_id)
+        return None if evaluation is None else self._samples(evaluation)
+
+    def all_samples(self) -> list[Path]:
+        """Return the files with the evaluated items of all its evaluations."""
+        return [self._samples(evaluation) for evaluation in self.evaluation_ids]
+
+    def _samples(self, evaluation: str) -> Path:
+        return self.folder / "evaluations" / f"{evaluation}.samples.jsonl"
 
 
 @dataclass(frozen=True)
-class Selection:
-    """The runs that a report is about, in order, with all that it has to tell beside them.
+class RunFiles:
+    """A run alone, and its evaluations by id."""
 
-    `absent` has, for each cell of a sweep without a run record, what the sweep says of it.
-    """
+    alone: Result
+    evaluations: Mapping[str, Result]
 
-    title: str
-    records: Sequence[Record]
-    problems: Sequence[Problem] = ()
-    absent: Sequence[str] = ()
-    studies: Sequence[Study] = ()
+    def results(self) -> list[Result]:
+        """Return a result an evaluation, or the run alone where it has none."""
+        return list(self.evaluations.values()) or [self.alone]
 
-    def completed(self) -> list[Record]:
-        return [record for record in self.records if record.status == "completed"]
-
-
-class _SetAside(Exception):
-    """A file can't be used; the message says why."""
+    def find(self, evaluation_id: Any) -> list[Result]:
+        """Return the result of this evaluation, the run alone where it isn't there; all where none is named."""
+        if evaluation_id is None:
+            return self.results()
+        found = self.evaluations.get(evaluation_id) if isinstance(evaluation_id, str) else None
+        return [self.alone if found is None else found]
 
 
-@dataclass
-class _Reader:
-    """Reads files, collecting those that can't be used."""
+Runs = Mapping[str, RunFiles]
+"""by run id"""
 
-    problems: list[Problem] = field(default_factory=list)
 
-    def sweep(self, path: Path) -> Mapping[str, Any] | None:
-        """Return a sweep.json, which has a list of cells; None after setting it aside."""
+def read_runs(output_dir: Path, problems: list[Problem]) -> dict[str, RunFiles]:
+    """Return every run under `output_dir`/runs in order of folder names, each id once; add files set aside."""
+    found: dict[str, RunFiles] = {}
+    for folder in sorted(path for path in (output_dir / "runs").glob("*") if path.is_dir()):
         try:
-            document = _json(path)
-            if not isinstance(document.get("cells"), list):
-                raise _SetAside("it has no list of cells")
-        except _SetAside as reason:
-            self.problems.append(Problem(path, str(reason)))
-            return None
-        return document
-
-    def studies(self, path: Path, document: Mapping[str, Any], by_id: Mapping[str, Record]) -> list[Study]:
-        """Return the studies of a sweep.json, setting aside what can't be used of them."""
-        studies, reasons = read_studies(path.parent.name, document, by_id)
-        self.problems += [Problem(path, reason) for reason in reasons]
-        return studies
-
-    def records(self, output_dir: Path) -> Iterator[Record]:
-        """Yield the record of every run folder, each run id once, in order of folder names."""
-        seen: dict[str, str] = {}
-        for folder in sorted(path for path in (output_dir / "runs").glob("*") if path.is_dir()):
-            try:
-                record = _record(folder)
-                if record.run_id in seen:
-                    raise _SetAside(f"the same run id as {seen[record.run_id]}")
-            except _SetAside as reason:
-                self.problems.append(Problem(folder / "run.json", str(reason)))
-            else:
-                seen[record.run_id] = folder.name
-                yield record
-
-
-def _json(path: Path) -> Mapping[str, Any]:
-    """Return a JSON object of the known schema version."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise _SetAside("the file is missing") from error
-    except OSError as error:
-        raise _SetAside(f"unreadable: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise _SetAside(f"not JSON: {error}") from error
-    if not isinstance(value, Mapping):
-        raise _SetAside("not a JSON object")
-    version = value.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise _SetAside(f"schema_version is {version!r}, and {SCHEMA_VERSION} is what can be read here")
-    return value
-
-
-def _record(folder: Path) -> Record:
-    raw = _json(folder / "run.json")
-    run_id, status = raw.get("run_id"), raw.get("status")
-    if not isinstance(run_id, str) or not isinstance(raw.get("config"), Mapping):
-        raise _SetAside("it lacks run_id or config")
-    if status not in STATUSES:
-        raise _SetAside(f"status is {status!r}, none of {', '.join(STATUSES)}")
-    if status == "completed" and not isinstance(raw.get("comparability_key"), str):
-        raise _SetAside("a completed run without a comparability_key can stand in no table")
-    return Record(run_id=run_id, status=status, folder=folder, raw=raw)
-
-
-def read_all(output_dir: Path) -> Selection:
-    """Return every run under `output_dir`/runs, and the studies of all sweeps."""
-    reader = _Reader()
-    records = list(reader.records(output_dir))
-    by_id = {record.run_id: record for record in records}
-    studies: list[Study] = []
-    for path in sorted((output_dir / "sweeps").glob("*/sweep.json")):
-        document = reader.sweep(path)
-        studies += reader.studies(path, document, by_id) if document is not None else []
-    return Selection(title="all runs", records=records, problems=reader.problems, studies=studies)
-
-
-def read_sweep(output_dir: Path, name: str) -> Selection:
-    """Return the runs of one sweep, in the order of its cells.
-
-    When its sweep.json can't be read, the runs whose config names the sweep stand in. Raises `UserError` for a name
-    that no folder under `output_dir`/sweeps has.
-    """
-    known = sweep_names(output_dir)
-    if name not in known:
-        listed = f" Known: {', '.join(known)}." if known else f" There is none under {output_dir / 'sweeps'}."
-        raise UserError(f"No sweep is called {name!r}.{did_you_mean(name, known)}{listed}")
-    reader = _Reader()
-    records = list(reader.records(output_dir))
-    path = output_dir / "sweeps" / name / "sweep.json"
-    document = reader.sweep(path)
-    title = f"sweep {name}"
-    if document is None:
-        named = [record for record in records if record.get("config.sweep.name") == name]
-        return Selection(title=title, records=named, problems=reader.problems)
-    cells = document["cells"]
-    by_id = {record.run_id: record for record in records}
-    studies = reader.studies(path, document, by_id)
-    chosen: dict[str, Record] = {}
-    absent: list[str] = []
-    for cell in cells:
-        run_id = cell.get("run_id") if isinstance(cell, Mapping) else None
-        if isinstance(run_id, str) and run_id in by_id:
-            chosen[run_id] = by_id[run_id]
+            run = _run(folder)
+            if run.run_id in found:
+                raise SetAside(f"the same run id as {found[run.run_id].alone.folder.name}")
+        except SetAside as reason:
+            problems.append(Problem(folder / "run.json", str(reason)))
         else:
-            absent.append(_cell_in_words(cell))
-    problems = [problem for problem in reader.problems if _concerns(problem, path, cells)]
-    return Selection(title=title, records=list(chosen.values()), problems=problems, absent=absent, studies=studies)
+            found[run.run_id] = RunFiles(run, dict(_evaluations(run, problems)))
+    return found
 
 
-def sweep_names(output_dir: Path) -> list[str]:
-    """Return the names of all sweeps under `output_dir`, sorted."""
-    return sorted(path.name for path in (output_dir / "sweeps").glob("*") if path.is_dir())
+def _run(folder: Path) -> Result:
+    raw = read_record(folder / "run.json")
+    run_id, status = raw.get("run_id"), raw.get("status")
+    if not (
+        isinstance(run_id, str) and isinstance(raw.get("setting_key"), str) and isinstance(raw.get("config"), Mapping)
+    ):
+        raise SetAside("it lacks run_id, setting_key or config")
+    if status not in STATUSES:
+        raise SetAside(f"status is {status!r}, none of {', '.join(STATUSES)}")
+    return Result(run_id, status, folder, raw)
 
 
-def _cell_in_words(cell: Any) -> str:
-    if not isinstance(cell, Mapping):
-        return f"unreadable cell {cell!r}"
-    overrides = cell.get("overrides")
-    words = " ".join(map(str, overrides)) if isinstance(overrides, list) and overrides else "no overrides"
-    return f"{words} (run {cell.get('run_id') or 'without id'}, {cell.get('state') or 'state unknown'})"
+def _evaluations(run: Result, problems: list[Problem]) -> Iterator[tuple[str, Result]]:
+    """Yield a run's evaluations by id, in order of their ids."""
+    for path in sorted((run.folder / "evaluations").glob("*.json")):
+        try:
+            evaluation = _evaluation(path, run.run_id)
+        except SetAside as reason:
+            problems.append(Problem(path, str(reason)))
+        else:
+            failed = evaluation.get("failure") is not None
+            status = FAILED if failed and run.status == COMPLETED else run.status
+            yield path.stem, replace(run, status=status, raw=_merged(run.raw, evaluation), evaluation_id=path.stem)
 
 
-def _concerns(problem: Problem, sweep: Path, cells: Sequence[Any]) -> bool:
-    """Return whether a file that was set aside is the sweep's own or a run folder that one of its cells names."""
-    named = {Path(str(cell.get("folder"))).name for cell in cells if isinstance(cell, Mapping)}
-    return problem.path == sweep or problem.path.parent.name in named
+def _evaluation(path: Path, run_id: str) -> Mapping[str, Any]:
+    raw = read_record(path)
+    if raw.get("evaluation_id") != path.stem or raw.get("run_id") != run_id:
+        raise SetAside("its evaluation_id or run_id isn't that of its file and folder")
+    if raw.get("failure") is not None:
+        return raw
+    if not all(isinstance(raw.get(part), Mapping) for part in ("metrics", "descriptions", "config")):
+        raise SetAside("it lacks metrics, descriptions or config")
+    if not isinstance(raw.get("comparability_key"), str):
+        raise SetAside("without a comparability_key it can stand in no table")
+    return raw
+
+
+def _merged(run: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a run's record with an evaluation in it, as `Result` describes."""
+    config = evaluation.get("config")
+    apart = ("data", "resources", "provenance", "predictions", "failure")
+    return {
+        **run,
+        "config": {**run["config"], **(config if isinstance(config, Mapping) else {})},
+        "metrics": evaluation.get("metrics", {}),
+        "descriptions": evaluation.get("descriptions", {}),
+        "comparability_key": evaluation.get("comparability_key"),
+        "failure": run.get("failure") if run.get("failure") is not None else evaluation.get("failure"),
+        "evaluation": {key: evaluation.get(key) for key in apart},
+    }
+
+
+def distinct_ids(results: Sequence[Result]) -> list[str]:
+    """Return a name for each result: its run id, with its evaluation's where several results are of one run."""
+    count = Counter(result.run_id for result in results)
+    return [r.run_id if count[r.run_id] == 1 else f"{r.run_id}/{r.evaluation_id}" for r in results]
+
+
+def put_together(results: Sequence[Result]) -> list[Result]:
+    """Return one result for the evaluations of a run with one comparability key and one seed: with all their metrics.
+
+    Of a metric that several have, the evaluation that was made last counts. They are to be of the same versions
+    (`read.comparable`).
+    """
+    groups: dict[tuple[str, str | None, str], list[Result]] = {}
+    for result in results:
+        groups.setdefault((result.run_id, result.key, repr(result.seed)), []).append(result)
+    return [group[0] if len(group) == 1 else _together(group) for group in groups.values()]
+
+
+def _together(group: Sequence[Result]) -> Result:
+    ordered = sorted(group, key=lambda result: (str(result.get("evaluation.provenance.created")), result.evaluation_id))
+    raw = {
+        part: {k: v for result in ordered for k, v in result.part(part).items()} for part in ("metrics", "descriptions")
+    }
+    by = {metric: str(result.evaluation_id) for result in ordered for metric in result.part("metrics")}
+    return replace(ordered[-1], raw={**ordered[-1].raw, **raw}, evaluated_by=by)

@@ -1,4 +1,4 @@
-"""Reads the evaluation items of a run from its samples.jsonl."""
+"""Read the evaluated items of a result from its evaluation's samples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .results import Record
+from .results import Result
 
 
 class SamplesError(ValueError):
@@ -17,7 +17,7 @@ class SamplesError(ValueError):
 
 @dataclass(frozen=True)
 class Items:
-    """The lines of a samples.jsonl, one an evaluation item, each with an `id` of its own and a `cluster`."""
+    """The lines of a file of samples, one an evaluated item, each with an `id` of its own and a `cluster`."""
 
     path: Path
     lines: Sequence[Mapping[str, Any]]
@@ -27,13 +27,21 @@ class Items:
         return frozenset(str(line["id"]) for line in self.lines)
 
 
-def read_items(record: Record) -> Items | None:
-    """Return the evaluation items of a run; None when it has no samples.jsonl.
+def read_items(result: Result, metric: str | None = None) -> Items | None:
+    """Return the evaluated items of a result, those that `metric` was computed from; None when it has no samples.
+
+    Raises `SamplesError` as `read_samples` does.
+    """
+    path = result.samples(metric)
+    return None if path is None else read_samples(path)
+
+
+def read_samples(path: Path) -> Items | None:
+    """Return the items in a file; None when there is no such file.
 
     Raises `SamplesError` when the file is unreadable or empty, a line is no object with an id and a cluster, or two
     lines have one id.
     """
-    path = record.folder / "samples.jsonl"
     try:
         with path.open(encoding="utf-8") as lines:
             items = [_item(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]

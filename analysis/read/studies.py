@@ -1,23 +1,23 @@
-"""Studies as sweep.json and the records of their runs tell them: how each searched, and what every trial came to."""
+"""Read studies from sweep.json and the records of their runs: how each searched, and what every trial came to."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 from persona_sweeps.wording import counted
 
-if TYPE_CHECKING:
-    from .results import Record
+from .measures import METRICS, Measure, measures
+from .results import COMPLETED, FAILED, PRUNED, RUNNING, Result, Runs
 
 LARGEST = 1e100
 """no measurement is larger: statistics of such numbers overflow"""
 DIRECTIONS = ("minimize", "maximize")
-COMPLETED, PRUNED, FAILED, RUNNING, PLANNED = "completed", "pruned", "failed", "running", "planned"
-UNKNOWN = "unknown"
-"""the state of a trial that was completed, by sweep.json, but whose record or value is missing"""
+PLANNED, UNKNOWN = "planned", "unknown"
+"""unknown is a trial that was completed, by sweep.json, but whose record or value is missing"""
 ENDED = (COMPLETED, PRUNED, FAILED)
 
 
@@ -25,14 +25,14 @@ ENDED = (COMPLETED, PRUNED, FAILED)
 class Trial:
     """One trial; `values` are the study's metrics if it was completed, tokens and CPU seconds what its training took.
 
-    Both are None where the record doesn't tell, and 0 where an earlier trial of the study drew the same run.
+    Both are None where the record doesn't say, and 0 where an earlier trial of the study drew the same run.
     """
 
     number: int
     state: str
     params: Mapping[str, Any]
     run_id: str | None = None
-    record: Record | None = None
+    result: Result | None = None
     values: tuple[float, ...] | None = None
     tokens: float | None = None
     cpu_seconds: float | None = None
@@ -44,8 +44,8 @@ class Trial:
 
     @property
     def key(self) -> str | None:
-        """The comparability key of its run."""
-        return None if self.record is None else str(self.record.get("comparability_key"))
+        """The comparability key of its evaluation."""
+        return None if self.result is None else str(self.result.key)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Final:
     seed: Any
     state: str
     run_id: str | None
-    record: Record | None
+    result: Result | None
 
 
 @dataclass(frozen=True)
@@ -83,27 +83,30 @@ class Study:
     def count(self, state: str) -> int:
         return sum(trial.state == state for trial in self.trials)
 
-    def maximizes(self, place: int = 0) -> bool:
+    def maximizes(self, index: int = 0) -> bool:
         """Whether more of this metric is better."""
-        return self.directions[place] == "maximize"
+        return self.directions[index] == "maximize"
 
-    @property
-    def example(self) -> Record | None:
-        """A record of one of its trials, completed if there is one: what all have in common can be read there."""
-        records = [trial.record for trial in [*self.completed, *self.trials] if trial.record is not None]
-        return records[0] if records else None
+    @cached_property
+    def measures(self) -> tuple[Measure, ...]:
+        """What is known of its metrics, from the evaluations of its trials."""
+        known = measures(trial.result for trial in self.trials if trial.result is not None)
+        return tuple(known[path_of(metric)] for metric in self.metrics)
+
+
+def path_of(metric: str) -> str:
+    """Return the dotted path of a study's metric: a name among the metrics, or with dots a path already."""
+    return metric if "." in metric else f"{METRICS}{metric}"
 
 
 class _Unusable(Exception):
     """A study can't be read; the message says why."""
 
 
-def read_studies(
-    sweep: str, document: Mapping[str, Any], records: Mapping[str, Record]
-) -> tuple[list[Study], list[str]]:
+def read_studies(sweep: str, document: Mapping[str, Any], runs: Runs) -> tuple[list[Study], list[str]]:
     """Return the studies of a sweep.json, and a reason for everything in it that was set aside.
 
-    `records` are the runs by id. A sweep without studies gives none.
+    A sweep without studies gives none.
     """
     described = document.get("studies", {})
     if not isinstance(described, Mapping):
@@ -120,7 +123,7 @@ def read_studies(
     studies = []
     for name, about in described.items():
         try:
-            study, faults = _study(name, sweep, about, cells[name], records)
+            study, faults = _study(name, sweep, about, cells[name], runs)
         except _Unusable as error:
             reasons.append(f"study {name!r}: {error}")
         else:
@@ -129,9 +132,7 @@ def read_studies(
     return studies, reasons
 
 
-def _study(
-    name: str, sweep: str, about: Any, cells: list[Mapping[str, Any]], records: Mapping[str, Record]
-) -> tuple[Study, Counter[str]]:
+def _study(name: str, sweep: str, about: Any, cells: list[Mapping[str, Any]], runs: Runs) -> tuple[Study, Counter[str]]:
     if not isinstance(about, Mapping):
         raise _Unusable("its description is not an object")
     metrics, directions = _names(about, "metric"), _names(about, "direction")
@@ -141,7 +142,7 @@ def _study(
     if not isinstance(space, Mapping) or not all(isinstance(found, Mapping) for found in space.values()):
         raise _Unusable("its space is not an object of distributions")
     faults: Counter[str] = Counter()
-    trials, finals = _runs(cells, metrics, records, faults)
+    trials, finals = _trials_and_finals(cells, metrics, runs, faults)
     study = Study(
         name=name,
         sweep=sweep,
@@ -164,45 +165,51 @@ def _names(about: Mapping[str, Any], key: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _runs(
-    cells: list[Mapping[str, Any]], metrics: tuple[str, ...], records: Mapping[str, Record], faults: Counter[str]
+def _trials_and_finals(
+    cells: list[Mapping[str, Any]], metrics: tuple[str, ...], runs: Runs, faults: Counter[str]
 ) -> tuple[dict[int, Trial], list[Final]]:
     """Return trials by number, and final runs; count what can't be used."""
     trials: dict[int, Trial] = {}
     finals: list[Final] = []
     for cell in cells:
-        number, run_id = cell.get("trial"), cell.get("run_id")
-        record = records.get(run_id) if isinstance(run_id, str) else None
+        number, result = cell.get("trial"), _result(cell, runs)
         if not isinstance(number, int) or isinstance(number, bool) or number < 0:
             faults[f"whose trial is {str(number)[:20]!r}, not a number from 0"] += 1
         elif cell.get("final"):
-            state = record.status if record is not None else PLANNED
-            finals.append(Final(number, cell.get("seed"), state, record.run_id if record else None, record))
+            state = PLANNED if result is None else _state_of(result)
+            finals.append(Final(number, cell.get("seed"), state, result.run_id if result else None, result))
         elif number in trials:
             faults[f"that repeat trial {number}"] += 1
         else:
-            trials[number] = _trial(number, cell, record, metrics, faults)
+            trials[number] = _trial(number, cell, result, metrics, faults)
     return trials, finals
 
 
+def _result(cell: Mapping[str, Any], runs: Runs) -> Result | None:
+    """Return the evaluation that a cell names; where it names none, the run's first."""
+    run_id = cell.get("run_id")
+    run = runs.get(run_id) if isinstance(run_id, str) else None
+    return None if run is None else run.find(cell.get("evaluation_id"))[0]
+
+
 def _trial(
-    number: int, cell: Mapping[str, Any], record: Record | None, metrics: tuple[str, ...], faults: Counter[str]
+    number: int, cell: Mapping[str, Any], result: Result | None, metrics: tuple[str, ...], faults: Counter[str]
 ) -> Trial:
     params = cell.get("params", {})
     if not isinstance(params, Mapping):
         faults["whose params are not an object"] += 1
         params = {}
-    state = _state(cell.get("state"), record)
+    state = _state(cell.get("state"), result)
     values = None
     if state == UNKNOWN:
         faults[f"whose state is {str(cell.get('state'))[:20]!r}"] += 1
     if state == COMPLETED:
-        found = [_value(record, metric) for metric in metrics] if record is not None else []
+        found = [_value(result, metric) for metric in metrics] if result is not None else []
         missing = [metric for metric, value in zip(metrics, found, strict=False) if value is None]
-        if record is None or missing:
+        if result is None or missing:
             state = UNKNOWN
-            told = f"whose record has no finite {' or '.join(missing)}" if missing else "without a run record"
-            faults[f"of completed trials {told}"] += 1
+            why = f"whose record has no finite {' or '.join(missing)}" if missing else "without a run record"
+            faults[f"of completed trials {why}"] += 1
         else:
             values = tuple(value for value in found if value is not None)
     return Trial(
@@ -210,33 +217,37 @@ def _trial(
         state=state,
         params=params,
         run_id=None if cell.get("run_id") is None else str(cell.get("run_id")),
-        record=record,
+        result=result,
         values=values,
-        tokens=_cost(record, "training.tokens"),
-        cpu_seconds=_cost(record, "resources.cpu_seconds"),
+        tokens=_cost(result, "training.tokens"),
+        cpu_seconds=_cost(result, "resources.cpu_seconds"),
     )
 
 
-def _state(told: Any, record: Record | None) -> str:
+def _state(stated: Any, result: Result | None) -> str:
     """Return a trial's state: what sweep.json says, but that a run which has ended since isn't running or planned.
 
     A trial may have been failed or pruned although its run was completed: by another trial, or without the metric.
     """
-    if told in (PRUNED, FAILED):
-        return str(told)
-    if record is not None:
-        return record.status
-    return str(told) if told in (COMPLETED, RUNNING, PLANNED) else UNKNOWN
+    if stated in (PRUNED, FAILED):
+        return str(stated)
+    if result is not None and not (stated == COMPLETED and _state_of(result) == RUNNING):
+        return _state_of(result)
+    return str(stated) if stated in (COMPLETED, RUNNING, PLANNED) else UNKNOWN
 
 
-def _value(record: Record | None, metric: str) -> float | None:
-    """Return a study's metric: a name in the record's metrics, or with dots a place in the record."""
-    number = record.number(metric if "." in metric else f"metrics.{metric}") if record is not None else None
+def _state_of(result: Result) -> str:
+    """Return how a result ended; a run that is trained and not evaluated yet is running."""
+    return RUNNING if result.status == COMPLETED and not result.is_scored else result.status
+
+
+def _value(result: Result, metric: str) -> float | None:
+    number = result.number(path_of(metric))
     return float(number) if number is not None and abs(number) <= LARGEST else None
 
 
-def _cost(record: Record | None, dotted: str) -> float | None:
-    number = record.number(dotted) if record is not None else None
+def _cost(result: Result | None, dotted: str) -> float | None:
+    number = result.number(dotted) if result is not None else None
     return number if number is not None and abs(number) <= LARGEST and number >= 0 else None
 
 

@@ -1,8 +1,7 @@
-"""Choosing runs by what their records say: `--where peft.method=lora --where metrics.bleu>0.01`."""
+"""Choose results by what their records say: `--where peft.method=lora --where metrics.bleu>0.01`."""
 
 from __future__ import annotations
 
-import json
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,11 +10,13 @@ from typing import Any
 
 from persona_sweeps.errors import UserError, did_you_mean
 
-from .results import Record, Selection
+from .labels import plain
+from .results import Result
+from .selection import Selection
 
 _CONDITION = re.compile(r"\s*([\w.]+)\s*(<=|>=|!=|=|<|>|~)\s*(.*?)\s*", re.DOTALL)
-_SECTIONS = ("metrics", "training", "resources", "data", "provenance")
-_TOP = ("status", "run_id", "name", "comparability_key")
+_SECTIONS = ("metrics", "training", "resources", "data", "provenance", "predictor", "evaluation")
+_TOP = ("status", "run_id", "setting_key", "name", "comparability_key")
 _ORDER: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -28,7 +29,7 @@ _LISTED = 8
 
 @dataclass(frozen=True)
 class Condition:
-    """What a record must say; `key` is a dotted path into the record."""
+    """What a result must say; `key` is a dotted path into it."""
 
     key: str
     sign: str
@@ -37,56 +38,62 @@ class Condition:
     def __str__(self) -> str:
         return f"{self.key.removeprefix('config.')}{self.sign}{self.value}"
 
-    def holds(self, record: Record) -> bool:
-        """Whether a record meets it; a record that lacks the key counts as null, which is no number."""
-        found = record.get(self.key)
+    def holds(self, result: Result) -> bool:
+        """Whether a result meets it; one that lacks the key counts as null, which is no number."""
+        found = value_at(result, self.key)
         if self.sign in _ORDER:
-            number = record.number(self.key)
+            number = result.number(self.key)
             return number is not None and _ORDER[self.sign](number, float(self.value))
         if self.sign == "~":
             return self.value.casefold() in plain(found).casefold()
         return _equal(found, self.value) == (self.sign == "=")
 
 
-def parse(texts: Sequence[str], records: Sequence[Record]) -> list[Condition]:
+def value_at(result: Result, key: str) -> Any:
+    """Return the value at a dotted path; `status` is that of the result, which failed where its evaluation did."""
+    return result.status if key == "status" else result.get(key)
+
+
+def parse(texts: Sequence[str], results: Sequence[Result]) -> list[Condition]:
     """Return the conditions that `KEY=VALUE` texts ask for.
 
     Signs are = != < <= > >= and ~ (contains, ignoring case). Raises `UserError` for anything else, for a key that no
     record has, and for an order that isn't with a number.
     """
-    return [_condition(text, records) for text in texts]
+    return [_condition(text, results) for text in texts]
 
 
 def restrict(selection: Selection, conditions: Sequence[Condition]) -> Selection:
     """Return the part of a selection that meets all conditions; a study stays, whole, where one of its runs does.
 
-    Raises `UserError` when no run meets them.
+    Raises `UserError` when no result meets them.
     """
     if not conditions:
         return selection
-    records = [record for record in selection.records if all(condition.holds(record) for condition in conditions)]
+    results = [result for result in selection.results if all(condition.holds(result) for condition in conditions)]
     asked = " and ".join(map(str, conditions))
-    if not records:
-        raise UserError(f"No run has {asked}.{''.join(_there(c, selection.records) for c in conditions)}")
-    ids = {record.run_id for record in records}
+    if not results:
+        raise UserError(f"No run has {asked}.{''.join(_values_there(c, selection.results) for c in conditions)}")
+    ids = {result.run_id for result in results}
     studies = [study for study in selection.studies if any(trial.run_id in ids for trial in study.trials)]
-    title = f"{selection.title}, where {asked} ({len(records)} of {len(selection.records)} runs)"
-    return replace(selection, title=title, records=records, studies=studies)
+    of = len({result.run_id for result in selection.results})
+    title = f"{selection.title}, where {asked} ({len(ids)} of {of} runs)"
+    return replace(selection, title=title, results=results, studies=studies)
 
 
-def known_keys(records: Iterable[Record]) -> list[str]:
-    """Return every dotted path that a record has: of its config, its numbers, and the few at the top."""
+def known_keys(results: Iterable[Result]) -> list[str]:
+    """Return every dotted path that a result has: of its config, its numbers, and the few at the top."""
     found: dict[str, None] = {}
-    for record in records:
-        found |= dict.fromkeys(_paths({"config": record.raw.get("config", {})}))
-        found |= dict.fromkeys(_paths({key: record.raw[key] for key in _SECTIONS if key in record.raw}))
-        found |= dict.fromkeys(key for key in _TOP if key in record.raw)
+    for result in results:
+        found |= dict.fromkeys(_paths({"config": result.raw.get("config", {})}))
+        found |= dict.fromkeys(_paths({key: result.raw[key] for key in _SECTIONS if key in result.raw}))
+        found |= dict.fromkeys(key for key in _TOP if key in result.raw)
     return list(found)
 
 
-def resolve(key: str, records: Sequence[Record]) -> str:
+def resolve(key: str, results: Sequence[Result]) -> str:
     """Return the dotted path that `key` means, with or without `config.`; raises `UserError` for an unknown one."""
-    known = known_keys(records)
+    known = known_keys(results)
     for candidate in (f"config.{key}", key):
         if candidate in known:
             return candidate
@@ -94,25 +101,14 @@ def resolve(key: str, records: Sequence[Record]) -> str:
     raise UserError(f"No run has a key {key!r}.{did_you_mean(key, short)}")
 
 
-def plain(value: Any) -> str:
-    """Return a value as an override has it: 16.0 as 16, a list with brackets, null for None."""
-    if isinstance(value, bool) or value is None:
-        return json.dumps(value)
-    if isinstance(value, float):
-        return f"{value:.10g}"
-    if isinstance(value, (list, tuple)):
-        return f"[{','.join(map(plain, value))}]"
-    return json.dumps(value, sort_keys=True, default=str) if isinstance(value, Mapping) else str(value)
-
-
-def _condition(text: str, records: Sequence[Record]) -> Condition:
+def _condition(text: str, results: Sequence[Result]) -> Condition:
     match = _CONDITION.fullmatch(text)
     if match is None:
         raise UserError(f"--where {text!r} isn't KEY=VALUE (or != < <= > >= ~), such as peft.method=lora.")
     key, sign, value = match.groups()
     if sign in _ORDER and _number(value) is None:
         raise UserError(f"--where {text!r}: {sign} needs a number, and {value!r} is none.")
-    return Condition(resolve(key, records), sign, value)
+    return Condition(resolve(key, results), sign, value)
 
 
 def _equal(found: Any, asked: str) -> bool:
@@ -129,8 +125,8 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _there(condition: Condition, records: Sequence[Record]) -> str:
-    values = sorted({plain(record.get(condition.key)) for record in records})
+def _values_there(condition: Condition, results: Sequence[Result]) -> str:
+    values = sorted({plain(value_at(result, condition.key)) for result in results})
     more = f", and {len(values) - _LISTED} more" if len(values) > _LISTED else ""
     return f" {condition.key.removeprefix('config.')} is {', '.join(values[:_LISTED])}{more}."
 

@@ -1,20 +1,20 @@
-"""Metrics as functions of sums over evaluation items, so that any set of items has its value.
+"""Metrics as functions of sums over items, as their descriptions say, so that any set of items has its value.
 
-Perplexity weighs each token alike and BLEU pools n-grams: neither is a mean over items. Both follow from sums that
+A perplexity weighs each token alike and BLEU pools n-grams: neither is a mean over items. Both follow from sums that
 can be taken over any clusters, so that leaving a scene out gives exactly the metric of the corpus without it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..read.measures import Measure
 from .spread import MIN_EFFECTIVE
 
 Values = NDArray[np.float64]
@@ -23,78 +23,125 @@ ORDERS = 4
 """of the n-grams of BLEU"""
 
 
+class NoAggregate(ValueError):
+    """A metric's description doesn't say how it follows from items."""
+
+
 @dataclass(frozen=True)
-class Corpus:
+class Aggregate:
     """`summands(line)` are an item's, P numbers; `value(sums)` takes (…, P) to (…).
 
-    `weights` are the places of sums that tell how much a cluster weighs: the one spread least evenly counts, and
-    `least` clusters of equal weight must tell as much. A `ratio` metric is positive without bound, and so is compared
-    on a log scale, where its interval is too; of a `skewed` one that alone is. Intervals stay between `low` and `high`.
+    `weights` are the indices of sums that say how much a cluster weighs: the one spread least evenly counts, and
+    `least` clusters of equal weight must tell as much. A `log_scale` metric is positive without bound, and so is
+    compared by ratios, and has its interval, on a log scale; of a `skewed` one the interval alone is. Intervals stay
+    between `low` and `high`. `has_item_values` is false where an item's own value means nothing.
     """
 
     summands: Callable[[Line], tuple[float, ...]]
     value: Callable[[Values], Values]
     weights: tuple[int, ...] = (1,)
     least: float = MIN_EFFECTIVE
-    ratio: bool = False
+    log_scale: bool = False
     skewed: bool = False
-    low: float = 0.0
+    low: float = -math.inf
     high: float = math.inf
+    has_item_values: bool = True
+
+    def of_item(self, line: Line) -> float | None:
+        """Return the metric of a single item; None where it lacks what is summed, or has no finite value."""
+        if not self.has_item_values:
+            return None
+        try:
+            value = float(self.value(np.array(self.summands(line), dtype=float)))
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return None
+        return value if math.isfinite(value) else None
 
 
-def corpus(metric: str) -> Corpus:
-    """Return how a metric of the record follows from items; one that isn't known is taken as the mean over items."""
-    return KNOWN[metric] if metric in KNOWN else _mean(metric, -math.inf, math.inf)
+def aggregate(measure: Measure) -> Aggregate:
+    """Return how a metric follows from items. Raises NoAggregate where its description doesn't say, in a known form."""
+    described = measure.aggregate or {}
+    form = described.get("form")
+    if not isinstance(form, str) or form not in FORMS:
+        raise NoAggregate(f"No interval of {measure.label}: its description doesn't say how it follows from items")
+    try:
+        summands, value = FORMS[form](described)
+    except (KeyError, TypeError, ValueError) as error:
+        raise NoAggregate(f"No interval of {measure.label}: its aggregate can't be read ({error!r})") from error
+    found = Aggregate(summands, value, log_scale=measure.log_scale, low=measure.low, high=measure.high)
+    if form == NGRAMS:
+        return replace(found, weights=(-1, ORDERS - 1), least=6.0, skewed=True, has_item_values=False)
+    return found
 
 
-def _ratio(sums: Values) -> Values:
+def item_scores(metrics: Iterable[Measure]) -> Sequence[tuple[Measure, Callable[[Line], float | None]]]:
+    """Return the metrics of which a single item has a value, with what computes it from a line of samples."""
+    found = []
+    for measure in metrics:
+        try:
+            of = aggregate(measure)
+        except NoAggregate:
+            continue
+        if of.has_item_values:
+            found.append((measure, of.of_item))
+    return found
+
+
+Form = tuple[Callable[[Line], tuple[float, ...]], Callable[[Values], Values]]
+MEAN, RATIO, NGRAMS = "mean", "ratio", "ngram_precision"
+
+
+def _mean(described: Mapping[str, Any]) -> Form:
+    column = str(described["of"])
+    return lambda line: (float(line[column]), 1.0), _quotient
+
+
+def _ratio(described: Mapping[str, Any]) -> Form:
+    """Sum products of columns, and divide: scale · Σ numerator / Σ denominator, or its exponential."""
+    above, below = (_columns(described[part]) for part in ("numerator", "denominator"))
+    scale, exponential = float(described.get("scale", 1.0)), described.get("exp") is True
+
+    def summands(line: Line) -> tuple[float, ...]:
+        weight = math.prod(float(line[column]) for column in below)
+        if weight < 0:
+            raise ValueError(f"{' · '.join(below)} is {weight:g}")
+        return math.prod(float(line[column]) for column in above), weight
+
+    def value(sums: Values) -> Values:
+        with np.errstate(over="ignore"):
+            return np.exp(scale * _quotient(sums)) if exponential else scale * _quotient(sums)
+
+    return summands, value
+
+
+def _columns(value: Any) -> list[str]:
+    if not isinstance(value, list) or not value or not all(isinstance(column, str) for column in value):
+        raise ValueError(f"{value!r} is no list of columns")
+    return value
+
+
+def _quotient(sums: Values) -> Values:
     with np.errstate(divide="ignore", invalid="ignore"):
         return sums[..., 0] / sums[..., 1]
 
 
-def _perplexity(sums: Values) -> Values:
-    with np.errstate(over="ignore"):
-        return np.exp(_ratio(sums))
+def _ngram_precision(described: Mapping[str, Any]) -> Form:
+    column = str(described["of"])
+
+    def summands(line: Line) -> tuple[float, ...]:
+        counts = line[column]
+        if not isinstance(counts, list) or len(counts) != 2 * ORDERS + 2:
+            raise ValueError(f"{column} isn't a list of {2 * ORDERS + 2} counts")
+        return tuple(float(count) for count in counts)
+
+    return summands, ngram_precision
 
 
-def _mean(metric: str, low: float, high: float) -> Corpus:
-    return Corpus(lambda line: (float(line[metric]), 1.0), _ratio, low=low, high=high)
-
-
-def _token_nll(line: Line) -> tuple[float, float]:
-    tokens = int(line["completion_tokens"])
-    if tokens < 1:
-        raise ValueError(f"completion_tokens is {tokens}")
-    return float(line["completion_nll"]) * tokens, float(tokens)
-
-
-def _bits(line: Line) -> tuple[float, float]:
-    size = int(line["completion_bytes"])
-    if size < 1:
-        raise ValueError(f"completion_bytes is {size}")
-    return _token_nll(line)[0] / math.log(2), float(size)
-
-
-def _bleu_summands(line: Line) -> tuple[float, ...]:
-    """Return matches and totals of 1- to 4-grams, and the lengths of prediction and reference, in tokens."""
-    prediction, reference = line["prediction"], line["reference"]
-    if not isinstance(prediction, str) or not isinstance(reference, str):
-        raise ValueError("no prediction or no reference")
-    score = _bleu_metric().sentence_score(prediction, [reference])
-    return (*map(float, score.counts), *map(float, score.totals), float(score.sys_len), float(score.ref_len))
-
-
-@lru_cache(maxsize=1)
-def _bleu_metric() -> Any:
-    from sacrebleu.metrics.bleu import BLEU
-
-    return BLEU(effective_order=True)  # matters to the score of a sentence, which isn't read; silences a warning
-
-
-def bleu(sums: Values) -> Values:
+def ngram_precision(sums: Values) -> Values:
     """Return corpus BLEU in 0–1 from sums (…, 10), as sacreBLEU computes it by default (exponential smoothing).
 
-    Papineni et al. 2002, "BLEU: a Method for Automatic Evaluation of Machine Translation"; a tested equality.
+    The sums are matches and totals of 1- to 4-grams, and the lengths of predictions and references. Papineni et al.
+    2002, "BLEU: a Method for Automatic Evaluation of Machine Translation"; a tested equality.
     """
     matches, totals = sums[..., :ORDERS], sums[..., ORDERS : 2 * ORDERS]
     length, reference = sums[..., -2], sums[..., -1]
@@ -107,19 +154,13 @@ def bleu(sums: Values) -> Values:
     return np.where(defined, np.minimum(found, 1.0), 0.0)
 
 
-KNOWN: dict[str, Corpus] = {
-    "completion_nll": Corpus(_token_nll, _ratio),
-    "completion_ppl": Corpus(_token_nll, _perplexity, ratio=True, low=1.0),
-    "bits_per_byte": Corpus(_bits, _ratio),
-    **{name: _mean(name, 0.0, 1.0) for name in ("rouge1", "rouge2", "rougeL", "rougeLsum")},
-    "bleu": Corpus(_bleu_summands, bleu, weights=(-1, ORDERS - 1), least=6.0, skewed=True, high=1.0),
-}
-"""by the name in the record's `metrics`"""
+FORMS: dict[str, Callable[[Mapping[str, Any]], Form]] = {MEAN: _mean, RATIO: _ratio, NGRAMS: _ngram_precision}
+"""by the `form` of a description's aggregate"""
 
 
 @dataclass(frozen=True)
 class Sums:
-    """A run's items summed by cluster: `sums` is (C, P), in the order of `clusters`, which is sorted."""
+    """An evaluation's items summed by cluster: `sums` is (C, P), in the order of `clusters`, which is sorted."""
 
     clusters: tuple[str, ...]
     sums: Values
@@ -128,14 +169,14 @@ class Sums:
     items: int
 
 
-def sums_by_cluster(lines: Sequence[Line], of: Corpus) -> Sums:
+def sums_by_cluster(lines: Sequence[Line], of: Aggregate) -> Sums:
     """Return the sums of each cluster. Raises ValueError, KeyError or TypeError where an item lacks what is summed."""
     ids, names = zip(*((str(line["id"]), str(line["cluster"])) for line in lines), strict=True)
-    clusters, place = np.unique(np.array(names, dtype=object), return_inverse=True)
+    clusters, index = np.unique(np.array(names, dtype=object), return_inverse=True)
     summands = np.array([of.summands(line) for line in lines], dtype=float)
     if not np.isfinite(summands).all():
         raise ValueError("a value isn't finite")
     sums = np.zeros((len(clusters), summands.shape[1]))
-    np.add.at(sums, place, summands)
+    np.add.at(sums, index, summands)
     identity = hash(frozenset(zip(ids, names, strict=True)))
     return Sums(tuple(map(str, clusters)), sums, identity, len(lines))

@@ -15,9 +15,9 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from . import students_t
 from .estimates import Estimate, ItemsDiffer, degrees
 from .spread import LEVEL, Interval
+from .student import half_width, two_sided_p
 
 ROUNDING = 1e-9
 """relative difference below which two values are the same"""
@@ -40,7 +40,7 @@ class Difference:
     @cached_property
     def p(self) -> float | None:
         """Two-sided, of so large a difference where there is none in truth; not corrected for other tests."""
-        return None if self.t is None else float(students_t.two_sided_p(self.t, self.df))
+        return None if self.t is None else float(two_sided_p(self.t, self.df))
 
 
 def difference(first: Estimate, second: Estimate) -> Difference:
@@ -57,7 +57,7 @@ def difference(first: Estimate, second: Estimate) -> Difference:
     error, deviation = math.sqrt(cluster + seed), math.sqrt(cluster * len(paired))
     negligible = ROUNDING * max(abs(first.value), abs(second.value))
     t = 0.0 if abs(value) <= negligible else value / error if error else math.copysign(math.inf, value)
-    half = students_t.half_width(1 - LEVEL, df) * error
+    half = float(half_width(1 - LEVEL, df)) * error
     d = value / deviation if deviation > negligible else None
     return Difference(value, Interval(value - half, value + half), d, t, df)
 

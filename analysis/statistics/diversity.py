@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..read.results import Record
-from ..read.samples import SamplesError, read_items
+from ..read.results import Result
+from ..read.samples import SamplesError, read_samples
 
 
 @dataclass(frozen=True)
@@ -39,21 +39,22 @@ def diversity(predictions: Sequence[str], items: Iterable[str] = ()) -> Diversit
     )
 
 
-def read_diversity(record: Record) -> Diversity | None:
-    """Measure a run's predictions; None where it has no samples.jsonl or generated nothing.
+def read_diversity(result: Result) -> Diversity | None:
+    """Measure a result's predictions; None where it has no samples or generated nothing.
 
     Raises `SamplesError` when a line is malformed, or only some lines have a prediction.
     """
-    items = read_items(record)
-    if items is None:
-        return None
-    predictions = [line["prediction"] for line in items.lines if isinstance(line.get("prediction"), str)]
-    if predictions and len(predictions) != len(items.lines):
-        without = len(items.lines) - len(predictions)
-        raise SamplesError(f"{items.path}: {without} of {len(items.lines)} lines have no prediction")
-    return diversity(predictions, sorted(items.ids)) if predictions else None
+    for path in result.all_samples():
+        items = read_samples(path)
+        lines = items.lines if items else []
+        predictions = [line["prediction"] for line in lines if isinstance(line.get("prediction"), str)]
+        if predictions and len(predictions) != len(lines):
+            raise SamplesError(f"{path}: {len(lines) - len(predictions)} of {len(lines)} lines have no prediction")
+        if items and predictions:
+            return diversity(predictions, sorted(items.ids))
+    return None
 
 
 def _distinct(texts: Sequence[Sequence[str]], n: int) -> float | None:
-    grams = [tuple(text[place : place + n]) for text in texts for place in range(len(text) - n + 1)]
+    grams = [tuple(text[start : start + n]) for text in texts for start in range(len(text) - n + 1)]
     return len(set(grams)) / len(grams) if grams else None

@@ -49,9 +49,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from . import students_t
-from .aggregates import Corpus, Sums
+from .aggregates import Aggregate, Sums
 from .spread import LEVEL, MIN_CLUSTERS, MIN_EFFECTIVE, Interval
+from .student import half_width
 
 Values = NDArray[np.float64]
 
@@ -114,7 +114,7 @@ class Estimate:
         return replace(self, value=logarithm, pseudo=pseudo)
 
 
-def estimate(runs: Sequence[Sums], of: Corpus, fixed: bool = False) -> Estimate:
+def estimate(runs: Sequence[Sums], of: Aggregate, fixed: bool = False) -> Estimate:
     """Return the estimate from the seeds of one setting; `fixed` where another seed can't change anything.
 
     Raises `ItemsDiffer` when the runs weren't evaluated on the same items, and ValueError for a single cluster.
@@ -133,7 +133,7 @@ def estimate(runs: Sequence[Sums], of: Corpus, fixed: bool = False) -> Estimate:
         raise ValueError("it has no finite value without some scene or dialogue")
     pseudo = count * by_seed[:, None] - (count - 1) * without
     pseudo += (by_seed - pseudo.mean(axis=1))[:, None]  # the jackknife's estimate of bias is noisier than the bias
-    weights = max((_shares(sums[..., place].mean(axis=0)) for place in of.weights), key=lambda found: (found**2).sum())
+    weights = max((_shares(sums[..., index].mean(axis=0)) for index in of.weights), key=lambda found: (found**2).sum())
     value, seeds = float(by_seed.mean()), 0 if fixed else len(runs)
     return Estimate(value, pseudo, weights, first.clusters, first.ids, first.items, seeds, of.least)
 
@@ -143,17 +143,17 @@ def _shares(weights: Values) -> Values:
     return weights / weights.sum() if weights.sum() > 0 else np.eye(len(weights))[0]
 
 
-def interval(found: Estimate, of: Corpus, level: float = LEVEL) -> Interval | None:
+def interval(found: Estimate, of: Aggregate, level: float = LEVEL) -> Interval | None:
     """Return the interval of a setting's value; None with fewer clusters than can be trusted."""
     if not found.trusted:
         return None
-    on_log = found.log() if of.ratio or of.skewed else None
+    on_log = found.log() if of.log_scale or of.skewed else None
     scaled = on_log or found
     cluster = float(scaled.by_cluster.var(ddof=1)) / len(scaled.clusters)
     variance = cluster + scaled.seed_variance
     runs = len(found.pseudo)
     df = degrees(cluster, found.cluster_df, scaled.seed_variance, max(runs - 1, 1))
-    half = students_t.half_width(1 - level, df) * math.sqrt(variance)
+    half = float(half_width(1 - level, df)) * math.sqrt(variance)
     low, high = scaled.value - half, scaled.value + half
     if on_log:
         low, high = math.exp(low), math.exp(min(high, 700))

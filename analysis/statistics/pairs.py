@@ -1,4 +1,4 @@
-"""Two measured settings side by side: what a table tells of their difference."""
+"""Two measured settings side by side: what a table shows of their difference."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Pair:
     """First against second: their difference, the same as a share of the second, and the p-value by which they differ.
 
-    Each is None where it can't be known. `p` is of logarithms for a perplexity; `corrected` is it by Holm (`together`).
+    Each is None where it can't be known. `p` is of logarithms for a metric on a log scale; `corrected` is it by Holm
+    (`together`).
     """
 
     absolute: Difference | None = None
@@ -36,8 +37,13 @@ class Pair:
                 f"{prefix}_{name}_low": ends and ends.low,
                 f"{prefix}_{name}_high": ends and ends.high,
             }
-        d = self.relative.d if self.relative else self.absolute.d if self.absolute else None
-        return row | {f"{prefix}_d": d, f"{prefix}_p": self.p, f"{prefix}_p_holm": self.corrected}
+        return row | {f"{prefix}_d": self.d, f"{prefix}_p": self.p, f"{prefix}_p_holm": self.corrected}
+
+    @property
+    def d(self) -> float | None:
+        """The mean difference in standard deviations of the differences by cluster."""
+        found = self.relative or self.absolute
+        return found.d if found else None
 
 
 def pair(first: Measured, second: Measured) -> Pair:

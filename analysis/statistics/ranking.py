@@ -1,18 +1,20 @@
-"""Settings in order of a metric, each with what its items say of its value and of its rank."""
+"""Settings in order of a number, each with what its items say of its value and of its rank."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from ..read.labels import base_label
+from ..read.measures import Measure, Measures
 from ..read.settings import Setting
-from .measured import Measured, maximizes, measured
+from .measured import Measured, measured
 from .pairs import Pair, differences
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A setting; `best` and `worst` are the ranks that can't be excluded, None for one without the metric.
+    """A setting; `best` and `worst` are the ranks that can't be excluded, None for one without the number.
 
     `against_best` compares it with the first; its corrected p is of the family of all pairs that the ranks rest on, by
     all of Holm's steps where `stepwise`, else by the first alone.
@@ -26,40 +28,52 @@ class Placed:
     stepwise: bool = True
 
     @property
-    def told_rank(self) -> str:
+    def rank(self) -> str:
+        """The range of ranks in words; a dash for a row without one."""
         if self.best is None:
             return "–"
         return str(self.best) if self.best == self.worst else f"{self.best}–{self.worst}"
 
 
-def is_better_when_larger(dotted: str) -> bool:
-    """Whether more of a number of the record is better: never of what training took."""
-    return dotted.startswith("metrics.") and maximizes(dotted.removeprefix("metrics."))
+def tokenizers(settings: Iterable[Setting]) -> int:
+    """Return how many tokenizers these settings may have: one a base model, since records don't name them."""
+    return len({base_label(setting.first) for setting in settings if setting.has_model})
 
 
-def placed(found: Sequence[Setting], dotted: str) -> list[Placed]:
-    """Return the settings in order of a number of the record, best first, those without it last."""
-    values = {id(setting): spread.mean for setting in found if (spread := setting.spread(dotted)) is not None}
-    sign = -1 if is_better_when_larger(dotted) else 1
-    ranked = sorted((s for s in found if id(s) in values), key=lambda setting: sign * values[id(setting)])
+def ranking_measure(settings: Sequence[Setting], known: Measures) -> Measure | None:
+    """Return what to rank by unasked: the first headline that a setting has and that all of them can be compared by.
+
+    That is one whose record says which way is better and, where models may have several tokenizers, one that isn't of
+    tokens. None where there is none.
+    """
+    several = tokenizers(settings) > 1
+    for measure in known.headlines():
+        comparable = measure.higher_is_better is not None and not (measure.per_token and several)
+        if comparable and any(setting.spread(measure.name) for setting in settings):
+            return measure
+    return None
+
+
+def placed(found: Sequence[Setting], measure: Measure) -> list[Placed]:
+    """Return the settings in order of a number, best first, those without it last."""
+    values = {id(setting): spread.mean for setting in found if (spread := setting.spread(measure.name)) is not None}
+    having = [setting for setting in found if id(setting) in values]
+    ranked = sorted(having, key=lambda setting: measure.sign * values[id(setting)])
     without = [Placed(setting, Measured()) for setting in found if id(setting) not in values]
-    return [*_with_ranks(ranked, dotted), *without]
+    return [*_with_ranks(ranked, measure), *without]
 
 
-def _with_ranks(ranked: Sequence[Setting], dotted: str) -> list[Placed]:
-    metric = dotted.removeprefix("metrics.")
-    if metric == dotted:  # not measured on items
-        return [Placed(setting, Measured(), 1, len(ranked)) for setting in ranked]
-    items = [measured(setting, metric) for setting in ranked]
+def _with_ranks(ranked: Sequence[Setting], measure: Measure) -> list[Placed]:
+    items = [measured(setting, measure) if measure.is_metric else Measured() for setting in ranked]
     estimates = [found.scaled for found in items]
     if all(found is None for found in estimates):
         return [Placed(s, found, 1, len(ranked)) for s, found in zip(ranked, items, strict=True)]
     from .ranks import rank
 
-    ranks = rank(estimates, 0, maximizes(metric))
+    ranks = rank(estimates, 0, measure.higher_is_better is True)
     rows = []
-    for place, (setting, found) in enumerate(zip(ranked, items, strict=True)):
-        against = differences(found, items[0]) if place else Pair()
-        against = replace(against, p=ranks.p[place], corrected=ranks.corrected[place])
-        rows.append(Placed(setting, found, ranks.best[place], ranks.worst[place], against, ranks.stepwise))
+    for index, (setting, found) in enumerate(zip(ranked, items, strict=True)):
+        against = differences(found, items[0]) if index else Pair()
+        against = replace(against, p=ranks.p[index], corrected=ranks.corrected[index])
+        rows.append(Placed(setting, found, ranks.best[index], ranks.worst[index], against, ranks.stepwise))
     return rows

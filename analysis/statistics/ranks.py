@@ -19,10 +19,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from . import students_t
 from .differences import ROUNDING
 from .estimates import Estimate
 from .spread import LEVEL
+from .student import half_width, two_sided_p
 
 ALPHA = 1 - LEVEL
 MOST_STEPWISE = 1000
@@ -135,7 +135,7 @@ class _Pairs:
     def against(self, row: int) -> Values:
         """Return the uncorrected two-sided p of each row against this one."""
         t, df = self.block([row])
-        return students_t.two_sided_p(t[0], df[0])
+        return two_sided_p(t[0], df[0])
 
     def blocks(self) -> Iterator[tuple[slice, slice, Values, Values]]:
         """Yield rows, columns, t and degrees of freedom of blocks that together hold every pair at least once."""
@@ -155,7 +155,7 @@ def _stepwise(pairs: _Pairs, leader: int | None) -> tuple[Values, Values, Values
     for rows, columns, of_rows, degrees in pairs.blocks():
         t[rows, columns], df[rows, columns] = of_rows, degrees
     first, second = np.triu_indices(count, 1)
-    p = students_t.two_sided_p(t[first, second], df[first, second]) / 2
+    p = two_sided_p(t[first, second], df[first, second]) / 2
     order = np.argsort(p, kind="stable")
     factors = 2 * pairs.tests - np.arange(pairs.tests)
     corrected = np.empty_like(p)
@@ -173,7 +173,7 @@ def _single_step(pairs: _Pairs) -> tuple[Values, Values]:
     """Return how many rows are better and worse than each by Bonferroni's correction, a block of pairs at a time."""
     above, below = np.zeros(pairs.count), np.zeros(pairs.count)
     for rows, columns, t, df in pairs.blocks():
-        needed = students_t.quantile(ALPHA / pairs.tests, df)
+        needed = half_width(ALPHA / pairs.tests, df)
         worse, better = np.triu(t < -needed, 1), np.triu(t > needed, 1)  # a block begins on the diagonal
         above[rows] += worse.sum(axis=1)
         below[rows] += better.sum(axis=1)

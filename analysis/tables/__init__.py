@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..read.results import Selection
+from ..read.selection import Selection
 from . import (
     base_vs_instruct,
     costs,

@@ -2,78 +2,90 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..read.results import Record
-from ..read.settings import Setting, dataset_label, model_label, settings
-from ..read.studies import PRUNED, Study
-
-METRIC = "metrics.completion_ppl"
-_LIKELIHOODS = ("completion_nll", "completion_ppl", "bits_per_byte")
-"""metrics of studies that chose by what is compared here, the likelihood"""
+from ..read.labels import dataset_label, method_of, model_label
+from ..read.measures import Measure
+from ..read.results import PRUNED, Result
+from ..read.settings import Setting
+from ..read.studies import Study
 
 
 @dataclass(frozen=True)
-class Contender:
-    """A method's best setting; `tried` counts the distinct settings it was chosen from.
+class BestSetting:
+    """A method's best setting by `measure`; `tried` counts the distinct settings it was chosen from.
 
-    `study` is the one that chose it on validation data; without one it has the lowest mean perplexity on the evaluation
-    items themselves, which flatters it.
+    `study` is the one that chose it on validation data; without one it has the best mean on the evaluated items
+    themselves, which flatters it.
     """
 
-    best: Setting
+    setting: Setting
+    measure: Measure
     tried: int
     study: Study | None = None
 
     @property
-    def ppl(self) -> float:
-        spread = self.best.spread(METRIC)
-        assert spread is not None
+    def value(self) -> float:
+        spread = self.setting.spread(self.measure.name)
+        assert spread is not None, "a best setting has the metric"
         return spread.mean
 
     @property
     def parameters(self) -> float | None:
-        return self.best.first.number("training.trainable_parameters")
+        return self.setting.first.number("training.trainable_parameters")
 
     @property
-    def flattered(self) -> bool:
+    def is_flattered(self) -> bool:
         """Whether it was chosen among several by the very numbers that are compared."""
         return self.study is None and self.tried > 1
 
 
-def contenders(
-    methods: Sequence[str], records: Sequence[Record], everything: Sequence[Record], studies: Sequence[Study]
-) -> dict[str, Contender]:
-    """Return the best setting of each method that has one with a perplexity among `records`."""
-    found = settings(records)
-    pruned = settings(_pruned_alongside(records, everything))
+def best_settings(
+    methods: Sequence[str],
+    found: Sequence[Setting],
+    measure: Measure,
+    everything: Sequence[Result],
+    studies: Sequence[Study],
+) -> dict[str, BestSetting]:
+    """Return the best setting of each method that has one with the metric among `found`, those that are comparable.
+
+    `everything` has the pruned runs, whose settings count as tried.
+    """
+    pruned = _pruned_alongside(found, everything)
     winners = _winners(studies)
-    best = {method: _contender(method, found, pruned, winners) for method in methods}
-    return {method: contender for method, contender in best.items() if contender is not None}
+    best = {method: _best(method, found, measure, pruned, winners) for method in methods}
+    return {method: setting for method, setting in best.items() if setting is not None}
 
 
-def _contender(
-    method: str, found: Sequence[Setting], pruned: Sequence[Setting], winners: Mapping[str, tuple[Study, float]]
-) -> Contender | None:
-    tried = [setting for setting in found if setting.method == method and setting.spread(METRIC)]
+def _best(
+    method: str,
+    found: Sequence[Setting],
+    measure: Measure,
+    pruned: Sequence[Result],
+    winners: Mapping[str, tuple[Study, float]],
+) -> BestSetting | None:
+    tried = [setting for setting in found if setting.method == method and setting.spread(measure.name)]
     if not tried:
         return None
-    chosen = [(study, loss, setting) for setting in tried for study, loss in _chosen_by(setting, winners)]
+    chosen = [(*winners[run_id], setting) for setting in tried for run_id in setting.run_ids if run_id in winners]
     if chosen:
-        study, _, setting = min(chosen, key=lambda winner: _preference(winner[0], winner[1]))
-        return Contender(setting, len(study.completed) + study.count(PRUNED), study)
-    known = {_config_key(setting) for setting in tried}
-    gave_up = {_config_key(setting) for setting in pruned if setting.method == method} - known
-    best = min(tried, key=lambda setting: Contender(setting, 0).ppl)
-    return Contender(best, len(tried) + len(gave_up))
+        study, _, setting = min(chosen, key=lambda winner: _preference(winner[0], winner[1], measure))
+        return BestSetting(setting, measure, len(study.completed) + study.count(PRUNED), study)
+    known = {setting.first.setting_key for setting in tried}
+    gave_up = {result.setting_key for result in pruned if method_of(result) == method} - known
+    best = min(tried, key=lambda setting: measure.sign * BestSetting(setting, measure, 0).value)
+    return BestSetting(best, measure, len(tried) + len(gave_up))
 
 
-def _preference(study: Study, loss: float) -> tuple[int, str, float]:
-    """Return what winners are ordered by: values of different metrics can't be compared, and likelihoods come first."""
-    metric = study.metrics[0]
-    return (_LIKELIHOODS.index(metric) if metric in _LIKELIHOODS else len(_LIKELIHOODS), metric, loss)
+def _preference(study: Study, loss: float, measure: Measure) -> tuple[int, float, str, float]:
+    """Return what winners are ordered by: values of different metrics can't be compared.
+
+    Studies that chose by the very metric come first, then those by one of its family, then larger headlines.
+    """
+    chosen_by = study.measures[0]
+    same = 0 if chosen_by.name == measure.name else 1 if chosen_by.family and chosen_by.family == measure.family else 2
+    return same, -chosen_by.headline, chosen_by.name, loss
 
 
 def _winners(studies: Sequence[Study]) -> dict[str, tuple[Study, float]]:
@@ -89,23 +101,8 @@ def _winners(studies: Sequence[Study]) -> dict[str, tuple[Study, float]]:
     return found
 
 
-def _chosen_by(setting: Setting, winners: Mapping[str, tuple[Study, float]]) -> list[tuple[Study, float]]:
-    return [winners[record.run_id] for record in setting.records if record.run_id in winners][:1]
-
-
-def _config_key(setting: Setting) -> str:
-    # A pruned run may carry no comparability key or fingerprint: it never was evaluated.
-    config = {key: value for key, value in setting.config.items() if key not in ("comparability_key", "fingerprint")}
-    return json.dumps(config, sort_keys=True, default=str)
-
-
-def _pruned_alongside(records: Sequence[Record], everything: Sequence[Record]) -> list[Record]:
-    first = records[0]
-    place = (model_label(first), dataset_label(first))
-    return [
-        record
-        for record in everything
-        if record.status == "pruned"
-        and (model_label(record), dataset_label(record)) == place
-        and record.get("comparability_key") in (None, first.get("comparability_key"))
-    ]
+def _pruned_alongside(found: Sequence[Setting], everything: Sequence[Result]) -> list[Result]:
+    """Return the pruned runs of the same model and data, whose settings were given up."""
+    where = {(model_label(setting.first), dataset_label(setting.first)) for setting in found}
+    pruned = (result for result in everything if result.status == PRUNED)
+    return [result for result in pruned if (model_label(result), dataset_label(result)) in where]

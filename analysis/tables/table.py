@@ -4,18 +4,40 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from .numbers import ABSENT
 
 
 @dataclass(frozen=True)
 class Column:
-    """A heading; numbers stand to the right."""
+    """A column, declared once: its heading, how it comes from a row, how that is printed, and its name in raw rows.
 
-    heading: str
+    `value(row)` is what is shown, by `form`; None is a dash. Without a heading it is in the raw rows alone, without a
+    `raw` name it is printed alone. A value with a method `raw(name)` gives several raw columns, such as a mean and its
+    deviation. A column of a section whose rows are texts already needs its heading only; numbers stand to the `right`.
+    """
+
+    heading: str = ""
     right: bool = True
+    value: Callable[[Any], Any] | None = field(default=None, compare=False)
+    form: Callable[[Any], str] = field(default=str, compare=False)
+    raw: str | None = None
+
+    def cell(self, row: Any) -> str:
+        """Return the text of a row's cell."""
+        value = self.value(row) if self.value is not None else None
+        return ABSENT if value is None else self.form(value)
+
+    def raw_cells(self, row: Any) -> Mapping[str, Any]:
+        """Return a row's raw columns, by name."""
+        if self.raw is None or self.value is None:
+            return {}
+        value = self.value(row)
+        return value.raw(self.raw) if hasattr(value, "raw") else {self.raw: value}
 
 
 @dataclass(frozen=True)
@@ -32,7 +54,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """Rows that may be compared with one another; `notes` are sentences told below them.
+    """Rows that may be compared with one another; `notes` are sentences below them.
 
     A section whose rows aren't like the others' has `columns` of its own. `runs` are the ids of the runs behind each
     row, of a table whose raw rows aren't those of its sections in order.
@@ -61,11 +83,20 @@ class Table:
         return self.columns if section.columns is None else section.columns
 
 
-def cell(text: str) -> str:
-    """Return text that can't end its Markdown cell, start a new line or send a control code to a terminal."""
-    from ..formats import md
+def shown(columns: Iterable[Column]) -> list[Column]:
+    """Return the columns that are printed."""
+    return [column for column in columns if column.heading]
 
-    return md.cell(text)
+
+def cells(columns: Iterable[Column], rows: Iterable[Any]) -> list[list[str]]:
+    """Return the printed cells of rows."""
+    printed = shown(columns)
+    return [[column.cell(row) for column in printed] for row in rows]
+
+
+def raw_rows(columns: Sequence[Column], rows: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return the raw columns of rows at full precision."""
+    return [{name: value for column in columns for name, value in column.raw_cells(row).items()} for row in rows]
 
 
 def markdown(table: Table) -> str:

@@ -7,16 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...read.comparability import base_label
-from ...read.measures import measure
-from ...read.results import Record
-from ...read.settings import dataset_label, model_label
+from ...read.comparable import key_label
+from ...read.labels import base_label, dataset_label, model_label
+from ...read.measures import Measure
+from ...read.results import Result
 from ...read.studies import Study, Trial
-from ..notes import key_label
 
 
 @dataclass(frozen=True)
-class Entrant:
+class ComparedStudy:
     """A study in a comparison, with those of its completed trials that share the comparability key."""
 
     label: str
@@ -24,35 +23,43 @@ class Entrant:
     completed: tuple[Trial, ...]
 
     @property
-    def example(self) -> Record:
-        record = self.completed[0].record
-        assert record is not None, "a completed trial has a record"
-        return record
+    def example(self) -> Result:
+        result = self.completed[0].result
+        assert result is not None, "a completed trial has a record"
+        return result
+
+    @property
+    def measure(self) -> Measure:
+        """What is known of the first metric."""
+        return self.study.measures[0]
 
     @property
     def values(self) -> list[float]:
         """The values of the first metric, one a completed trial."""
         return [trial.value for trial in self.completed if trial.value is not None]
 
-    def best(self, place: int = 0) -> Trial:
+    def best(self, index: int = 0) -> Trial:
         """Return the first of the trials with the best value of a metric."""
-        sign = -1 if self.study.maximizes(place) else 1
-        return min(self.completed, key=lambda trial: sign * trial.values[place] if trial.values else 0.0)
+        sign = -1 if self.study.maximizes(index) else 1
+        return min(self.completed, key=lambda trial: sign * trial.values[index] if trial.values else 0.0)
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class StudyComparison:
     """Studies that may be compared."""
 
     key: str
-    metrics: tuple[str, ...]
-    entrants: tuple[Entrant, ...]
+    studies: tuple[ComparedStudy, ...]
+
+    @property
+    def measures(self) -> Sequence[Measure]:
+        return self.studies[0].study.measures
 
     @property
     def title(self) -> str:
-        models = dict.fromkeys(model_label(entrant.example) for entrant in self.entrants)
-        data = dict.fromkeys(dataset_label(entrant.example) for entrant in self.entrants)
-        named = ", ".join(measure(metric).label for metric in self.metrics)
+        models = dict.fromkeys(model_label(study.example) for study in self.studies)
+        data = dict.fromkeys(dataset_label(study.example) for study in self.studies)
+        named = ", ".join(measure.label for measure in self.measures)
         return f"{' / '.join(models)} · {' / '.join(data)} · {named} ({key_label(self.key)})"
 
 
@@ -65,22 +72,24 @@ def labels(studies: Sequence[Study]) -> dict[int, str]:
     }
 
 
-def evaluations(studies: Sequence[Study]) -> list[Evaluation]:
+def comparisons(studies: Sequence[Study]) -> list[StudyComparison]:
     """Return studies by what they may be compared in, in order of first appearance; those without a trial in none.
 
-    Metrics that count tokens aren't compared between models, whose tokens may not be the same.
+    Metrics that count tokens aren't compared between models, whose tokens may not be the same, and none between
+    versions.
     """
     named = labels(studies)
-    groups: dict[tuple[Any, ...], list[Entrant]] = {}
+    groups: dict[tuple[Any, ...], list[ComparedStudy]] = {}
     for study in studies:
         key = commonest_key(study)
         if key is None:
             continue
-        entrant = Entrant(named[id(study)], study, tuple(trial for trial in study.completed if trial.key == key))
-        a_token = any(measure(metric).a_token for metric in study.metrics)
-        model = base_label(entrant.example) if a_token else None
-        groups.setdefault((key, study.metrics, study.directions, model), []).append(entrant)
-    return [Evaluation(group[0], group[1], tuple(entrants)) for group, entrants in groups.items()]
+        compared = ComparedStudy(named[id(study)], study, tuple(trial for trial in study.completed if trial.key == key))
+        per_token = any(measure.per_token for measure in study.measures)
+        model = base_label(compared.example) if per_token else None
+        versions = tuple(measure.version for measure in study.measures)
+        groups.setdefault((key, study.metrics, study.directions, versions, model), []).append(compared)
+    return [StudyComparison(group[0], tuple(compared)) for group, compared in groups.items()]
 
 
 def commonest_key(study: Study) -> str | None:
@@ -91,7 +100,7 @@ def commonest_key(study: Study) -> str | None:
 
 def run_ids(trials: Sequence[Trial]) -> list[str]:
     """Return the ids of the runs that trials have a record of, each once, in order."""
-    return list(dict.fromkeys(trial.record.run_id for trial in trials if trial.record is not None))
+    return list(dict.fromkeys(trial.result.run_id for trial in trials if trial.result is not None))
 
 
 def in_words(params: Mapping[str, Any]) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ... import figures
-from ...read.results import Record, Selection
-from ...read.studies import Study
+from ...read.results import Result
+from ...read.selection import Selection
+from ...read.studies import Study, path_of
 from ..table import Section, Table
 from . import budgets, objectives, parameters, winners
-from .attention import counts, failures
-from .comparisons import Evaluation, commonest_key, evaluations, labels
+from .comparisons import StudyComparison, commonest_key, comparisons, labels
+from .study_notes import counts, failures
 
 NAME = "hyperparameters"
 
@@ -19,41 +20,41 @@ NAME = "hyperparameters"
 def table(selection: Selection) -> Table:
     """Return comparisons first, then the winners, then what mattered within each study."""
     named = labels(selection.studies)
-    found = evaluations(selection.studies)
-    compared = [_compared(evaluation, place) for place, evaluation in enumerate(found, start=1)]
+    found = comparisons(selection.studies)
+    compared = [_compared(comparison, number) for number, comparison in enumerate(found, start=1)]
     within, without = _within(found)
     return Table(
         title=f"Hyperparameters: {selection.title}",
         columns=(),
         sections=[*compared, *winners.sections(selection.studies, named), *within],
-        notes=[*_told(selection, named), *without, *_footnotes(found)],
+        notes=[*_left_out(selection, named), *without, *_footnotes(found)],
         raw=[row for study in selection.studies for row in _raw(study)],
     )
 
 
-def _compared(evaluation: Evaluation, place: int) -> Section:
-    if len(evaluation.metrics) > 1:
-        return objectives.section(evaluation)
-    return budgets.section(evaluation, f"{NAME}-best-of-k-{place}")
+def _compared(comparison: StudyComparison, number: int) -> Section:
+    if len(comparison.measures) > 1:
+        return objectives.section(comparison)
+    return budgets.section(comparison, f"{NAME}-best-of-k-{number}")
 
 
-def _within(found: Sequence[Evaluation]) -> tuple[list[Section], list[str]]:
-    """Return the importance and slices of each study of one metric, and sentences on importances that can't be told."""
+def _within(found: Sequence[StudyComparison]) -> tuple[list[Section], list[str]]:
+    """Return the importance and slices of each study of one metric, and sentences on importances that can't be had."""
     sections: list[Section] = []
     notes: list[str] = []
-    for entrant in (entrant for evaluation in found for entrant in evaluation.entrants):
-        if len(entrant.study.metrics) > 1:
+    for compared in (compared for comparison in found for compared in comparison.studies):
+        if len(compared.study.metrics) > 1:
             continue
-        importance = parameters.importance(entrant)
+        importance = parameters.importance(compared)
         if isinstance(importance, Section):
             sections.append(importance)
         else:
             notes.append(importance)
-        sections.append(parameters.slices(entrant))
+        sections.append(parameters.slices(compared))
     return sections, notes
 
 
-def _told(selection: Selection, named: Mapping[int, str]) -> list[str]:
+def _left_out(selection: Selection, named: Mapping[int, str]) -> list[str]:
     """Return a sentence for each study, cell and file that no row shows."""
     notes = (
         [] if selection.studies else ["There is no study here: `python launch.py -m hydra/sweeper=optuna` makes one."]
@@ -68,9 +69,9 @@ def _told(selection: Selection, named: Mapping[int, str]) -> list[str]:
     return notes + [f"Set aside: {problem.path}: {problem.reason}." for problem in selection.problems]
 
 
-def _footnotes(found: Sequence[Evaluation]) -> list[str]:
+def _footnotes(found: Sequence[StudyComparison]) -> list[str]:
     notes: list[str] = []
-    if any(len(evaluation.metrics) == 1 for evaluation in found):
+    if any(len(comparison.measures) == 1 for comparison in found):
         drawing = budgets.FIGURE_NOTE if figures.can_draw() else figures.MISSING
         notes += [*budgets.NOTES, drawing, parameters.SLICES_NOTE]
     return [*notes, "The CSV of the same name has every trial with its parameters, in full precision, and its run id."]
@@ -82,14 +83,14 @@ def _raw(study: Study) -> Iterator[dict[str, Any]]:
     for trial in study.trials:
         measured: dict[str, float | None] = dict(zip(study.metrics, trial.values or (), strict=False))
         measured |= {"tokens": trial.tokens, "cpu_seconds": trial.cpu_seconds}
-        yield _raw_row(study, trial.number, trial.state, trial.params, trial.run_id, trial.record, measured)
+        yield _raw_row(study, trial.number, trial.state, trial.params, trial.run_id, trial.result, measured)
     for final in study.finals:
-        record = final.record
-        places = {metric: metric if "." in metric else f"metrics.{metric}" for metric in study.metrics}
-        places |= {"tokens": "training.tokens", "cpu_seconds": "resources.cpu_seconds"}
-        measured = {name: record.number(place) if record else None for name, place in places.items()}
+        result = final.result
+        paths = {metric: path_of(metric) for metric in study.metrics}
+        paths |= {"tokens": "training.tokens", "cpu_seconds": "resources.cpu_seconds"}
+        measured = {name: result.number(path) if result else None for name, path in paths.items()}
         params = by_number[final.trial].params if final.trial in by_number else {}
-        row = _raw_row(study, final.trial, final.state, params, final.run_id, record, measured)
+        row = _raw_row(study, final.trial, final.state, params, final.run_id, result, measured)
         yield row | {"final": True, "seed": final.seed}
 
 
@@ -99,7 +100,7 @@ def _raw_row(
     state: str,
     params: Mapping[str, Any],
     run_id: str | None,
-    record: Record | None,
+    result: Result | None,
     measured: Mapping[str, Any],
 ) -> dict[str, Any]:
     return {
@@ -107,12 +108,13 @@ def _raw_row(
         "study": study.name,
         "trial": number,
         "final": False,
-        "seed": record and record.get("config.seed"),
+        "seed": result and result.get("config.seed"),
         "state": state,
         **{f"value_{metric}": measured.get(metric) for metric in study.metrics},
         **{f"param_{key}": value for key, value in params.items()},
         "tokens": measured.get("tokens"),
         "cpu_seconds": measured.get("cpu_seconds"),
         "run_id": run_id,
-        "comparability_key": record and record.get("comparability_key"),
+        "evaluation_id": result and result.evaluation_id,
+        "comparability_key": result and result.key,
     }

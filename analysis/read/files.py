@@ -1,4 +1,4 @@
-"""Reads JSON lines that a run left behind; a line that can't be read is counted and told."""
+"""Read files that may be broken: a JSON object, or lines of them. What can't be used has a reason, never an error."""
 
 from __future__ import annotations
 
@@ -9,10 +9,43 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+SCHEMA_VERSION = 2
+"""of run.json, an evaluation and sweep.json"""
+
+
+class SetAside(Exception):
+    """A file can't be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that was set aside, and why."""
+
+    path: Path
+    reason: str
+
+
+def read_record(path: Path) -> Mapping[str, Any]:
+    """Return a JSON object of the known schema version. Raises SetAside."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SetAside("the file is missing") from error
+    except OSError as error:
+        raise SetAside(f"unreadable: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise SetAside(f"not JSON: {error}") from error
+    if not isinstance(value, Mapping):
+        raise SetAside("not a JSON object")
+    version = value.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise SetAside(f"schema_version is {version!r}, and {SCHEMA_VERSION} is what can be read here")
+    return value
+
 
 @dataclass(frozen=True)
 class Lines:
-    """The objects of a file in order, what went wrong (None if nothing did), and whether more of them were left."""
+    """The objects of a file in order, what went wrong (None if nothing did), and how many lines were left unread."""
 
     rows: list[Mapping[str, Any]]
     trouble: str | None = None
@@ -20,7 +53,7 @@ class Lines:
 
 
 def read_lines(path: Path, most: int | None = None) -> Lines:
-    """Return the JSON objects of a file, the first `most` alone if so asked; none where there is no such file."""
+    """Return the JSON objects of a file, at most the first `most`; none where there is no such file."""
     rows: list[Mapping[str, Any]] = []
     bad: list[str] = []
     more = 0
@@ -51,7 +84,7 @@ def _object(line: bytes) -> Mapping[str, Any] | str:
     return value if isinstance(value, Mapping) else "is not an object"
 
 
-def number(value: Any) -> float | None:
+def short_number(value: Any) -> float | None:
     """Return a finite number to six digits; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 1e300 or value != value:
         return None

@@ -1,16 +1,17 @@
-"""What has to be told of a study beside its numbers: trials that failed, are missing, or can't be compared."""
+"""What has to be reported of a study beside its numbers: trials that failed, are missing, or can't be compared."""
 
 from __future__ import annotations
 
 from persona_sweeps.wording import counted
 
-from ...read.studies import COMPLETED, ENDED, FAILED, PLANNED, PRUNED, RUNNING, UNKNOWN, Study
+from ...read.results import COMPLETED, FAILED, PRUNED, RUNNING
+from ...read.studies import ENDED, PLANNED, UNKNOWN, Study
 from .. import numbers
 from ..notes import reason
-from .comparisons import Entrant
+from .comparisons import ComparedStudy
 
 _BESIDE = {RUNNING: "still running, or stopped without a word", PLANNED: "only planned", UNKNOWN: "without a value"}
-"""how trials that are neither completed, pruned nor failed are told, by state"""
+"""how trials that are neither completed, pruned nor failed are reported, by state"""
 
 
 def counts(study: Study) -> str:
@@ -24,15 +25,15 @@ def spent_tokens(study: Study) -> float | None:
     return sum(known) if known else None
 
 
-def attention(entrant: Entrant) -> list[str]:
+def attention(compared: ComparedStudy) -> list[str]:
     """Return a sentence for everything in a study's trials that its row doesn't show."""
-    study, label = entrant.study, entrant.label
+    study, label = compared.study, compared.label
     notes = [
         f"{label}: {counted(study.count(state), 'trial')} {words}."
         for state, words in _BESIDE.items()
         if study.count(state)
     ]
-    if elsewhere := len(study.completed) - len(entrant.completed):
+    if elsewhere := len(study.completed) - len(compared.completed):
         notes.append(
             f"{label}: {counted(elsewhere, 'trial')} completed under another comparability key, which can't be "
             "compared with these; the CSV has them."
@@ -49,7 +50,7 @@ def failures(study: Study, label: str) -> list[str]:
         return []
     first = failed[0]
     why = "left no run record"
-    if first.record is not None:
-        has_failed = first.record.status == FAILED
-        why = reason(first.record) if has_failed else f"has a run that is {first.record.status}, by its record"
+    if first.result is not None:
+        has_failed = first.result.status == FAILED
+        why = reason(first.result) if has_failed else f"has a run that is {first.result.status}, by its record"
     return [f"{label}: {counted(len(failed), 'trial')} failed; the first, trial {first.number}, {why}."]
