@@ -20,7 +20,7 @@ def root(tmp_path: Path) -> Path:
     noise = np.random.default_rng(1).normal(0.2, 0.05, BASE.shape)
     write(tmp_path, "aa11", config(), BASE.tolist())
     write(tmp_path, "ab22", config(peft__r=16, sweep__name="other"), (BASE + noise).tolist(), texts=[HOSTILE])
-    write(tmp_path, "cc33", config(), (BASE + 0.1).tolist(), key="other", generation={"method": "nucleus"})
+    write(tmp_path, "cc33", config(), (BASE + 0.1).tolist(), key="other")
     return tmp_path
 
 
@@ -40,7 +40,7 @@ def test_runs_are_found_by_id_beginning_name_or_folder(
     assert "sweep" not in text
 
 
-@pytest.mark.parametrize(("name", "message"), [("a", "2 runs are meant"), ("aa12", "Did you mean aa11")])
+@pytest.mark.parametrize(("name", "message"), [("a", "2 results are meant"), ("aa12", "Did you mean aa11")])
 def test_a_run_that_is_not_one_is_a_sentence(
     root: Path, name: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -70,7 +70,8 @@ def test_replies_show_and_do_nothing(root: Path, capsys: pytest.CaptureFixture[s
     assert not {"\x1b", "\x07", "\u202e"} & set(text) and "\\<script>" in text and "wordwo…" in text
     rows = [line for line in text.splitlines() if "script" in line]
     assert len(rows) == 3
-    lines = [json.loads(line) for name in ("aa11", "ab22") for line in (root / f"runs/run-{name}/samples.jsonl").open()]
+    files = [root / f"runs/run-{name}/evaluations/e.samples.jsonl" for name in ("aa11", "ab22")]
+    lines = [json.loads(line) for path in files for line in path.open()]
     changes = {
         a["id"]: abs(a["completion_nll"] - b["completion_nll"]) for a, b in zip(lines[:24], lines[24:], strict=True)
     }
@@ -78,7 +79,7 @@ def test_replies_show_and_do_nothing(root: Path, capsys: pytest.CaptureFixture[s
     assert [row.strip("| ").split(" ")[0] for row in rows] == most
 
 
-def test_damaged_samples_are_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (root / "runs/run-ab22/samples.jsonl").write_text('{"id": 1}\n')
+def test_damaged_samples_are_reported(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "runs/run-ab22/evaluations/e.samples.jsonl").write_text('{"id": 1}\n')
     assert compare(root, "aa11", "ab22") == 0
     assert "line 1: not an object with an id and a cluster" in capsys.readouterr().out

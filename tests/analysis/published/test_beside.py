@@ -15,7 +15,7 @@ import pytest
 from analysis.__main__ import main
 from analysis.published.beside import against, reference_rows
 from analysis.published.boards import names
-from analysis.read.results import read_all
+from analysis.read.selection import read_all
 from analysis.tables import TABLES
 from analysis.tables.options import TableOptions
 from persona_sweeps.errors import UserError
@@ -23,8 +23,8 @@ from persona_sweeps.errors import UserError
 ROOT = Path(__file__).parents[3]
 
 
-def completed(outputs: Any) -> Any:
-    return read_all(outputs.root).completed()
+def scored(outputs: Any) -> Any:
+    return read_all(outputs.root).scored()
 
 
 def headings(section: Any) -> list[str]:
@@ -52,7 +52,7 @@ def test_rows_printed_in_two_places_are_both_there() -> None:
 
 def test_ours_stand_beside_theirs_unranked_with_the_differences_named(outputs: Any) -> None:
     outputs.run("lora", 9.0, {"metrics.bleu": 0.02})
-    ((section,), raw) = against("potter_dialogue", completed(outputs))
+    ((section,), raw) = against("potter_dialogue", scored(outputs))
     assert "not comparable" in section.title
     assert "rank" not in headings(section)
     assert [row[0] for row in section.rows] == ["ours", *["theirs (board)"] * 3]
@@ -66,7 +66,7 @@ def test_ours_stand_beside_theirs_unranked_with_the_differences_named(outputs: A
         "Decoding:",
         "Tokens:",
         "Units: printed as 0–100, and fractions here: BLEU",
-        "Definitions: ours are BLEU (0–1), completion perplexity",
+        "Definitions: of ours, BLEU is that of all items together, as a fraction; PPL is the perplexity of a",
         "METEOR, since no run",
         "SIMILE",
     ):
@@ -77,7 +77,7 @@ def test_ours_stand_beside_theirs_unranked_with_the_differences_named(outputs: A
 def test_runs_of_two_comparability_keys_never_stand_in_one_section(outputs: Any) -> None:
     outputs.run("lora", 9.0)
     outputs.run("lora", 8.0, comparability_key="bbbbbbbbbbbb")
-    sections, _ = against("friends_scripts", completed(outputs))
+    sections, _ = against("friends_scripts", scored(outputs))
     assert len(sections) == 2
     assert all(sum(row[0] == "ours" for row in section.rows) == 1 for section in sections)
 
@@ -85,13 +85,13 @@ def test_runs_of_two_comparability_keys_never_stand_in_one_section(outputs: Any)
 def test_seeds_of_one_setting_are_one_row_with_its_spread(outputs: Any) -> None:
     for seed, ppl in enumerate((8.0, 9.0, 10.0)):
         outputs.run("lora", ppl, {"config.seed": seed})
-    ((section,), _) = against("friends_scripts", completed(outputs))
+    ((section,), _) = against("friends_scripts", scored(outputs))
     assert section.rows[0][6].startswith("9.00 ± 1.00")
 
 
 def test_without_a_metric_in_common_that_is_said(outputs: Any) -> None:
     outputs.run("lora", 9.0)
-    ((section,), _) = against("stories", completed(outputs))
+    ((section,), _) = against("stories", scored(outputs))
     assert [row[0] for row in section.rows] == ["ours"]
     assert any("mean of per-story perplexities isn't the perplexity of a corpus" in note for note in section.notes)
     assert any("No number of theirs" in note for note in section.notes)
@@ -100,7 +100,7 @@ def test_without_a_metric_in_common_that_is_said(outputs: Any) -> None:
 def test_decoding_is_told_where_it_matters(outputs: Any) -> None:
     generation = {"method": "nucleus", "max_new_tokens": 64, "temperature": 0.8}
     outputs.run("lora", 9.0, {"config.generation": generation})
-    ((section,), _) = against("documentary_personas", completed(outputs))
+    ((section,), _) = against("documentary_personas", scored(outputs))
     assert section.rows[0][5] == "nucleus, max_new_tokens=64, temperature=0.8"
     assert any("ours nucleus" in note and "sampled without a seed" in note for note in section.notes)
 
@@ -195,9 +195,10 @@ def test_the_leaderboards_own_sections_are_the_same_with_a_board_and_without(out
     [
         (["leaderboard", "--against", "chandlr"], "Did you mean chandler"),
         (["costs", "--against", "chandler"], "does nothing for costs; it is for leaderboard, base-vs-instruct."),
+        (["leaderboard", "--against", "chandler", "--metric", "rougeL"], "has no ROUGE-L to set beside ours"),
     ],
 )
-def test_a_board_that_can_not_be_set_beside_is_told_in_one_sentence(
+def test_a_board_that_can_not_be_set_beside_is_refused_in_one_sentence(
     arguments: list[str], told: str, outputs: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outputs.run("lora", 9.0)
@@ -212,7 +213,7 @@ def test_without_runs_a_board_changes_nothing(outputs: Any, capsys: pytest.Captu
     assert "No runs yet" in capsys.readouterr().err
     outputs.run("lora", None, status="running")
     assert main(arguments) == 0
-    assert "No run has completed yet" in capsys.readouterr().out
+    assert "No run has been evaluated yet" in capsys.readouterr().out
 
 
 def test_an_unknown_board_is_no_reason_to_read_runs() -> None:

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from analysis.__main__ import main
-from analysis.rating.design import LIKERT, PAIRWISE, Key, draw, key_from_json
+from analysis.rating.design import LIKERT, PAIRWISE, Key, chosen, draw, key_from_json
 from analysis.rating.reading import read
 from analysis.rating.sheet import answers_csv, to_csv, to_html
-from analysis.read.results import Record, read_all
+from analysis.read.results import Result
+from analysis.read.selection import read_all
 from persona_sweeps.errors import UserError
 
 HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\u202e\x1b"
@@ -32,16 +33,16 @@ def add_samples(outputs: Any, run_id: str, replies: list[str], prompt: str = "Wh
         }
         for n, text in enumerate(replies)
     ]
-    (outputs.folder(run_id) / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    outputs.add_samples(run_id, lines)
 
 
 @pytest.fixture
-def runs(outputs: Any) -> list[Record]:
+def runs(outputs: Any) -> list[Result]:
     """Three runs that replied to 24 items of 12 scenes; two replies of the first two are equal."""
     for method in ("lora", "prompt_tuning", "none"):
         run_id = outputs.run(method)
         add_samples(outputs, run_id, ["same" if n < 2 and method != "none" else f"{method[0]} {n}" for n in range(24)])
-    return list(read_all(outputs.root).records)
+    return list(read_all(outputs.root).results)
 
 
 def rated(key: Key, rater: str, prefer: str) -> str:
@@ -53,7 +54,7 @@ def rated(key: Key, rater: str, prefer: str) -> str:
     return answers_csv(key, rater, answers)
 
 
-def test_every_pair_meets_in_every_item_with_sides_balanced(runs: list[Record]) -> None:
+def test_every_pair_meets_in_every_item_with_sides_balanced(runs: list[Result]) -> None:
     key = draw(runs, 24, PAIRWISE, seed=0).key
     sides = Counter(unit.runs for unit in key.units)
     for one, other in sides:
@@ -64,17 +65,17 @@ def test_every_pair_meets_in_every_item_with_sides_balanced(runs: list[Record]) 
     assert [unit.item for unit in key.units] != sorted(unit.item for unit in key.units)
 
 
-def test_equal_seeds_give_equal_sheets_and_other_seeds_others(runs: list[Record]) -> None:
+def test_equal_seeds_give_equal_sheets_and_other_seeds_others(runs: list[Result]) -> None:
     assert draw(runs, 9, PAIRWISE, 3).key == draw(runs, 9, PAIRWISE, 3).key
     assert len({draw(runs, 9, PAIRWISE, seed).key.hash for seed in range(4)}) == 4
 
 
 @pytest.mark.parametrize("design", [PAIRWISE, LIKERT])
-def test_a_sheet_tells_no_run(runs: list[Record], design: str) -> None:
+def test_a_sheet_tells_no_run(runs: list[Result], design: str) -> None:
     key = draw(runs, 24, design, 0).key
     for text in (to_csv(key), to_html(key)):
-        for record in runs:
-            assert record.run_id not in text and str(record.get("name")) not in text
+        for result in runs:
+            assert result.run_id not in text and str(result.get("name")) not in text
         assert key.sheet in text and key.hash in text
     assert key_from_json(key.to_json(), "key") == key
 
@@ -82,7 +83,7 @@ def test_a_sheet_tells_no_run(runs: list[Record], design: str) -> None:
 def test_hostile_replies_are_shown_and_start_no_formula(outputs: Any) -> None:
     for reply in (HOSTILE, "=1+1"):
         add_samples(outputs, outputs.run(), [reply])
-    key = draw(list(read_all(outputs.root).records), 1, PAIRWISE, 0).key
+    key = draw(list(read_all(outputs.root).results), 1, PAIRWISE, 0).key
     page = to_html(key)
     assert "<img" not in page and page.count("<script>") == 1 and "[U+202E][U+001B]" in page
     (row,) = csv.DictReader(io.StringIO(to_csv(key)))
@@ -93,24 +94,40 @@ def test_items_that_were_asked_otherwise_are_left_out_and_told(outputs: Any) -> 
     first, second = outputs.run(), outputs.run(change={"comparability_key": "bbbbbbbbbbbb"})
     add_samples(outputs, first, ["a", "b"])
     add_samples(outputs, second, ["c", "d"], prompt="Another?")
-    records = list(read_all(outputs.root).records)
+    results = list(read_all(outputs.root).results)
     with pytest.raises(UserError, match="no item in common"):
-        draw(records, 2, PAIRWISE, 0)
+        draw(results, 2, PAIRWISE, 0)
     add_samples(outputs, second, ["c"])
-    drawn = draw(records, 5, PAIRWISE, 0)
+    drawn = draw(results, 5, PAIRWISE, 0)
     assert len(drawn.key.units) == 1 and len(drawn.notes) == 2
 
 
 def test_prompts_of_two_families_are_shown_in_the_shortest_form(outputs: Any) -> None:
     for prompt in ("<|im_start|>system Who's there?", "Who's there?"):
         add_samples(outputs, outputs.run(), [prompt[:3]], prompt=prompt)
-    drawn = draw(list(read_all(outputs.root).records), 1, PAIRWISE, 0)
+    drawn = draw(list(read_all(outputs.root).results), 1, PAIRWISE, 0)
     assert drawn.key.units[0].prompt == "Who's there? 0" and "differently" in drawn.notes[0]
 
 
-def test_a_run_preferred_wherever_it_stands_wins_all(runs: list[Record], tmp_path: Path, capsys: Any) -> None:
+def test_two_evaluations_of_one_run_are_rated_apart_and_one_without_texts_is_left_out(outputs: Any) -> None:
+    run_id = outputs.run()
+    outputs.evaluate(run_id, {"completion_nll": 3.0}, {"evaluation.predictions": {"n": {"kind": "nll"}}}, number=1)
+    add_samples(outputs, run_id, ["a", "b"])
+    (only,) = chosen(read_all(outputs.root).scored(), [])
+    sampled = outputs.run("none")
+    outputs.configs[sampled]["generation"] = {"method": "nucleus"}
+    more = outputs.evaluate(sampled, {"rougeL": 0.2}, number=1)
+    add_samples(outputs, sampled, ["c", "d"])
+    other = outputs.samples(sampled).with_name(f"{more}.samples.jsonl")
+    other.write_text(outputs.samples(sampled).read_text().replace('"c"', '"e"'))
+    key = draw(chosen(read_all(outputs.root).scored(), []), 2, PAIRWISE, 0).key
+    assert only.run_id == run_id and len(key.names) == 3
+    assert {f"{sampled}/{more}", f"{sampled}/{outputs.samples(sampled).name.split('.')[0]}", run_id} == set(key.names)
+
+
+def test_a_run_preferred_wherever_it_stands_wins_all(runs: list[Result], tmp_path: Path, capsys: Any) -> None:
     key = draw(runs, 24, PAIRWISE, 0).key
-    (best,) = [record.run_id for record in runs if record.get("config.peft.method") == "none"]
+    (best,) = [result.run_id for result in runs if result.get("config.peft.method") == "none"]
     (tmp_path / "key.json").write_text(key.to_json())
     sheets = []
     for rater in ("ann", "bob"):
@@ -129,7 +146,7 @@ def test_a_run_preferred_wherever_it_stands_wins_all(runs: list[Record], tmp_pat
     assert {row["tied"] for row in table["raw"][1:3]} == {2 * 24}
 
 
-def test_rows_that_cannot_be_used_are_told_with_file_and_line(runs: list[Record], tmp_path: Path) -> None:
+def test_rows_that_cannot_be_used_are_told_with_file_and_line(runs: list[Result], tmp_path: Path) -> None:
     key = draw(runs, 2, PAIRWISE, 0).key
     head = f"{key.sheet};{key.hash}"
     rows = [
@@ -152,7 +169,7 @@ def test_rows_that_cannot_be_used_are_told_with_file_and_line(runs: list[Record]
     assert found.blank == 2
 
 
-def test_another_key_or_a_changed_one_is_refused(runs: list[Record], tmp_path: Path) -> None:
+def test_another_key_or_a_changed_one_is_refused(runs: list[Result], tmp_path: Path) -> None:
     key, other = (draw(runs, 3, PAIRWISE, seed).key for seed in (0, 1))
     path = tmp_path / "ann.csv"
     path.write_text(rated(key, "ann", runs[0].run_id))
@@ -167,9 +184,9 @@ def test_another_key_or_a_changed_one_is_refused(runs: list[Record], tmp_path: P
         read([path], key)
 
 
-def test_likert_means_are_those_of_the_answers(runs: list[Record], tmp_path: Path, capsys: Any) -> None:
+def test_likert_means_are_those_of_the_answers(runs: list[Result], tmp_path: Path, capsys: Any) -> None:
     key = draw(runs, 12, LIKERT, 0).key
-    scale = {record.run_id: str(place + 2) for place, record in enumerate(runs)}
+    scale = {result.run_id: str(number + 2) for number, result in enumerate(runs)}
     answers = {unit.unit: {"persona": scale[unit.runs[0]]} for unit in key.units}
     (tmp_path / "key.json").write_text(key.to_json())
     (tmp_path / "a.csv").write_text(answers_csv(key, "", answers))
@@ -181,7 +198,7 @@ def test_likert_means_are_those_of_the_answers(runs: list[Record], tmp_path: Pat
 
 
 def test_make_keeps_the_key_out_of_the_folder_that_raters_get(
-    runs: list[Record], outputs: Any, tmp_path: Path, capsys: Any
+    runs: list[Result], outputs: Any, tmp_path: Path, capsys: Any
 ) -> None:
     make = ["rate", "make", "--output-dir", str(outputs.root), "--out", str(tmp_path / "to_raters"), "--items", "3"]
     assert main([*make, "--runs", runs[0].run_id, runs[1].folder.name]) == 0

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analysis.__main__ import main
-from analysis.read.results import read_all, read_sweep
+from analysis.read.selection import read_all, read_sweep
 from analysis.read.studies import Study
 
 
@@ -116,7 +116,7 @@ json_values = st.recursive(
     max_leaves=5,
 )
 study_places = ["metric", "direction", "sampler", "pruner", "space", "space.peft.r", "space.train.learning_rate"]
-cell_places = ["run_id", "state", "study", "trial", "params", "params.peft.r", "params.train.learning_rate", "final"]
+cell_places = ["run_id", "evaluation_id", "state", "study", "trial", "params", "params.peft.r", "final"]
 
 
 def put(place: dict[str, Any], dotted: str, value: Any) -> None:
@@ -134,7 +134,7 @@ def put(place: dict[str, Any], dotted: str, value: Any) -> None:
     of_cells=st.lists(st.tuples(st.integers(0, 9), st.sampled_from(cell_places), json_values), max_size=3),
     attributes=st.dictionaries(st.sampled_from(["low", "high", "step", "log", "choices"]), json_values, max_size=2),
     record=st.lists(
-        st.tuples(st.sampled_from(["metrics", "training", "resources", "config"]), json_values), max_size=1
+        st.tuples(st.sampled_from(["training", "resources", "config", "predictor"]), json_values), max_size=1
     ),
 )
 def test_no_value_anywhere_in_a_sweep_breaks_a_report(

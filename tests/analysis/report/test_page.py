@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.__main__ import main
-from analysis.read.results import read_all
+from analysis.read.results import Result
+from analysis.read.selection import read_all
 from analysis.report.curves import thin
 from analysis.report.page import report
 from analysis.report.quality import front
@@ -27,8 +28,8 @@ from analysis.report.runs import link
 from analysis.report.tabulated import sort_key
 from analysis.report.text import _HIDDEN, embedded, linked, plain, shown
 from analysis.report.transcripts import LONGEST, read_transcripts
-from tests.analysis.conftest import Outputs
-from tests.analysis.report_runs import HOSTILE, add_run, items, lines
+from tests.analysis.outputs import Outputs
+from tests.analysis.report_runs import HOSTILE, add_run, items
 
 VOID = {"meta", "link", "br", "img", "input"}
 
@@ -65,15 +66,15 @@ def page_of(outputs: Outputs, **how: Any) -> str:
 
 def test_hostile_text_everywhere_leaves_the_page_as_it_would_be(outputs: Outputs, tmp_path: Path) -> None:
     def build(root: Path, evil: bool) -> Elements:
-        place = Outputs(root)
+        made = Outputs(root)
         words = list(HOSTILE.values()) if evil else ["plain words"] * len(HOSTILE)
         for number, said in enumerate(words):
             change = {"config.dataset.persona": said, "config.model.name": said, "config.peft.target_modules": said}
             change |= {"provenance.git_commit": said, "metrics.bleu": 0.1}
-            add_run(place, number, count=3, steps=3, change=change)
+            add_run(made, number, count=3, steps=3, change=change)
             failure = {"type": said, "message": said, "traceback_tail": said}
-            place.run("lora", None, status="failed", failure=failure)
-        page = page_of(place)
+            made.run("lora", None, status="failed", failure=failure)
+        page = page_of(made)
         assert not _HIDDEN.search(page.replace("\r", "")), "a hidden character reached the page as itself"
         return Elements(page)
 
@@ -103,8 +104,8 @@ def test_the_policy_admits_the_pages_own_script_and_style_alone(outputs: Outputs
 def test_shown_text_reads_as_it_was_and_holds_no_markup(text: str) -> None:
     found = str(shown(text))
     assert not _HIDDEN.search(found)
-    told = re.sub('<span class="hidden-character">(.*?)</span>', r"\1", found)
-    assert "<" not in told and html.unescape(told) == plain(text)
+    bare = re.sub('<span class="hidden-character">(.*?)</span>', r"\1", found)
+    assert "<" not in bare and html.unescape(bare) == plain(text)
 
 
 @given(st.recursive(st.text() | st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False), st.lists))
@@ -197,33 +198,34 @@ def test_items_are_told_apart_by_what_was_asked_and_repeats_are_kept(outputs: Ou
     ids = [add_run(outputs, place, count=4, change=key) for place, key in enumerate(keys, start=1)]
     rows = items(4, 3.0, 7)
     rows[0]["prompt"] = "asked otherwise"
-    lines(outputs.folder(ids[1]) / "samples.jsonl", [*rows, rows[1]])
-    found = read_transcripts(read_all(outputs.root).records, 50)
-    assert len(found.items) == 6 and list(found.said[ids[0]]) == [0, 1, 2, 3]
-    assert list(found.said[ids[1]]) == [4, 1, 2, 3, 5]
+    outputs.add_samples(ids[1], [*rows, rows[1]])
+    found = read_transcripts(read_all(outputs.root).results, 50)
+    assert len(found.items) == 6 and list(found.said[0]) == [0, 1, 2, 3]
+    assert list(found.said[1]) == [4, 1, 2, 3, 5]
     assert found.items[4].prompt[0].text == "asked otherwise" and found.items[5] == found.items[1]
 
 
-def test_what_is_left_out_is_told(outputs: Outputs) -> None:
+def test_what_is_left_out_is_noted(outputs: Outputs) -> None:
     ids = [add_run(outputs, place, count=9, change={"metrics.completion_ppl": None}) for place in range(3)]
     rows = items(9, 3.0, 1)
     rows[0] |= {"prediction": "x" * (LONGEST + 7), "completion_nll": float("nan")}
     rows[1] |= {"prediction": None}
     rows[2] |= {"prediction": ["not", "text"], "prompt": {"odd": 1}, "persona": None}
-    lines(outputs.folder(ids[0]) / "samples.jsonl", rows)
-    with (outputs.folder(ids[1]) / "samples.jsonl").open("r+b") as file:
+    outputs.add_samples(ids[0], rows)
+    with outputs.samples(ids[1]).open("r+b") as file:
         file.write(b"\xff{broken")
     (outputs.folder(ids[2]) / "history.jsonl").write_text("[1]\n[" * 9, encoding="utf-8")
-    records = read_all(outputs.root).records
-    found = read_transcripts(records, 5)
-    told = " ".join(found.notes)
-    assert "line 1 is not JSON" in told and "12 more" in told and "1 text longer" in told
-    said = [answer for _, answer in sorted(found.said[ids[0]].items(), key=lambda at: found.items[at[0]].id)]
+    results = read_all(outputs.root).results
+    found = read_transcripts(results, 5)
+    noted = " ".join(found.notes)
+    assert "line 1 is not JSON" in noted and "12 more" in noted and "1 text longer" in noted
+    of_first = found.said[[result.run_id for result in results].index(ids[0])]
+    said = [answer for _, answer in sorted(of_first.items(), key=lambda at: found.items[at[0]].id)]
     assert said[0].text is not None and said[0].text.endswith("… (7 more characters)") and said[0].scores[0] is None
     assert said[1].text is None and said[2].text == '["not", "text"]'
     assert "history.jsonl: line 1 is not an object" in page_of(outputs)
-    few = read_transcripts(records, 5, budget=500)
-    assert len(few.said) < 3 and "have no transcripts here" in few.notes[-1]
+    few = read_transcripts(results, 5, budget=500)
+    assert sum(map(bool, few.said)) < 3 and "have no transcripts here" in few.notes[-1]
 
 
 def test_the_command_writes_where_it_says_and_explains_what_it_cannot(
@@ -262,7 +264,7 @@ def test_two_hundred_runs_make_a_page_of_a_few_megabytes_in_seconds(outputs: Out
         add_run(outputs, place, count=24, steps=300)
     selection = read_all(outputs.root)
     began = time.process_time()
-    for path in outputs.root.glob("runs/*/*.jsonl"):
+    for path in outputs.root.glob("runs/**/*.jsonl"):
         for line in path.read_text().splitlines():
             json.loads(line)
     plain = time.process_time() - began
@@ -273,10 +275,9 @@ def test_two_hundred_runs_make_a_page_of_a_few_megabytes_in_seconds(outputs: Out
 
 
 def test_ids_that_look_like_one_another_have_their_own_places() -> None:
-    from analysis.read.results import Record
     from analysis.report.runs import anchors
 
     ids = ["a b", 'a"b', "0123456789", "-1", "1", "<script>", "x" * 100]
-    found = anchors([Record(run_id, "completed", Path("."), {}) for run_id in ids])
+    found = anchors([Result(run_id, "completed", Path("."), {}) for run_id in ids])
     assert len(set(found.values())) == len(ids)
     assert all(re.fullmatch("[0-9A-Za-z_-]+", anchor) for anchor in itertools.chain(found.values()))

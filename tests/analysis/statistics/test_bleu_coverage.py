@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pytest
 
-from analysis.statistics.aggregates import Sums, corpus, sums_by_cluster
+from analysis.statistics.aggregates import Sums, sums_by_cluster
 from analysis.statistics.differences import difference
 from analysis.statistics.estimates import Estimate, estimate, interval
+from tests.analysis.simulated import of
+from tests.analysis.synthetic_runs import bleu_counts
 
-BLEU = corpus("bleu")
+BLEU = of("bleu")
 WORDS = 400
 
 
@@ -28,7 +31,7 @@ def population(kept: float, scenes: int, settings: int = 1) -> np.ndarray:
     """
     rng = np.random.default_rng(1)
     often = 1 / np.arange(1, WORDS + 1)
-    lines: list[list[dict[str, str]]] = [[] for _ in range(settings)]
+    lines: list[list[dict[str, Any]]] = [[] for _ in range(settings)]
     for scene in range(scenes):
         chance = 1 / (1 + np.exp(-rng.normal(kept, 0.6)))
         for _ in range(rng.integers(1, 9)):
@@ -38,8 +41,8 @@ def population(kept: float, scenes: int, settings: int = 1) -> np.ndarray:
                 said = rng.choice(WORDS, max(1, length + int(rng.integers(-4, 5))), p=often / often.sum())
                 both = min(length, len(said))
                 said[:both] = np.where(rng.random(both) < chance, reference[:both], said[:both])
-                texts = {"prediction": words(said), "reference": words(reference)}
-                of_setting.append({"id": str(len(of_setting)), "cluster": f"{scene:05d}", **texts})
+                counts = bleu_counts(words(said), words(reference))
+                of_setting.append({"id": str(len(of_setting)), "cluster": f"{scene:05d}", "bleu_counts": counts})
     return np.stack([sums_by_cluster(of_setting, BLEU).sums for of_setting in lines])
 
 
@@ -49,10 +52,10 @@ def measured(sums: np.ndarray) -> Estimate:
 
 def held(kept: float, clusters: int, repetitions: int, scenes: int = 1500) -> tuple[float, float]:
     """Return how often an interval was given, and how often one that was given held the truth."""
-    (of,) = population(kept, scenes)
-    truth = float(BLEU.value(of.sum(axis=0)))
+    (all_scenes,) = population(kept, scenes)
+    truth = float(BLEU.value(all_scenes.sum(axis=0)))
     rng = np.random.default_rng(clusters)
-    found = [interval(measured(of[rng.integers(0, scenes, clusters)]), BLEU) for _ in range(repetitions)]
+    found = [interval(measured(all_scenes[rng.integers(0, scenes, clusters)]), BLEU) for _ in range(repetitions)]
     given = [one for one in found if one is not None]
     return len(given) / repetitions, float(np.mean([one.low <= truth <= one.high for one in given])) if given else 1.0
 

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from analysis.statistics.aggregates import Sums, corpus
+from analysis.statistics.aggregates import Sums
 from analysis.statistics.differences import difference, relative
 from analysis.statistics.estimates import Estimate, ItemsDiffer, estimate, interval
 from analysis.statistics.spread import MIN_CLUSTERS
-from tests.analysis.simulated import NLL, TRUTH, settings
+from tests.analysis.simulated import NLL, TRUTH, of, settings
 
 SCENES = tuple("abcdefgh")
 
@@ -98,8 +98,8 @@ def test_a_share_is_the_same_whatever_the_unit() -> None:
 
 
 def test_perplexity_has_the_interval_of_its_logarithm() -> None:
-    of = corpus("completion_ppl")
-    found, nll = interval(estimate([sums(VALUES)], of), of), interval(estimate([sums(VALUES)], NLL), NLL)
+    ppl = of("completion_ppl")
+    found, nll = interval(estimate([sums(VALUES)], ppl), ppl), interval(estimate([sums(VALUES)], NLL), NLL)
     assert found is not None and nll is not None
     assert math.log(found.low) == pytest.approx(nll.low, rel=0.05)
     assert math.log(found.high) == pytest.approx(nll.high, rel=0.05)

@@ -1,4 +1,4 @@
-"""Where no two settings differ in truth, at most one table in twenty says that any do: from files to what is told.
+"""Where no two settings differ in truth, at most one table in twenty says that any do: from files to what tables say.
 
 In 2500 simulated leaderboards each of six equal rows, with 6–20 scenes of up to 1, 4 or 8 lines, a row was said to be
 worse than the best in 3.1–5.0 %.
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.read.results import Selection, read_all
+from analysis.read.selection import Selection, read_all
 from analysis.tables import base_vs_instruct, leaderboard, lora_vs_prompt_tuning
 from tests.analysis.synthetic_runs import config, write
 
@@ -56,7 +56,7 @@ def wrong_in(selection: Selection) -> set[str]:
     methods = lora_vs_prompt_tuning.build(selection)
     for place, section in enumerate(methods.sections):
         (between,) = re.findall(r"p = <?([\d.]+) \(Holm\)", " ".join(section.notes))
-        against_base = [row["ppl_against_base_p_holm"] for row in methods.raw[3 * place + 1 : 3 * place + 3]]
+        against_base = [row["against_base_p_holm"] for row in methods.raw[3 * place + 1 : 3 * place + 3]]
         if min(float(between), *against_base) <= 0.05:
             wrong.add(f"lora-vs-prompt-tuning {place}")
     return wrong

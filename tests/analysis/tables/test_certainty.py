@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from analysis.__main__ import main
-from tests.analysis.synthetic_runs import config, write
+from tests.analysis.synthetic_runs import bleu_counts, config, corpus_bleu, write
 
 SCENES = 12
 BASE = np.random.default_rng(0).normal(3, 0.4, (SCENES, 3))
@@ -55,7 +55,7 @@ def test_one_seed_cannot_speak_of_training_noise_and_the_table_says_so(
     text, _ = told(root, capsys, "leaderboard")
     assert "Each row has one seed" in text and "can't speak of training noise" in text
     add(root, "3", peft__r=8, seed=1)
-    assert "1 of 2 trained rows have one seed" in told(root, capsys, "leaderboard")[0]
+    assert "1 of 2 rows with seeds have one seed" in told(root, capsys, "leaderboard")[0]
     add(root, "4", peft__r=4, seed=1)
     assert "one seed" not in told(root, capsys, "leaderboard")[0]
 
@@ -76,7 +76,7 @@ def test_so_many_rows_that_one_step_of_holms_is_taken_are_told_so(
 
 
 def test_an_untuned_base_needs_one_seed_only(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    add(root, "1", peft__method="none")
+    add(root, "1", peft={"method": "none", "learning_rate": None})
     assert "one seed" not in told(root, capsys, "leaderboard")[0]
 
 
@@ -107,15 +107,13 @@ def test_a_metric_that_counts_tokens_ranks_each_model_alone(root: Path, capsys: 
 
 
 def test_bleu_is_ranked_as_a_corpus_metric(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from sacrebleu.metrics.bleu import BLEU
-
     pairs = [("to be or not to be that is", "to be or not to be"), ("the rest is silence", "the rest is silent now")]
-    lines = [pairs[n % 2] for n in range(BASE.size)]
-    score = BLEU(force=True).corpus_score([line[0] for line in lines], [[line[1] for line in lines]]).score / 100
+    texts = [pairs[n % 2] for n in range(BASE.size)]
+    score, counts = corpus_bleu(texts), [bleu_counts(*text) for text in texts]
     for run_id in ("1", "2"):
-        folder = write(root, run_id, config(peft__r=int(run_id)), BASE.tolist(), texts=pairs)
-        path = folder / "run.json"
-        path.write_text(path.read_text().replace('"metrics": {"comp', f'"metrics": {{"bleu": {score}, "comp'))
+        of_run = config(peft__r=int(run_id))
+        columns = {"bleu_counts": counts}
+        write(root, run_id, of_run, BASE.tolist(), metrics={"bleu": score}, columns=columns, texts=pairs)
     text, raw = told(root, capsys, "leaderboard", "--metric", "bleu")
     assert "gives a" not in text and [row["rank"] for row in raw] == ["1–2", "1–2"]
     assert float(raw[0]["low"]) <= score <= float(raw[0]["high"])
@@ -144,7 +142,7 @@ def test_base_and_instruct_are_paired_under_the_same_settings_only(
 
 
 def test_lora_against_prompt_tuning_says_how_sure_it_is(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    add(root, "1", 1.0, peft__method="none")
+    add(root, "1", 1.0, peft={"method": "none", "learning_rate": None})
     add(root, "2", 0.0)
     add(root, "3", 0.0, peft__r=32)
     soft = {"method": "prompt_tuning", "learning_rate": 0.03, "num_virtual_tokens": 16}
@@ -152,12 +150,12 @@ def test_lora_against_prompt_tuning_says_how_sure_it_is(root: Path, capsys: pyte
     text, raw = told(root, capsys, "lora-vs-prompt-tuning")
     assert "LoRA against prompt tuning: -" in text and "p = <0.001 (Holm)" in text.replace("\\<", "<")
     assert "LoRA: chosen by these very numbers, so flattered" in text
-    assert float(raw[1]["ppl_against_base_change_high"]) < -0.5
+    assert float(raw[1]["against_base_change_high"]) < -0.5
 
 
 def test_quantization_has_paired_changes(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     add(root, "1")
     add(root, "2", 0.2, quantization__method="nf4")
     _, raw = told(root, capsys, "quantization")
-    low, high = (float(raw[1][f"ppl_against_none_change_{end}"]) for end in ("low", "high"))
-    assert 0.1 < low < np.exp(0.2) - 1 + 0.05 and low < float(raw[1]["ppl_change_against_none"]) < high < 0.35
+    low, high = (float(raw[1][f"against_none_change_{end}"]) for end in ("low", "high"))
+    assert 0.1 < low < np.exp(0.2) - 1 + 0.05 and low < float(raw[1]["change_against_none"]) < high < 0.35

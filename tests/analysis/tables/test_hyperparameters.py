@@ -85,7 +85,7 @@ def test_a_row_has_what_a_study_found_expects_and_cost(outputs: Any, report: Cal
         "trials it took": "2",
         "tokens it took": "50.0 k",
     }
-    assert "shakespeare, HAMLET (validation) · completion NLL (nats a token) (comparability key aaaaaaaaaa)" in text
+    assert "shakespeare, HAMLET (validation) · NLL (comparability key aaaaaaaaaa)" in text
     assert "its pruner (halving) ends the worse runs early" in text and "its sampler" not in text
     assert "1 trial failed; the first, trial 5, failed: TrialError: loss is NaN." in text
     assert "the tokens of 1 trial aren't known" in text
@@ -168,7 +168,7 @@ def test_slices_have_a_row_a_value_and_thirds_of_a_range(outputs: Any, report: C
     ]
     cells += [outputs.trial("a", 6, None, {"peft.r": 16, "train.learning_rate": 1e-4}, "pruned")]
     outputs.study_sweep("s", {"a": {}}, cells)
-    rows = sections(report())["Slices of completion NLL (nats a token): a"]
+    rows = sections(report())["Slices of NLL: a"]
     assert [tuple(row.values()) for row in rows] == [
         ("peft.r", "4", "3", "0", "0", "1.000", "3.000"),
         ("peft.r", "8", "3", "0", "0", "2.000", "4.000"),
@@ -194,7 +194,7 @@ def test_slices_count_every_completed_trial_once(outputs: Any, report: Callable)
         cells.append(cell | {"params": chosen | {"any": [None, "x|y", 0.5, True][n % 4]}})
     outputs.study_sweep("s", {"a": {"space": space}}, cells)
     text = report()
-    rows = sections(text)["Slices of completion NLL (nats a token): a"]
+    rows = sections(text)["Slices of NLL: a"]
     for key, parts in (("few", 3), ("many", 3), ("ratio", 3), ("any", 4)):
         of_key = [row for row in rows if row["parameter"] == key]
         assert len(of_key) == parts and sum(int(row["completed"]) for row in of_key) == 20
@@ -214,7 +214,7 @@ def test_winners_have_their_test_scores_over_seeds(outputs: Any, report: Callabl
     (row,) = sections(text)["Winners trained anew: shakespeare, HAMLET (comparability key tttttttttt)"]
     assert (row["trial"], row["setting"], row["seeds"]) == ("1", "r=8 learning_rate=2.0e-04", "1, 2, 3 (n=3)")
     sd = statistics.stdev([2.4, 2.5, 2.6])
-    assert row["completion NLL (nats a token)"] == f"2.500 ± {sd:.3f}" and row["BLEU (0–1)"] == "0.100 ± 0.000"
+    assert row["NLL"] == f"2.500 ± {sd:.3f}" and row["BLEU"] == "0.100 ± 0.000"
     assert "1 of 4 final runs have no scores: trial 1 seed 4 failed" in text
     ((found,),) = comparisons(text)
     assert found["trials"] == "2 / 0 / 0" and found["tokens"] == "2.0 k"
@@ -230,7 +230,7 @@ def test_several_metrics_have_a_best_each_and_no_curve(outputs: Any, report: Cal
     )
     text = report()
     ((row,),) = sections(text).values()
-    assert (row["best completion_nll"], row["best bleu"]) == ("2.000", "0.400") and row["setting"] == "r=8"
+    assert (row["best NLL"], row["best BLEU"]) == ("2.000", "0.400") and row["setting"] == "r=8"
     assert "no one order ranks their trials" in text and comparisons(text) == []
 
 

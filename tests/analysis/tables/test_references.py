@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from analysis.__main__ import main
-from analysis.read.results import read_all
+from analysis.read.selection import read_all
 from analysis.report.transcripts import read_transcripts
 from analysis.tables import TABLES
 from tests.analysis.synthetic_runs import config, write
@@ -34,7 +34,7 @@ def add(root: Path, run_id: str, shift: float = 0.0, **change: Any) -> Path:
     if method:
         change["peft"] = PEFT[method]
     noise = np.random.default_rng(int(run_id, 16)).normal(shift, 0.05, NLL.shape)
-    return write(root, run_id, config(**change), (NLL + noise).tolist(), likelihood=method != "nearest_reply")
+    return write(root, run_id, config(**change), (NLL + noise).tolist())
 
 
 def leaderboard(root: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[str, list[dict[str, str]]]:
@@ -58,18 +58,19 @@ def test_references_stand_in_the_ranking_and_are_marked_and_explained(
     ]
     assert "untuned (reference)" in text and "α=16 (reference)" not in text
     assert "untuned is the base model as it is" in text and "with solved training examples before each prompt" in text
-    assert "No untuned base" not in text and text.count("(comparability key") == 1
+    assert "No reference" not in text and text.count("(comparability key") == 1
 
 
-def test_a_section_without_an_untuned_base_says_how_to_come_by_one(
+def test_a_section_without_a_reference_on_the_model_says_how_to_come_by_one(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     add(root, "1")
-    assert "No untuned base in this section: run with peft=none" in leaderboard(root, capsys)[0]
+    text = leaderboard(root, capsys)[0]
+    assert "No reference in this section: run the base model as it is, everything else the same (peft=none)" in text
     add(root, "2", method="none")
-    assert "No untuned base" not in leaderboard(root, capsys)[0]
+    assert "No reference" not in leaderboard(root, capsys)[0]
     add(root, "3", model__name="other")
-    assert "No untuned base of other in this section" in leaderboard(root, capsys)[0]
+    assert "No reference of other in this section" in leaderboard(root, capsys)[0]
 
 
 def test_a_reply_without_a_likelihood_stands_last_and_is_ranked_by_what_it_has(
@@ -79,7 +80,7 @@ def test_a_reply_without_a_likelihood_stands_last_and_is_ranked_by_what_it_has(
     add(root, "2", -1.0, method="nearest_reply")
     text, raw = leaderboard(root, capsys)
     assert [(row["method"], row["rank"]) for row in raw] == [("lora", "1"), ("nearest_reply", "")]
-    assert "1 row without completion_ppl: last, and without a rank" in text.replace("\\", "")
+    assert "1 row without PPL: last, and without a rank" in text
     _, raw = leaderboard(root, capsys, "--metric", "rougeL")
     assert [(row["method"], row["rank"]) for row in raw] == [("nearest_reply", "1"), ("lora", "2")]
     assert raw[0]["low"] and float(raw[1]["against_best_p_holm"]) < 0.001
@@ -106,12 +107,12 @@ def test_every_table_and_the_report_take_a_reply_without_a_likelihood(
 
 def test_an_item_that_was_asked_in_another_form_stands_beside_the_same_item(root: Path) -> None:
     add(root, "1")
-    few = add(root, "2", method="few_shot") / "samples.jsonl"
+    few = add(root, "2", method="few_shot") / "evaluations/e.samples.jsonl"
     few.write_text(few.read_text().replace('"prompt": "p"', '"prompt": "solved, solved, p"'))
-    other = add(root, "3") / "run.json"
+    other = add(root, "3") / "evaluations/e.json"
     other.write_text(other.read_text().replace("k" * 16, "x" * 16))
-    found = read_transcripts(read_all(root).records, 50)
+    found = read_transcripts(read_all(root).results, 50)
     assert len(found.items) == NLL.size
-    assert set(found.said["1"]) == set(found.said["2"]) == set(found.said["3"]), "the same prompt, decoded otherwise"
+    assert set(found.said[0]) == set(found.said[1]) == set(found.said[2]), "the same prompt, decoded otherwise"
     assert {turn.text for item in found.items for turn in item.prompt} == {"p"}
     assert f"{NLL.size} items were put to runs in several forms" in " ".join(found.notes)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from analysis.read.results import Selection, read_all
-from analysis.read.settings import has_model, model_label, settings
-from analysis.statistics.measured import is_fixed
+from analysis.read.labels import has_model, model_label
+from analysis.read.selection import Selection, read_all
+from analysis.read.settings import settings
 from analysis.tables import TABLES, base_vs_instruct, leaderboard, quantization
 from analysis.tables.lora_vs_prompt_tuning import build as lora_vs_prompt_tuning
 
@@ -16,7 +16,6 @@ NO_MODEL = {
     "config.model": None,
     "config.quantization": None,
     "config.train": None,
-    "config.peft": {"method": "nearest_reply", "learning_rate": None},
 }
 
 
@@ -35,10 +34,7 @@ def test_beside_one_model_they_change_neither_what_is_ranked_by_nor_the_columns(
     (section,) = leaderboard.build(selection).sections
     assert section.title.startswith("smollm2_135m_instruct ·")
     methods = [row[1] for row in section.rows]
-    assert (
-        methods[:2] == ["LoRA r=8 α=16", "prompt tuning 16 tokens"]
-        and "Ranked by completion perplexity." in section.notes
-    )
+    assert methods[:2] == ["LoRA r=8 α=16", "prompt tuning 16 tokens"] and "Ranked by PPL." in section.notes
     assert [
         told.startswith(name) for told, name in zip(methods[2:], ("few-shot, 4 shots", "nearest reply"), strict=True)
     ]
@@ -46,14 +42,13 @@ def test_beside_one_model_they_change_neither_what_is_ranked_by_nor_the_columns(
 
 
 def test_seeds_choose_shots_and_how_one_would_train_splits_no_row(selection: Selection) -> None:
-    found = {setting.method: setting for setting in settings(selection.completed())}
+    found = {setting.method: setting for setting in settings(selection.scored())}
     assert len(found) == 4 and found["few_shot"].seeds == [0, 1] and found["few_shot"].learning_rate is None
-    assert not is_fixed(found["few_shot"].first, "completion_ppl")
-    assert is_fixed(found["nearest_reply"].first, "rougeL")
+    assert not found["few_shot"].is_fixed and found["nearest_reply"].is_fixed
 
 
 def test_tables_about_models_leave_out_what_has_none(selection: Selection) -> None:
-    assert [model_label(record) for record in selection.records if not has_model(record)] == ["no model"]
+    assert [model_label(result) for result in selection.results if not has_model(result)] == ["no model"]
     assert not quantization.applies(selection) and not base_vs_instruct.applies(selection)
     for build in (quantization.build, lora_vs_prompt_tuning):
         assert [section.title.split(" · ")[0] for section in build(selection).sections] == ["smollm2_135m_instruct"]

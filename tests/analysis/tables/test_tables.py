@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import subprocess
 import sys
@@ -14,7 +13,8 @@ from typing import Any
 import pytest
 
 from analysis.__main__ import main
-from analysis.tables.table import Column, Section, Table, cell, markdown, to_csv
+from analysis.formats.md import cell
+from analysis.tables.table import Column, Section, Table, markdown, to_csv
 
 ROOT = Path(__file__).parents[3]
 
@@ -57,7 +57,7 @@ def add_samples(outputs: Any, run_id: str, ppl: float, clusters: int = 12) -> No
         for sign in (-1, 1):
             nll = math.log(ppl) + sign * 0.1 * (n % 4) + 0.1 * (n % 4 - 1.5)
             lines.append({"id": f"{n}{sign}", "completion_nll": nll, "completion_tokens": 9, "cluster": f"scene {n}"})
-    (outputs.folder(run_id) / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    outputs.add_samples(run_id, lines)
 
 
 def test_the_best_run_comes_first_with_its_settings_in_words(outputs: Any, report: Any) -> None:
@@ -81,6 +81,7 @@ def test_the_best_run_comes_first_with_its_settings_in_words(outputs: Any, repor
         "bits/byte": "0.900",
         "ROUGE-L": "0.150",
         "BLEU": "0.010",
+        "ROUGE-1": "0.200",
     }
 
 
@@ -99,10 +100,10 @@ def test_a_learning_rate_given_and_the_same_one_by_default_are_one_setting(outpu
     assert len(rows_of(report("leaderboard"))) == 1
 
 
-def test_what_cannot_matter_to_an_untuned_base_does_not_split_its_row(outputs: Any, report: Any) -> None:
-    outputs.run("none", change={"config.train.epochs": 1.0})
-    outputs.run("none", change={"config.train.epochs": 3.0, "config.seed": 1, "config.sweep.name": "b"})
-    outputs.run("none", change={"config.train.max_length": 64})
+def test_the_setting_key_alone_says_which_runs_are_seeds_of_one_setting(outputs: Any, report: Any) -> None:
+    outputs.run("lora", change={"config.train.epochs": 1.0}, setting_key="s")
+    outputs.run("lora", change={"config.train.epochs": 3.0, "config.seed": 1}, setting_key="s")
+    outputs.run("lora", change={"config.seed": 2}, setting_key="another")
     assert [row["seeds"] for row in rows_of(report("leaderboard"))] == ["2", "1"]
 
 
@@ -116,7 +117,8 @@ def test_settings_that_would_read_the_same_name_their_difference(outputs: Any, r
 def test_other_data_behind_the_same_config_is_another_row(outputs: Any, report: Any) -> None:
     outputs.run("lora")
     outputs.run("lora", change={"provenance.data_fingerprint": "d1", "config.seed": 1})
-    assert len(rows_of(report("leaderboard"))) == 2
+    methods = [row["method"] for row in rows_of(report("leaderboard"))]
+    assert methods == ["LoRA r=8 α=16 data_fingerprint=d0", "LoRA r=8 α=16 data_fingerprint=d1"]
 
 
 def test_two_comparability_keys_are_never_ranked_together(outputs: Any, report: Any) -> None:
@@ -132,7 +134,7 @@ def test_models_with_different_tokenizers_are_ranked_by_bits_per_byte(outputs: A
     outputs.run("lora", 20.0, {"metrics.bits_per_byte": 0.8, "config.model.name": "gpt2", "config.model.scale": "tiny"})
     text = report("leaderboard")
     assert [row["model"] for row in rows_of(text)] == ["gpt2 (tiny)", "smollm2_135m_instruct"]
-    assert "Ranked by bits per byte" in text
+    assert "Ranked by bits/byte, since models with different tokenizers stand here." in text
 
 
 def test_a_run_without_the_ranked_metric_stands_last_without_a_rank(outputs: Any, report: Any) -> None:
@@ -140,31 +142,37 @@ def test_a_run_without_the_ranked_metric_stands_last_without_a_rank(outputs: Any
     outputs.run("lora", 9.0)
     text = report("leaderboard")
     assert [(row["rank"], row["PPL [95 %]"]) for row in rows_of(text)] == [("1", "9.00"), ("–", "–")]
-    assert "1 row without completion_ppl: last" in text
+    assert "1 row without PPL: last" in text
 
 
-def test_without_any_likelihood_rouge_ranks(outputs: Any, report: Any) -> None:
+def test_without_any_likelihood_the_next_headline_ranks(outputs: Any, report: Any) -> None:
     outputs.run("lora", None, {"config.peft.r": 4, "metrics.rougeL": 0.1})
     outputs.run("lora", None, {"metrics.rougeL": 0.3})
     text = report("leaderboard")
     assert [row["ROUGE-L [95 %]"] for row in rows_of(text)] == ["0.300", "0.100"] and "Ranked by ROUGE-L" in text
 
 
-def test_an_unknown_method_is_told_with_all_its_settings(outputs: Any, report: Any) -> None:
-    outputs.run("ia4", change={"config.peft": {"method": "ia4", "learning_rate": 1e-3, "targets": ["k", "v"]}})
-    assert rows_of(report("leaderboard"))[0]["method"] == "ia4 targets=[k,v]"
+def test_a_strangers_method_is_called_what_its_record_says(outputs: Any, report: Any) -> None:
+    peft = {"method": "ia4", "learning_rate": 1e-3, "targets": ["k", "v"]}
+    predictor = {"label": "(IA)⁴ on k, v", "trains": True, "has_model": True, "is_reference": False, "description": ""}
+    outputs.run("ia4", change={"config.peft": peft, "predictor": predictor})
+    outputs.run("lora", 9.0)
+    assert [row["method"] for row in rows_of(report("leaderboard"))] == ["LoRA r=8 α=16", "(IA)⁴ on k, v"]
 
 
-def test_only_completed_runs_are_ranked_and_the_others_listed_with_their_reason(outputs: Any, report: Any) -> None:
+def test_only_evaluated_runs_are_ranked_and_the_others_listed_with_their_reason(outputs: Any, report: Any) -> None:
     outputs.run("lora", 9.0)
     failure = {"type": "OutOfMemoryError", "message": "needs 9 GiB\nand more"}
     failed = outputs.run("lora", 1.0, status="failed", failure=failure)
-    pruned = outputs.run("lora", 1.0, status="pruned", failure=None, comparability_key=None)
+    pruned = outputs.run("lora", 1.0, status="pruned", failure=None)
+    early = {"training.pruned": "worse than half at 40 examples"}
+    reasoned = outputs.run("lora", 1.0, early, status="pruned")
     running = outputs.run("lora", 1.0, status="running")
     text = report("leaderboard")
     assert len(rows_of(text)) == 1
     assert f"run {failed}) failed: OutOfMemoryError: needs 9 GiB and more." in text
     assert f"run {pruned}) was pruned, without a reason in its record." in text
+    assert f"run {reasoned}) was pruned: worse than half at 40 examples." in text
     assert f"run {running}) is still running" in text
 
 
@@ -184,14 +192,14 @@ def test_items_that_disagree_with_the_record_give_no_interval_but_a_note(outputs
     add_samples(outputs, run_id, 7.0)
     text = report("leaderboard")
     assert rows_of(text)[0]["PPL [95 %]"] == "9.00"
-    assert "of 7, its record 9" in text
+    assert "gives a PPL of 7, its record 9" in text
 
 
 def test_comparison_takes_the_best_of_each_method_and_says_of_how_many(outputs: Any, report: Any) -> None:
     outputs.run("none", 20.0)
     for rank, ppl in ((4, 11.0), (8, 10.0), (16, 12.0)):
         outputs.run("lora", ppl, {"config.peft.r": rank, "config.peft.alpha": 2.0 * rank})
-    outputs.run("lora", None, {"config.peft.r": 32}, status="pruned", comparability_key=None)
+    outputs.run("lora", None, {"config.peft.r": 32}, status="pruned")
     outputs.run("prompt_tuning", 12.5)
     text = report("lora-vs-prompt-tuning")
     rows = {row["method"]: row for row in rows_of(text)}
@@ -199,7 +207,7 @@ def test_comparison_takes_the_best_of_each_method_and_says_of_how_many(outputs: 
     assert (rows["LoRA"]["best setting"], rows["LoRA"]["settings tried"]) == ("LoRA r=8 α=16", "4")
     assert [row["against base [95 %]"] for row in rows.values()] == ["–", "-50.0 %", "-37.5 %"]
     assert [row["parameters ÷ prompt tuning"] for row in rows.values()] == ["–", "50×", "1×"]
-    assert "Best LoRA has 20.0 % lower perplexity than best prompt tuning; LoRA trains 50 times" in text
+    assert "Best LoRA has 20.0 % lower PPL than best prompt tuning; LoRA trains 50 times" in text
     assert "best of 4 for LoRA, best of 1 for prompt tuning" in text and "single seed" in text
     raw = csv_of(outputs.root / "tables" / "lora-vs-prompt-tuning.csv")
     assert [row["settings_tried"] for row in raw] == ["1", "4", "1"] and all(row["run_ids"] for row in raw)
@@ -208,7 +216,7 @@ def test_comparison_takes_the_best_of_each_method_and_says_of_how_many(outputs: 
 def test_comparison_says_what_is_missing_and_how_to_get_it(outputs: Any, report: Any) -> None:
     outputs.run("lora", 10.0, {"config.dataset.persona": "KING LEAR", "config.model.scale": "tiny"})
     text = report("lora-vs-prompt-tuning")
-    assert "Missing: prompt tuning has no completed run" in text and "Missing: untuned base" in text
+    assert "Missing: prompt tuning has no evaluated run with PPL here" in text and "Missing: untuned base" in text
     wanted = "peft=prompt_tuning dataset=shakespeare 'dataset.persona=KING LEAR' model.scale=tiny`"
     assert f"`python launch.py model=smollm2_135m_instruct {wanted}" in text
     assert "Best LoRA has" not in text
@@ -275,9 +283,9 @@ def test_no_runs_yet_is_one_sentence_on_what_to_run(outputs: Any, capsys: pytest
     assert "No runs yet" in message and "launch.py" in message and message.count("\n") == 1
 
 
-def test_no_completed_run_still_gives_a_report(outputs: Any, report: Any) -> None:
+def test_no_evaluated_run_still_gives_a_report(outputs: Any, report: Any) -> None:
     outputs.run(status="failed", failure={"type": "TrialError", "message": "loss is NaN"})
-    assert "No run has completed yet." in report() and "TrialError: loss is NaN" in report()
+    assert "No run has been evaluated yet." in report() and "TrialError: loss is NaN" in report()
 
 
 def test_the_command_starts_fast_and_without_heavy_packages(outputs: Any) -> None:
