@@ -22,8 +22,8 @@ class NumberFormat:
     spec: str = ".4g"
 
     def __call__(self, value: float) -> str:
-        long = "." in self.spec and self.spec.endswith("f") and abs(value) >= 10_000
-        return format(value, ".3g" if long else self.spec)
+        has_decimals = "." in self.spec and self.spec.endswith("f") and not self.spec.endswith(".0f")
+        return format(value, ".3g" if has_decimals and abs(value) >= 10_000 else self.spec)
 
 
 @dataclass(frozen=True)
@@ -173,4 +173,6 @@ def _range(value: Any) -> tuple[float, float]:
 
 
 def _format(value: Any) -> NumberFormat:
-    return NumberFormat(value) if isinstance(value, str) and _FORMAT.fullmatch(value) else NumberFormat()
+    if not isinstance(value, str) or _FORMAT.fullmatch(value) is None:
+        return NumberFormat()
+    return NumberFormat(value.replace("d", ".0f"))  # a mean over seeds isn't whole

@@ -58,8 +58,8 @@ class Outputs:
         """Add a run, with an evaluation if it is completed, and return its id."""
         self.count += 1
         run_id = f"{self.count:010x}"
-        change = {**(change or {}), **{key: value for key, value in top.items() if key in _OF_EVALUATION}}
-        of_run = {key: value for key, value in top.items() if key not in _OF_EVALUATION}
+        change = {**(change or {}), **{key: value for key, value in top.items() if key.split(".")[0] in _OF_EVALUATION}}
+        of_run = {key: value for key, value in top.items() if key.split(".")[0] not in _OF_EVALUATION}
         config = copy.deepcopy(_CONFIG)
         config["peft"] = copy.deepcopy(_PEFT.get(method, {**config["peft"], "method": method}))
         _put(config, {key.removeprefix("config."): v for key, v in change.items() if key.startswith("config.")})
