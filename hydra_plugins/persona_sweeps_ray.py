@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from persona_sweeps.execution.launcher import SweepLauncher
+from persona_sweeps.execution.hydra_launcher import SweepLauncher
 
 
 class RayLauncher(SweepLauncher):

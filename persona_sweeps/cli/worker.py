@@ -71,7 +71,7 @@ def work(path: Path) -> None:
     """
     from persona_sweeps.cli.launch import main as command
     from persona_sweeps.execution.execute import train
-    from persona_sweeps.execution.group_file import read_command, read_group
+    from persona_sweeps.execution.job_file import read_command, read_group
     from persona_sweeps.planning.console import Console
     from persona_sweeps.planning.plan import Plan
     from persona_sweeps.running.context import Context

@@ -11,7 +11,7 @@ from persona_sweeps.config.schema import PlanMode
 from persona_sweeps.device import planning_for
 from persona_sweeps.errors import UserError
 from persona_sweeps.execution.status import Watched, show
-from persona_sweeps.execution.target import HERE, Place
+from persona_sweeps.execution.launch_target import HERE, Place
 from persona_sweeps.lifecycle.writable import require_writable
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.console import Console

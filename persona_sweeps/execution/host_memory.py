@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from persona_sweeps.execution.backend import Task
-from persona_sweeps.execution.target import Predictions
+from persona_sweeps.execution.launch_target import Predictions
 
 GB = 1e9
 BESIDE_WEIGHTS = 6.0

@@ -18,10 +18,10 @@ from persona_sweeps.config.schema import DeviceKind
 from persona_sweeps.device import Machine, cuda_capability, device_count, memory_bytes, resolve_device
 from persona_sweeps.errors import ConfigError
 from persona_sweeps.execution.backend import State, Status, Task
-from persona_sweeps.execution.child import PATIENCE, how_it_ended, start_worker
-from persona_sweeps.execution.group_file import search_path_of
-from persona_sweeps.execution.settings import refuse_unknown, too_small
-from persona_sweeps.execution.target import Place, Predictions
+from persona_sweeps.execution.worker_process import PATIENCE, how_it_ended, start_worker
+from persona_sweeps.execution.job_file import search_path_of
+from persona_sweeps.execution.plugin_settings import refuse_unknown, too_small
+from persona_sweeps.execution.launch_target import Place, Predictions
 from persona_sweeps.lifecycle import stopping
 
 CPUS_A_WORKER = 4

@@ -21,12 +21,12 @@ from omegaconf import DictConfig
 
 from persona_sweeps.errors import ConfigError, UserError
 from persona_sweeps.execution.backend import State, Status, Task
-from persona_sweeps.execution.child import PATIENCE, how_it_ended, start_worker, where_to_import_from
-from persona_sweeps.execution.group_file import search_path_of
+from persona_sweeps.execution.worker_process import PATIENCE, how_it_ended, start_worker, where_to_import_from
+from persona_sweeps.execution.job_file import search_path_of
 from persona_sweeps.execution.host_memory import GB, host_gb
 from persona_sweeps.execution.job_settings import LEAST, JobSettings
-from persona_sweeps.execution.settings import refuse_unknown, too_small
-from persona_sweeps.execution.target import Place, Predictions
+from persona_sweeps.execution.plugin_settings import refuse_unknown, too_small
+from persona_sweeps.execution.launch_target import Place, Predictions
 
 CONNECT_SECONDS = 10
 LOOK = 0.2

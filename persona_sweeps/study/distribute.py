@@ -13,8 +13,8 @@ from pathlib import Path
 
 from persona_sweeps.errors import UserError
 from persona_sweeps.execution.backend import Backend, State, Task
-from persona_sweeps.execution.group_file import write_command
-from persona_sweeps.execution.target import Place, Predictions
+from persona_sweeps.execution.job_file import write_command
+from persona_sweeps.execution.launch_target import Place, Predictions
 from persona_sweeps.lifecycle import stopping
 from persona_sweeps.lifecycle.stopping import Detached, Stopped
 from persona_sweeps.planning.console import Console

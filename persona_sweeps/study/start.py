@@ -11,7 +11,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig
 
 from persona_sweeps.errors import UserError
-from persona_sweeps.execution.launcher import SweepLauncher
+from persona_sweeps.execution.hydra_launcher import SweepLauncher
 
 
 def start(given: Mapping[str, Any], context: HydraContext, config: DictConfig, arguments: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from persona_sweeps.config.predictor import Predictor
 from persona_sweeps.config.schema import PlanMode
 from persona_sweeps.errors import ConfigError, UserError
 from persona_sweeps.execution.execute import predicted, quiet_libraries, train_the_others
-from persona_sweeps.execution.launch import compose_cell
+from persona_sweeps.execution.hydra_jobs import compose_cell
 from persona_sweeps.execution.status import Watched, show
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.compose import Composer

@@ -13,7 +13,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from persona_sweeps.device import planning_for
-from persona_sweeps.execution.target import Place
+from persona_sweeps.execution.launch_target import Place
 from persona_sweeps.lifecycle.writable import require_writable
 from persona_sweeps.planning.compose import Composer
 from persona_sweeps.planning.console import Console

@@ -11,8 +11,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from persona_sweeps.execution.backend import State, Task
-from persona_sweeps.execution.slurm import SlurmBackend
-from persona_sweeps.execution.slurm_settings import SlurmSettings
+from persona_sweeps.execution.slurm.backend import SlurmBackend
+from persona_sweeps.execution.slurm.settings import SlurmSettings
 from tests.slurm.cluster import Cluster
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "hydra" / "launcher" / "slurm.yaml"

@@ -14,7 +14,7 @@ from persona_sweeps.config.schema import PlanMode
 from persona_sweeps.device import planning_for
 from persona_sweeps.errors import UserError
 from persona_sweeps.execution.execute import execute
-from persona_sweeps.execution.target import HERE, Place
+from persona_sweeps.execution.launch_target import HERE, Place
 from persona_sweeps.planning.cells import Cell, Refused, make_cell
 from persona_sweeps.planning.compose import Composer
 from persona_sweeps.planning.review import refusal

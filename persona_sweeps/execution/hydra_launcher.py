@@ -15,7 +15,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
-    from persona_sweeps.execution.target import Place
+    from persona_sweeps.execution.launch_target import Place
 
 
 class SweepLauncher(Launcher):
@@ -34,7 +34,7 @@ class SweepLauncher(Launcher):
         require_writable(config.output_dir)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from persona_sweeps.execution.launch import launch
+        from persona_sweeps.execution.hydra_jobs import launch
 
         assert self.context is not None and self.config is not None
         returns, cells = launch(

@@ -16,11 +16,11 @@ from omegaconf import DictConfig
 
 from persona_sweeps.errors import UserError
 from persona_sweeps.execution.backend import State, Status, Task
-from persona_sweeps.execution.group_file import search_path_of
+from persona_sweeps.execution.job_file import search_path_of
 from persona_sweeps.execution.host_memory import host_gb
-from persona_sweeps.execution.slurm_limit import Lanes, shares
-from persona_sweeps.execution.slurm_settings import SlurmSettings
-from persona_sweeps.execution.target import Place, Predictions
+from persona_sweeps.execution.slurm.limit import Lanes, shares
+from persona_sweeps.execution.slurm.settings import SlurmSettings
+from persona_sweeps.execution.launch_target import Place, Predictions
 
 if TYPE_CHECKING:
     from submitit import SlurmExecutor
