@@ -97,9 +97,8 @@ def pretend(runs: int, folder: Path) -> dict[str, Any]:
         for cell in cells:
             writer = RunWriter(cell, take(cell, console))  # type: ignore[arg-type]
             writer.log({"step": 1, "train_nll": 1.0})
-            writer.outcome.metrics = {"completion_nll": 1.0}
-            writer.outcome.comparability_key = "0" * 16
-            writer.complete([])
+            writer.complete()
+            writer.evaluated("completed", {"completion_nll": 1.0}, [])
     seconds = time.process_time() - started
     files = sum(len(names) for _, _, names in os.walk(folder / "runs")) / runs
     return {
@@ -159,17 +158,17 @@ def work(folder: str, trials: int) -> None:
     from optuna.samplers import RandomSampler
     from optuna.trial import Trial, TrialState
 
-    from persona_sweeps.study.storage import Ledger
+    from persona_sweeps.study.storage import StudyStorage
 
-    ledger = Ledger(Path(folder) / "study.log", "scale", ["minimize"], RandomSampler(seed=0))
+    storage = StudyStorage(Path(folder) / "study.log", "scale", ["minimize"], RandomSampler(seed=0))
 
     def begin(trial: Trial) -> None:
         trial.suggest_float("train.learning_rate", 1e-4, 1e-2, log=True)
 
-    while claimed := ledger.claim(1, trials, None, begin):
+    while claimed := storage.claim(1, trials, None, begin):
         for trial in claimed:
-            ledger.tell(trial.number, TrialState.COMPLETE, [1.0], tokens=1)
-    ledger.close()
+            storage.tell(trial.number, TrialState.COMPLETE, [1.0], tokens=1)
+    storage.close()
 
 
 def _context() -> tuple[Any, Any]:

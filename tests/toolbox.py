@@ -5,53 +5,50 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
-from persona_sweeps.config.schema import (
-    FourBitConfig,
-    Ia3Config,
-    Int8Config,
-    LoraConfig,
-    LoraPromptConfig,
-    ModelConfig,
-    PeftConfig,
-    PrefixTuningConfig,
-    PromptTuningConfig,
-    PTuningConfig,
-    QuantizationConfig,
-    TrainConfig,
-)
+from persona_sweeps.config.predictor import Predictor
+from persona_sweeps.config.schema import FourBitConfig, Int8Config, ModelConfig, QuantizationConfig, TrainConfig
 from persona_sweeps.data.packing import TokenSequence
-from persona_sweeps.methods import create_adapter
+from persona_sweeps.methods.dora import Dora
+from persona_sweeps.methods.full import Full
+from persona_sweeps.methods.ia3 import Ia3
+from persona_sweeps.methods.lora import Lora
+from persona_sweeps.methods.lora_prompt import LoraPrompt
+from persona_sweeps.methods.method import Method
+from persona_sweeps.methods.p_tuning import PTuning
+from persona_sweeps.methods.prefix_tuning import PrefixTuning
+from persona_sweeps.methods.prompt_tuning import PromptTuning
+from persona_sweeps.methods.rslora import RsLora
 from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.models.loading import BaseModel, load_base
+from persona_sweeps.prediction.references.untuned import Untuned
 
 CARDS = ("smollm2_135m_instruct", "mistral_7b", "qwen25_14b", "qwen3_32b", "gemma2_27b", "gemma3_270m", "gpt2")
-LORA = LoraConfig(
-    method="lora", r=4, alpha=8.0, dropout=0.0, target_modules="all-linear", init="default", learning_rate=None
-)
-PROMPT = PromptTuningConfig(method="prompt_tuning", num_virtual_tokens=5, init="sample_vocab", learning_rate=None)
-NONE = PeftConfig(method="none", learning_rate=None)
-PREFIX = PrefixTuningConfig(method="prefix_tuning", num_virtual_tokens=4, init="sample_vocab", learning_rate=None)
-METHODS: dict[str, PeftConfig] = {
+PAIRS: dict[str, Any] = {"r": 4, "alpha": 8.0, "dropout": 0.0, "target_modules": "all-linear", "init": "default"}
+LORA = Lora(**PAIRS)
+PROMPT = PromptTuning(num_virtual_tokens=5, init="sample_vocab")
+NONE = Untuned()
+PREFIX = PrefixTuning(num_virtual_tokens=4, init="sample_vocab")
+METHODS: dict[str, Method] = {
     "lora": LORA,
-    "rslora": replace(LORA, method="rslora"),
-    "dora": replace(LORA, method="dora"),
+    "rslora": RsLora(**PAIRS),
+    "dora": Dora(**PAIRS),
     "pissa": replace(LORA, init="pissa"),
-    "olora": replace(LORA, init="olora", method="rslora"),
-    "dora from pissa": replace(LORA, method="dora", init="pissa"),
-    "ia3": Ia3Config(method="ia3", learning_rate=None),
+    "olora": RsLora(**PAIRS | {"init": "olora"}),
+    "dora from pissa": Dora(**PAIRS | {"init": "pissa"}),
+    "ia3": Ia3(),
     "prompt_tuning": PROMPT,
-    "p_tuning": PTuningConfig(method="p_tuning", num_virtual_tokens=6, encoder_hidden_size=16, learning_rate=None),
+    "p_tuning": PTuning(num_virtual_tokens=6, encoder_hidden_size=16),
     "prefix_tuning": PREFIX,
-    "lora_prompt": LoraPromptConfig(
-        method="lora_prompt", r=3, alpha=6.0, dropout=0.0, target_modules="all-linear", init="default",
-        num_virtual_tokens=4, prompt_init="sample_vocab", prompt_rate_ratio=10.0, learning_rate=None,
+    "lora_prompt": LoraPrompt(
+        **PAIRS | {"r": 3, "alpha": 6.0}, num_virtual_tokens=4, prompt_init="sample_vocab", prompt_rate_ratio=10.0
     ),
-    "full": PeftConfig(method="full", learning_rate=None),
-}  # fmt: skip
+    "full": Full(),
+}
 """a config of every method that trains, by a name for it"""
 STACKED = [name for name in METHODS if name != "full"]
 TRAIN = TrainConfig(
@@ -72,9 +69,9 @@ QUANTIZATIONS: dict[str, QuantizationConfig] = {
 TINY_VOCABULARY = 1000
 
 
-def adapter_of(base: BaseModel, config: PeftConfig, seed: int = 0, spread: float | None = 0.05) -> Adapter:
+def adapter_of(base: BaseModel, config: Predictor, seed: int = 0, spread: float | None = 0.05) -> Adapter:
     """A fresh adapter, with weights drawn at random so that both factors of LoRA have a gradient."""
-    adapter = create_adapter(base.model, base.tokenizer, config, seed)
+    adapter = config.create(base.model, base.tokenizer, seed)
     generator = torch.Generator().manual_seed(seed)
     if spread is not None:
         for parameter in adapter.parameters():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from omegaconf import MISSING
@@ -53,7 +53,9 @@ class Predictor:
     @property
     def label(self) -> str:
         """How a table names it with its settings, such as `LoRA r=8 α=16`."""
-        return self.method
+        values = {key.name: getattr(self, key.name) for key in fields(self)}
+        told = [f"{key}={_plain(value)}" for key, value in values.items() if key not in ("method", "learning_rate")]
+        return " ".join([self.method, *told])
 
     @property
     def name_parts(self) -> list[str]:
@@ -69,13 +71,15 @@ class Predictor:
         """Yield a sentence for each thing that is wrong with its keys, or that it can't do in this run."""
         yield from ()
 
+    def notes(self, config: RunConfig) -> Iterator[str]:
+        """Yield a sentence for each thing worth knowing before the run starts, and no reason not to start it."""
+        yield from ()
+
     def prompt_key(self, config: RunConfig) -> object:
-        """Return what else decides the prompts that it is given, beside the held-out examples; None for nothing."""
+        """Return what else decides how a prompt looks that is put to it; None where its keys say it all."""
         return None
 
-    def answer(
-        self, train: Sequence[Example], asked: Sequence[Example]
-    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    def answer(self, train: Sequence[Example], asked: Sequence[Example]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Answer prompts without a model: return a row an example, with its `text`, and counts for the record."""
         raise NotImplementedError(f"{type(self).__name__}.answer")
 
@@ -114,3 +118,12 @@ class Predictor:
             "is_reference": self.is_reference,
             "description": self.description,
         }
+
+
+def _plain(value: Any) -> str:
+    """Return a value as an override has it: 16.0 as 16, a list with brackets, null for None."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return f"[{','.join(map(_plain, value))}]"
+    return "null" if value is None else str(value)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf, open_dict, read_write
 
-from persona_sweeps.config.kinds import GENERATION, GROUPS, SOURCES, TARGET, KindGroup
+from persona_sweeps.config.kinds import GENERATION, GROUPS, PEFT, SOURCES, TARGET, KindGroup
 from persona_sweeps.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -118,60 +118,6 @@ class FourBitConfig(QuantizationConfig):
 
 
 @dataclass
-class PeftConfig:
-    method: str = MISSING
-    learning_rate: float | None = None
-
-
-@dataclass
-class FewShotConfig(PeftConfig):
-    shots: int = MISSING
-
-
-@dataclass
-class LoraConfig(PeftConfig):
-    """LoRA, rsLoRA and DoRA."""
-
-    r: int = MISSING
-    alpha: float = MISSING
-    alpha_ratio: float | None = None
-    dropout: float = MISSING
-    target_modules: Any = MISSING
-    init: str = MISSING
-
-
-@dataclass
-class Ia3Config(PeftConfig):
-    target_modules: Any = None
-    feedforward_modules: Any = None
-
-
-@dataclass
-class PromptTuningConfig(PeftConfig):
-    num_virtual_tokens: int = MISSING
-    init: str = MISSING
-    init_text: str | None = None
-
-
-@dataclass
-class PrefixTuningConfig(PromptTuningConfig):
-    pass
-
-
-@dataclass
-class PTuningConfig(PeftConfig):
-    num_virtual_tokens: int = MISSING
-    encoder_hidden_size: int = MISSING
-
-
-@dataclass
-class LoraPromptConfig(LoraConfig):
-    num_virtual_tokens: int = MISSING
-    prompt_init: str = MISSING
-    init_text: str | None = None
-    prompt_rate_ratio: float = MISSING
-
-
 @dataclass
 class TrainConfig:
     learning_rate: float | None = MISSING
@@ -212,6 +158,7 @@ class RunConfig:
     model: ModelConfig = MISSING
     quantization: QuantizationConfig = MISSING
     peft: Any = MISSING
+    """a config.predictor.Predictor"""
     dataset: Any = MISSING
     """a data.source.Source"""
     metrics: Any = MISSING
@@ -248,18 +195,6 @@ class RunConfig:
 SCHEMAS: dict[str, dict[str, type]] = {
     "model": {"card": ModelConfig},
     "quantization": {"none": QuantizationConfig, "int8": Int8Config, "four_bit": FourBitConfig},
-    "peft": {
-        "none": PeftConfig,
-        "few_shot": FewShotConfig,
-        "nearest_reply": PeftConfig,
-        "lora": LoraConfig,
-        "ia3": Ia3Config,
-        "prompt_tuning": PromptTuningConfig,
-        "prefix_tuning": PrefixTuningConfig,
-        "p_tuning": PTuningConfig,
-        "lora_prompt": LoraPromptConfig,
-        "full": PeftConfig,
-    },
     "tracker": {"none": TrackerConfig, "tensorboard": TrackerConfig, "wandb": WandbConfig},
 }
 """Schema of each option of a group, by the key that the option's YAML file names in its defaults list."""
@@ -272,8 +207,8 @@ def register_schemas() -> None:
     for group, options in SCHEMAS.items():
         for option, node in options.items():
             store.store(group=f"schema/{group}", name=option, node=node)
-    for kinds in (SOURCES, GENERATION):
-        for name in kinds.own:
+    for kinds in (PEFT, SOURCES, GENERATION):
+        for name in kinds.names():
             store.store(group=f"schema/{kinds.name}", name=name, node=kinds.find(name))
 
 

@@ -11,26 +11,14 @@ from persona_sweeps import tracking
 from persona_sweeps.config.checks import at_least, one_of, within
 from persona_sweeps.config.kinds import GENERATION, SOURCES, TARGET
 from persona_sweeps.config.schema import (
-    FewShotConfig,
     FourBitConfig,
-    Ia3Config,
     Int8Config,
-    LoraConfig,
-    LoraPromptConfig,
-    PromptTuningConfig,
-    PTuningConfig,
     QuantizationConfig,
     RunConfig,
 )
 from persona_sweeps.errors import ConfigError
 from persona_sweeps.models.families import FAMILIES
 
-METHODS = (
-    "none", "few_shot", "nearest_reply",
-    "lora", "rslora", "dora", "ia3", "prompt_tuning", "p_tuning", "prefix_tuning", "lora_prompt", "full",
-)  # fmt: skip
-LORA_INITS = ("default", "pissa", "olora")
-PROMPT_INITS = ("sample_vocab", "text", "random")
 SCHEDULERS = ("cosine", "linear", "constant")
 QUANTIZATIONS = {"none": QuantizationConfig, "int8": Int8Config, "nf4": FourBitConfig, "fp4": FourBitConfig}
 
@@ -82,90 +70,7 @@ def _training(config: RunConfig) -> Iterator[str]:
 
 
 def _peft(config: RunConfig) -> Iterator[str]:
-    peft = config.peft
-    yield from one_of("peft.method", peft.method, METHODS)
-    for kind, check in PEFT_CHECKS.items():
-        if isinstance(peft, kind):
-            yield from check(peft)
-    if peft.method == "full" and config.quantization.method != "none":
-        yield (
-            f"peft=full trains the base model's own weights, and quantization={config.quantization.method} freezes "
-            "them: set quantization=none, or train an adapter such as peft=lora."
-        )
-
-
-def _few_shot(peft: FewShotConfig) -> Iterator[str]:
-    yield from at_least("peft.shots", peft.shots, 1)
-
-
-def _lora(peft: LoraConfig) -> Iterator[str]:
-    yield from one_of("peft.init", peft.init, LORA_INITS)
-    yield from at_least("peft.r", peft.r, 1)
-    if not 0 <= peft.dropout < 1:
-        yield f"peft.dropout={peft.dropout:g} must be at least 0 and below 1."
-    if not peft.alpha > 0:
-        yield f"peft.alpha={peft.alpha:g} must be above 0."
-    yield from _targets("peft.target_modules", peft.target_modules)
-
-
-def _lora_prompt(peft: LoraPromptConfig) -> Iterator[str]:
-    yield from _virtual_tokens(peft.num_virtual_tokens)
-    yield from _prompt_init("peft.prompt_init", peft.prompt_init, peft.init_text)
-    if not peft.prompt_rate_ratio > 0:
-        yield f"peft.prompt_rate_ratio={peft.prompt_rate_ratio:g} must be above 0."
-
-
-def _ia3(peft: Ia3Config) -> Iterator[str]:
-    if peft.target_modules is not None:
-        yield from _targets("peft.target_modules", peft.target_modules)
-    if peft.feedforward_modules:
-        yield from _targets("peft.feedforward_modules", peft.feedforward_modules)
-        if peft.target_modules is None:
-            yield "peft.feedforward_modules has no effect without peft.target_modules: name all layers there too."
-
-
-def _prompt_tuning(peft: PromptTuningConfig) -> Iterator[str]:
-    yield from _virtual_tokens(peft.num_virtual_tokens)
-    yield from _prompt_init("peft.init", peft.init, peft.init_text)
-
-
-def _p_tuning(peft: PTuningConfig) -> Iterator[str]:
-    yield from _virtual_tokens(peft.num_virtual_tokens)
-    yield from at_least("peft.encoder_hidden_size", peft.encoder_hidden_size, 1)
-
-
-PEFT_CHECKS: dict[type, Callable[[Any], Iterator[str]]] = {
-    FewShotConfig: _few_shot,
-    LoraConfig: _lora,
-    LoraPromptConfig: _lora_prompt,
-    Ia3Config: _ia3,
-    PromptTuningConfig: _prompt_tuning,
-    PTuningConfig: _p_tuning,
-}
-"""what can be wrong in each kind of peft config, those of its base classes too"""
-
-
-def _virtual_tokens(count: int) -> Iterator[str]:
-    yield from at_least("peft.num_virtual_tokens", count, 1)
-
-
-def _prompt_init(key: str, init: str, text: str | None) -> Iterator[str]:
-    yield from one_of(key, init, PROMPT_INITS)
-    if init == "text" and not (text or "").strip():
-        yield f"{key}=text needs the text to start from: set peft.init_text."
-    if init != "text" and text is not None:
-        yield f"peft.init_text has no effect with {key}={init}: set {key}=text or drop it."
-
-
-def _targets(key: str, value: Any) -> Iterator[str]:
-    """A name, a list of names, or a pattern that compiles."""
-    if not isinstance(value, str | list) or not value or not all(isinstance(name, str) for name in value):
-        yield f"{key}={value} must be all-linear, a list of names, or a pattern."
-    elif isinstance(value, str):
-        try:
-            re.compile(value)
-        except re.error as error:
-            yield f"{key}={value} is no regular expression ({error}): use all-linear, a list of names, or mend it."
+    yield from config.peft.check(config)
 
 
 def _kinds(config: RunConfig) -> Iterator[str]:
@@ -195,7 +100,7 @@ def _whole(config: RunConfig) -> Iterator[str]:
     if not re.fullmatch(r"\w[\w.+-]*", config.sweep.name):
         yield f"sweep.name={config.sweep.name} can't name a folder: use letters, digits, '_', '-', '+' and '.'."
     yield from one_of("model.family", config.model.family, FAMILIES)
-    virtual = getattr(config.peft, "num_virtual_tokens", 0)
+    virtual = config.peft.virtual_tokens
     new = config.new_tokens
     needed = config.train.max_length + virtual + new
     if needed > config.model.context_length:

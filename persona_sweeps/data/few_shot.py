@@ -9,11 +9,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from persona_sweeps.config.schema import FewShotConfig, RunConfig
 from persona_sweeps.data.example import Example
 from persona_sweeps.errors import DataError
 
 if TYPE_CHECKING:
+    from persona_sweeps.config.schema import RunConfig
     from persona_sweeps.data.rendering import RenderedExample, Renderer
 
 
@@ -23,7 +23,7 @@ def shots_of(config: RunConfig) -> tuple[int, int, int] | None:
     The room is what the model attends over, less the new tokens, and not train.max_length: that says which examples
     are evaluated, the same ones in every run, and the longest of them would leave no room for a shot.
     """
-    if not isinstance(config.peft, FewShotConfig):
+    if not config.peft.shots:
         return None
     new = config.generation.max_new_tokens if config.metrics.overlap is not None else 0
     return config.peft.shots, config.seed, config.model.context_length - new

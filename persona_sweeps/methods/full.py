@@ -1,79 +1,68 @@
-"""Full fine-tuning: every weight of the language model is trained, in fp32 copies that the model's own follow."""
+"""`peft=full`: every weight of the language model is trained, in fp32 copies."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-from transformers import PreTrainedModel
+from persona_sweeps.methods.method import Method
 
-from persona_sweeps.methods.weights import Adapter, FullWeights
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from persona_sweeps.config.schema import RunConfig
+    from persona_sweeps.methods.weights import Adapter
 
-def language_parameters(model: PreTrainedModel) -> dict[str, nn.Parameter]:
-    """Return the parameters of the decoder and the output head by name, tied ones once; not those of a vision tower."""
-    head = model.get_output_embeddings()
-    inside = {*model.get_decoder().parameters(), *(head.parameters() if head is not None else ())}
-    return {name: parameter for name, parameter in model.named_parameters() if parameter in inside}
-
-
-def create_full(model: PreTrainedModel) -> FullWeights:
-    """Return fp32 copies of the model's weights, each on the device of its own."""
-    parameters = language_parameters(model)
-    return FullWeights({name: nn.Parameter(p.detach().float().clone()) for name, p in parameters.items()})
+MODEL = "model"
+"""the folder of a run that holds the whole model with its tokenizer"""
 
 
-class FullSite:
-    """The base model itself, holding one trial's weights; closed, it is as it was.
+@dataclass
+class Full(Method):
+    """Full fine-tuning: a run of it has the base model to itself, and leaves a model, not an adapter."""
 
-    The model computes in its own precision with rounded copies of the fp32 weights, and gradients gather in fp32.
-    """
+    method: str = "full"
 
-    path = ""
+    owns_base = True
 
-    def __init__(self, model: PreTrainedModel, weights: FullWeights) -> None:
-        own = language_parameters(model)
-        self.device = model.device
-        self._pairs = [(own[name], weights.tensors[name]) for name in weights.tensors]
-        self._before = [parameter.detach().clone() for parameter, _ in self._pairs]
-        self._gradients: list[Tensor | None] = [None] * len(self._pairs)
-        self._handles = []
-        for index, (parameter, _) in enumerate(self._pairs):
-            parameter.requires_grad_(True)
-            self._handles.append(parameter.register_post_accumulate_grad_hook(self._gatherer(index)))
+    @property
+    def label(self) -> str:
+        return "full fine-tuning"
 
-    def stack(self, adapters: Sequence[Adapter]) -> None:
-        self.refresh()
+    @property
+    def search_space(self) -> Mapping[str, str]:
+        return {"train.learning_rate": "tag(log, interval(1e-5,1e-3))"}
 
-    @torch.no_grad()
-    def refresh(self) -> None:
-        for parameter, trained in self._pairs:
-            parameter.copy_(trained)
+    def check(self, config: RunConfig) -> Iterator[str]:
+        if config.quantization.method != "none":
+            yield (
+                f"peft=full trains the base model's own weights, and quantization={config.quantization.method} freezes "
+                "them: set quantization=none, or train an adapter such as peft=lora."
+            )
 
-    def bind_gradients(self) -> None:
-        for (_, trained), gradient in zip(self._pairs, self._gradients, strict=True):
-            trained.grad = gradient
-        self._gradients = [None] * len(self._pairs)
+    def create(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int) -> Adapter:
+        from persona_sweeps.methods.full_weights import create_full
+        from persona_sweeps.methods.weights import Adapter
 
-    def route(self, slots: Tensor | None, dropout: tuple[Tensor, Tensor, Tensor] | None) -> None:
-        pass
+        return Adapter(full=create_full(model), seed=seed)
 
-    @torch.no_grad()
-    def close(self) -> None:
-        for handle in self._handles:
-            handle.remove()
-        for (parameter, _), before in zip(self._pairs, self._before, strict=True):
-            parameter.copy_(before)
-            parameter.requires_grad_(False)
-            parameter.grad = None
+    def save(
+        self, adapter: Adapter, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, base_name: str, folder: Path
+    ) -> None:
+        from persona_sweeps.methods.export import export_model
 
-    def _gatherer(self, index: int) -> Callable[[Tensor], None]:
-        def gather(parameter: Tensor) -> None:
-            assert parameter.grad is not None
-            gathered = self._gradients[index]
-            new = parameter.grad.float()
-            self._gradients[index] = new if gathered is None else gathered.add_(new)
-            parameter.grad = None
+        assert adapter.full is not None
+        export_model(adapter.full, model, tokenizer, folder / MODEL)
 
-        return gather
+    def load(self, model: PreTrainedModel, folder: Path) -> Adapter:
+        from persona_sweeps.methods.full_weights import read_full
+        from persona_sweeps.methods.weights import Adapter
+
+        return Adapter(full=read_full(folder / MODEL, model))
+
+    def trainable_parameters(self, model: PreTrainedModel) -> int:
+        from persona_sweeps.methods.full_weights import language_parameters
+
+        return sum(parameter.numel() for parameter in language_parameters(model).values())

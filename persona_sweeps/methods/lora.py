@@ -1,177 +1,119 @@
-"""LoRA, rsLoRA and DoRA: fresh weights, and the stacked products that apply many trials' at once."""
+"""`peft=lora`: low-rank pairs beside the model's linear layers (Hu et al. 2021)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
-from transformers import PreTrainedModel
+from omegaconf import MISSING
 
-from persona_sweeps.config.schema import LoraConfig
-from persona_sweeps.methods.dropout import keyed_dropout
-from persona_sweeps.methods.lora_init import INITS
-from persona_sweeps.methods.stacked import Stacked, stacked
-from persona_sweeps.methods.weights import Adapter, LoraPair, LoraWeights
-from persona_sweeps.models.layers import dense_weight, linear_layers, target_paths
-from persona_sweeps.seeds import derive_seed
+from persona_sweeps.config.checks import at_least, one_of
+from persona_sweeps.errors import ConfigError
+from persona_sweeps.methods.checks import check_targets
+from persona_sweeps.methods.method import Method
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
-def create_lora(model: PreTrainedModel, config: LoraConfig, seed: int) -> LoraWeights:
-    """Return fresh weights, with which training starts at the base model.
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    The generator is the trial's own and lives on the CPU, so a seed means the same weights on every device. A pair is
-    on its layer's device.
-    """
-    generator = torch.Generator().manual_seed(derive_seed(seed, "lora"))
-    layers = linear_layers(model)
-    scale = config.alpha / (math.sqrt(config.r) if config.method == "rslora" else config.r)
-    pairs = {}
-    for path in target_paths(model, config.target_modules):
-        layer = layers[path]
-        device = next(layer.parameters()).device
-        a, b = (tensor.to(device) for tensor in INITS[config.init](layer, config.r, scale, generator))
-        start = None if config.init == "default" else (a.clone(), b.clone())
-        magnitude = nn.Parameter(dense_weight(layer).norm(dim=1)) if config.method == "dora" else None
-        pairs[path] = LoraPair(nn.Parameter(a), nn.Parameter(b), start, magnitude)
-    return LoraWeights(config.r, config.alpha, config.dropout, pairs, scale)
+    from persona_sweeps.config.schema import RunConfig
+    from persona_sweeps.methods.weights import Adapter
+
+INITS = ("default", "pissa", "olora")
 
 
-class LoraSite:
-    """One linear layer and the stacked pairs of the trials in the batch: y += dropout(x) Aᵀ · scale · B.
+@dataclass
+class Lora(Method):
+    """Pairs A, B that add alpha / r · BA to a layer's weight."""
 
-    Ranks are zero-padded to the largest: a zero pair gets a zero gradient, so it stays zero.
-    """
+    method: str = "lora"
+    r: int = MISSING
+    alpha: float = MISSING
+    alpha_ratio: float | None = None
+    dropout: float = MISSING
+    target_modules: Any = MISSING
+    init: str = MISSING
 
-    def __init__(self, path: str, module: nn.Module) -> None:
-        self.path = path
-        self.device = next(module.parameters()).device
-        self.module = module
-        self._a: Stacked | None = None
-        self._b: Stacked | None = None
-        self._start: tuple[Tensor, Tensor] | None = None
-        self._magnitude: Magnitude | None = None
-        self._base_squares: Tensor | None = None
-        self._scale = torch.zeros(0)
-        self._slots: Tensor | None = None
-        self._dropout: tuple[Tensor, Tensor, Tensor] | None = None
-        self._handle = module.register_forward_hook(self._apply)
+    title = "LoRA"
+    by_root = False
+    """whether the pairs count alpha / √r times"""
+    has_magnitudes = False
+    """whether the lengths of the weight's rows are trained too"""
 
-    def stack(self, adapters: Sequence[Adapter]) -> None:
-        """Move the pairs of these trials into one stack; a trial that leaves this layer alone has zeros there."""
-        pairs = [adapter.lora.pairs.get(self.path) if adapter.lora else None for adapter in adapters]
-        self._a = stacked([pair.a if pair else None for pair in pairs])
-        self._b = stacked([pair.b if pair else None for pair in pairs])
-        if self._a is None or self._b is None:
-            return
-        device = self._a.leaf.device
-        self._scale = torch.tensor([a.lora.scale if a.lora else 0.0 for a in adapters], device=device)
-        self._start = None
-        if any(pair is not None and pair.start is not None for pair in pairs):
-            self._start = (_starts(pairs, 0, self._a.leaf), _starts(pairs, 1, self._b.leaf))
-        magnitude = stacked([pair.magnitude if pair else None for pair in pairs])
-        self._magnitude = None
-        if magnitude is not None:
-            of_dora = [pair is not None and pair.magnitude is not None for pair in pairs]
-            if self._base_squares is None:
-                self._base_squares = dense_weight(self.module).square().sum(1)
-            self._magnitude = Magnitude(
-                self.module, magnitude, torch.tensor(of_dora, device=device), self._base_squares
+    def __post_init__(self) -> None:
+        """Settle alpha_ratio in alpha: the two ways to say it are one run."""
+        if self.alpha_ratio is not None:
+            self.alpha, self.alpha_ratio = float(self.alpha_ratio * self.r), None
+
+    @property
+    def scale(self) -> float:
+        """How often the pairs count."""
+        return self.alpha / (math.sqrt(self.r) if self.by_root else self.r)
+
+    @property
+    def label(self) -> str:
+        init = "" if self.init == "default" else f" {self.init}"
+        return f"{self.title} r={self.r} α={self.alpha:g}{init}"
+
+    @property
+    def name_parts(self) -> list[str]:
+        return [self.method, f"r{self.r}"]
+
+    @property
+    def search_space(self) -> Mapping[str, str]:
+        return {
+            "peft.r": "choice(4,8,16,32)",
+            "peft.alpha_ratio": "choice(0.5,1,2,4)",
+            "train.learning_rate": "tag(log, interval(1e-4,1e-2))",
+        }
+
+    def check(self, config: RunConfig) -> Iterator[str]:
+        yield from one_of("peft.init", self.init, INITS)
+        yield from at_least("peft.r", self.r, 1)
+        if not 0 <= self.dropout < 1:
+            yield f"peft.dropout={self.dropout:g} must be at least 0 and below 1."
+        if not self.alpha > 0:
+            yield f"peft.alpha={self.alpha:g} must be above 0."
+        yield from check_targets("peft.target_modules", self.target_modules)
+
+    def create(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int) -> Adapter:
+        from persona_sweeps.methods.lora_init import create_lora
+        from persona_sweeps.methods.weights import Adapter
+
+        return Adapter(lora=create_lora(model, self, seed), seed=seed)
+
+    def load(self, model: PreTrainedModel, folder: Path) -> Adapter:
+        from persona_sweeps.methods.formats.lora import undouble
+
+        adapter = super().load(model, folder)
+        if self.init != "default" and adapter.lora is not None:
+            undouble(adapter.lora, self.scale)
+        return adapter
+
+    def trainable_parameters(self, model: PreTrainedModel) -> int:
+        from persona_sweeps.models.layers import features, linear_layers, target_paths
+
+        layers = linear_layers(model)
+        widths = {path: features(layers[path]) for path in target_paths(model, self.target_modules)}
+        narrowest = min(widths, key=lambda path: min(widths[path]))
+        if self.init != "default" and self.r > (limit := min(widths[narrowest])):
+            raise ConfigError(
+                f"peft.init={self.init} takes at most as many directions as a weight has, and {narrowest} has {limit}: "
+                f"lower peft.r={self.r} to {limit}, or set peft.init=default."
             )
+        magnitudes = sum(outputs for _, outputs in widths.values()) if self.has_magnitudes else 0
+        return self.r * sum(inputs + outputs for inputs, outputs in widths.values()) + magnitudes
 
-    def refresh(self) -> None:
-        """Forget what was computed from the weights, which may have changed."""
-        if self._magnitude is not None:
-            self._magnitude.refresh()
-
-    def bind_gradients(self) -> None:
-        """Give each trial's parameters their part of the gathered gradients, and start gathering anew."""
-        magnitudes = self._magnitude.stack if self._magnitude is not None else None
-        for part in (self._a, self._b, magnitudes):
-            if part is not None:
-                part.bind_gradients()
-
-    def route(self, slots: Tensor | None, dropout: tuple[Tensor, Tensor, Tensor] | None) -> None:
-        """Say which stacked pair each row takes (None: row k takes pair k), and the keys, salts and p of dropout."""
-        self._slots, self._dropout = slots, dropout
-
-    def close(self) -> None:
-        self._handle.remove()
-
-    def _factors(self) -> tuple[Tensor, Tensor]:
-        """Return A [K, r, in] and B [K, r, out] whose product is what the layer's weight gains.
-
-        Where a pair began at A₀, B₀ that is BA − B₀A₀ = (B − B₀)A + B₀(A − A₀): the differences are taken in fp32, so
-        that small ones aren't lost to rounding, and there are none at the start.
-        """
-        assert self._a is not None and self._b is not None
-        a, b = self._a.leaf, self._b.leaf
-        if self._start is None:
-            return a, b
-        a0, b0 = self._start
-        return torch.cat((a, a - a0), dim=1), torch.cat((b - b0, b0), dim=1)
-
-    def _apply(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        if self._a is None:
-            return output
-        x = inputs[0]
-        factors = self._factors()
-        a, b, scale = (self._routed(tensor).to(x.dtype) for tensor in (*factors, self._scale))
-        if self._dropout is not None:
-            x = keyed_dropout(x, *self._dropout)
-        adapted = torch.baddbmm(output, torch.bmm(x, a.transpose(1, 2)) * scale[:, None, None], b)
-        if self._magnitude is None:
-            return adapted
-        growth = self._routed(self._magnitude.growth(*factors, self._scale, x.dtype)).to(x.dtype)[:, None]
-        bias = getattr(module, "bias", None)
-        return adapted + growth * (adapted if bias is None else adapted - bias)
-
-    def _routed(self, tensor: Tensor) -> Tensor:
-        return tensor if self._slots is None else tensor.index_select(0, self._slots)
+    def saved_parameters(self, model: PreTrainedModel) -> int:
+        """Count what pairs started at too: their exported rank is twice their own."""
+        trained = self.trainable_parameters(model)
+        if self.init == "default":
+            return trained
+        return trained + _pairs_alone(self).trainable_parameters(model)
 
 
-class Magnitude:
-    """DoRA: the adapted weight's rows have the trained lengths m, whatever the pair does to them.
-
-    The lengths of the rows as the pair leaves them count as constants, so no gradient flows through them (Liu et al.
-    2024, section 4.3). ‖W + sBᵀA‖² = ‖W‖² + 2s (WAᵀ)·B + s² B·(AAᵀ)B, row by row: the layer itself gives WAᵀ, and no
-    matrix of the weight's size is made.
-    """
-
-    def __init__(self, module: nn.Module, stack: Stacked, of_dora: Tensor, base_squares: Tensor) -> None:
-        """`of_dora` [K] says which trials train magnitudes; `base_squares` [out] is ‖W‖² of each row."""
-        self.module = module
-        self.stack = stack
-        self._of_dora = of_dora
-        self._base_squares = base_squares
-        self._lengths: Tensor | None = None
-
-    def refresh(self) -> None:
-        """Forget the lengths, since the pairs may have changed."""
-        self._lengths = None
-
-    def growth(self, a: Tensor, b: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return m / ‖W + ΔW‖ − 1 [K, out]; zero for a trial without magnitudes. The layer computes in `dtype`."""
-        if self._lengths is None:
-            self._lengths = self._row_lengths(a, b, scale, dtype)
-        return torch.where(self._of_dora[:, None], self.stack.leaf / self._lengths - 1, 0.0)
-
-    @torch.no_grad()
-    def _row_lengths(self, a: Tensor, b: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
-        bias = getattr(self.module, "bias", None)
-        products = self.module.forward(a.to(dtype)).float() - (0.0 if bias is None else bias.float())
-        quadratic = torch.bmm(torch.bmm(a, a.transpose(1, 2)), b)
-        scale = scale[:, None]
-        squares = self._base_squares + 2 * scale * (products * b).sum(1) + scale**2 * (quadratic * b).sum(1)
-        return squares.clamp(min=torch.finfo(torch.float32).tiny).sqrt()
-
-
-def _starts(pairs: Sequence[LoraPair | None], factor: int, like: Tensor) -> Tensor:
-    """Return the A₀ (factor 0) or B₀ (factor 1) of all trials, zero-padded like the stack."""
-    tensor = torch.zeros_like(like, requires_grad=False)
-    for slot, pair in enumerate(pairs):
-        if pair is not None and pair.start is not None:
-            start = pair.start[factor]
-            tensor[slot, : len(start)] = start
-    return tensor
+def _pairs_alone(lora: Lora) -> Lora:
+    return Lora(r=lora.r, alpha=lora.alpha, dropout=0.0, target_modules=lora.target_modules, init="default")

@@ -1,14 +1,21 @@
-"""How LoRA's weights begin."""
+"""How LoRA's pairs start: from the trial's own seed, with a product that changes nothing yet."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
-from persona_sweeps.models.layers import dense_weight, features
+from persona_sweeps.methods.lora_layers import LoraPair, LoraWeights
+from persona_sweeps.models.layers import dense_weight, features, linear_layers, target_paths
+from persona_sweeps.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from persona_sweeps.methods.lora import Lora
 
 Init = Callable[[nn.Module, int, float, torch.Generator], tuple[Tensor, Tensor]]
 """(layer, rank, scale, generator) → A [r, in] and B [r, out] on the CPU, in fp32"""
@@ -36,4 +43,23 @@ def _olora(layer: nn.Module, r: int, scale: float, generator: torch.Generator) -
 
 
 INITS: dict[str, Init] = {"default": _default, "pissa": _pissa, "olora": _olora}
-"""peft.init of LoRA; all but the default begin with a product that isn't zero, which is taken off the layer's result"""
+"""peft.init of LoRA; all but the default start with a product that isn't zero, which is taken off the layer's result"""
+
+
+def create_lora(model: PreTrainedModel, config: Lora, seed: int) -> LoraWeights:
+    """Return fresh weights, with which training starts at the base model.
+
+    The generator is the trial's own and lives on the CPU, so a seed means the same weights on every device. A pair is
+    on its layer's device. Raises ConfigError for target modules that match nothing.
+    """
+    generator = torch.Generator().manual_seed(derive_seed(seed, "lora"))
+    layers = linear_layers(model)
+    pairs = {}
+    for path in target_paths(model, config.target_modules):
+        layer = layers[path]
+        device = next(layer.parameters()).device
+        a, b = (tensor.to(device) for tensor in INITS[config.init](layer, config.r, config.scale, generator))
+        start = None if config.init == "default" else (a.clone(), b.clone())
+        magnitude = nn.Parameter(dense_weight(layer).norm(dim=1)) if config.has_magnitudes else None
+        pairs[path] = LoraPair(nn.Parameter(a), nn.Parameter(b), config.scale, start, magnitude)
+    return LoraWeights(pairs, config.alpha, config.by_root, config.dropout)

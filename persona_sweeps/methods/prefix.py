@@ -6,17 +6,31 @@ never looked at: the layers' keys and values there are those of the prefix.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicLayer
 
-from persona_sweeps.methods.prompt import stack_virtual, virtual_places
+from persona_sweeps.methods.soft_prompt import stack_virtual, virtual_slots
 from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.models.attention import Layout, Options, Place
 from persona_sweeps.models.batch import PackedBatch
+
+
+@dataclass(slots=True)
+class PrefixWeights:
+    """Keys and values of V virtual tokens in each layer: [V, layers, 2, kv heads, head_dim] (Li & Liang 2021)."""
+
+    states: nn.Parameter
+
+    def __len__(self) -> int:
+        return self.states.shape[0]
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        yield self.states
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +78,16 @@ class PrefixedLayout:
 def prefixed_layout(prefixes: Tensor, adapters: Sequence[Adapter], batch: PackedBatch) -> PrefixedLayout:
     """Return a batch's layout with the prefixes [K, longest V, layers, 2, kv heads, head_dim] of its trials."""
     prefixed = torch.tensor([adapter.prefix is not None for adapter in adapters], device=prefixes.device)
-    rows, columns, index = virtual_places(batch, prefixed)
+    rows, columns, index = virtual_slots(batch, prefixed)
     return PrefixedLayout(batch.layout, rows, columns, prefixes[batch.slots[rows], index])
+
+
+def state_shape(model: PreTrainedModel) -> tuple[int, int, int, int]:
+    """Return what a virtual token has in this model: (layers, 2 for keys and values, kv heads, head_dim)."""
+    text = model.config.get_text_config()
+    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+    head_dim = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    return text.num_hidden_layers, 2, heads, head_dim
 
 
 def stack_prefixes(adapters: Sequence[Adapter]) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""How a prefix begins: as the keys and values that the base model itself has for some text."""
+"""How a prefix starts: as the keys and values that the base model itself has for some text."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from persona_sweeps.data.packing import TokenSequence, pack
 from persona_sweeps.methods.forward import GroupForward
+from persona_sweeps.methods.prefix import PrefixWeights
 from persona_sweeps.methods.stack import AdapterStack
-from persona_sweeps.methods.virtual_tokens import Beginning, choose_tokens
-from persona_sweeps.methods.weights import Adapter, PrefixWeights
+from persona_sweeps.methods.virtual_tokens import TokenInit, choose_tokens
+from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.models.batch import collate
 from persona_sweeps.seeds import derive_seed
 
 
 def create_prefix(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, beginning: Beginning, seed: int
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, init: TokenInit, seed: int
 ) -> PrefixWeights:
     """Return a fresh prefix: the keys and values of real tokens, or Gaussian with the spread of each layer's.
 
-    Begun from a text, the model is what it would be with that text before every prompt. The prefix is on the model's
+    Started from a text, the model is what it would be with that text before every prompt. The prefix is on the model's
     first device, as batches are, wherever the layers lie.
     """
     generator = torch.Generator().manual_seed(derive_seed(seed, "prompt"))
-    states = _states(model, choose_tokens(tokenizer, beginning, generator))
-    if beginning.init == "random":
+    states = _states(model, choose_tokens(tokenizer, init, generator))
+    if init.name == "random":
         spread = states.std(dim=(0, 3, 4), keepdim=True).cpu()
         states = (torch.randn(states.shape, generator=generator) * spread).to(states.device)
     return PrefixWeights(nn.Parameter(states.float().contiguous()))
@@ -34,7 +35,7 @@ def create_prefix(
 
 @torch.no_grad()
 def _states(model: PreTrainedModel, tokens: Tensor) -> Tensor:
-    """Return the keys and values [V, layers, 2, kv heads, head_dim] of V tokens at the beginning of a text."""
+    """Return the keys and values [V, layers, 2, kv heads, head_dim] of V tokens at the start of a text."""
     ids = tuple(tokens.tolist())
     # The token after the last is a stand-in that is never computed.
     rows = [(0, row) for row in pack([TokenSequence((*ids, 0), len(ids), 0)], len(ids) + 1)]

@@ -1,4 +1,4 @@
-"""The real tokens that soft prompts and prefixes begin as."""
+"""The real tokens that soft prompts and prefixes start as."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
-    """How virtual tokens begin: `init` of so many tokens, with the text that init=text starts from."""
+class TokenInit:
+    """How virtual tokens start: as so many tokens, chosen as `name` says, with the text that `text` starts from."""
 
-    init: str
+    name: str
     tokens: int
     text: str | None = None
 
 
-Choice = Callable[["PreTrainedTokenizerBase", Beginning, torch.Generator], Tensor]
-"""returns the ids [V] of the tokens to begin as"""
+Choice = Callable[["PreTrainedTokenizerBase", TokenInit, torch.Generator], Tensor]
+"""returns the ids [V] of the tokens to start as"""
 
 
-def _sample_vocab(tokenizer: PreTrainedTokenizerBase, beginning: Beginning, generator: torch.Generator) -> Tensor:
+def _sample_vocab(tokenizer: PreTrainedTokenizerBase, init: TokenInit, generator: torch.Generator) -> Tensor:
     """Tokens drawn from the vocabulary, the tokenizer's own special ones left out."""
     special = set(tokenizer.all_special_ids)
     words = torch.tensor([token for token in range(len(tokenizer)) if token not in special])
-    return words[torch.randint(len(words), (beginning.tokens,), generator=generator)]
+    return words[torch.randint(len(words), (init.tokens,), generator=generator)]
 
 
-def _text(tokenizer: PreTrainedTokenizerBase, beginning: Beginning, generator: torch.Generator) -> Tensor:
+def _text(tokenizer: PreTrainedTokenizerBase, init: TokenInit, generator: torch.Generator) -> Tensor:
     """Those of the text, repeated or cut to the number of virtual tokens, as PEFT does."""
-    ids = tokenizer(beginning.text, add_special_tokens=False)["input_ids"]
+    ids = tokenizer(init.text, add_special_tokens=False)["input_ids"]
     if not ids:
         raise ConfigError("peft.init_text has no tokens: give it some words.")
-    repeats = -(-beginning.tokens // len(ids))
-    return torch.tensor((ids * repeats)[: beginning.tokens])
+    repeats = -(-init.tokens // len(ids))
+    return torch.tensor((ids * repeats)[: init.tokens])
 
 
 CHOICES: dict[str, Choice] = {"sample_vocab": _sample_vocab, "text": _text}
-"""init → the real tokens; the init called random begins as none"""
+"""init → the real tokens; the init called random starts as none"""
 
 
-def choose_tokens(tokenizer: PreTrainedTokenizerBase, beginning: Beginning, generator: torch.Generator) -> Tensor:
-    """Return the ids [V] of the tokens to begin as; for init=random, of sampled ones, whose spread it takes."""
-    return CHOICES.get(beginning.init, _sample_vocab)(tokenizer, beginning, generator)
+def choose_tokens(tokenizer: PreTrainedTokenizerBase, init: TokenInit, generator: torch.Generator) -> Tensor:
+    """Return the ids [V] of the tokens to start as; for init=random, of sampled ones, whose spread it takes."""
+    return CHOICES.get(init.name, _sample_vocab)(tokenizer, init, generator)

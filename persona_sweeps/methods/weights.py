@@ -1,61 +1,61 @@
-"""What one trial trains: the weights of its adapter, in fp32."""
+"""What one trial trains, or what answers: an adapter, made of parts that act on layers or stand before the prompt."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+import torch
 from torch import Tensor, nn
 
+if TYPE_CHECKING:
+    from persona_sweeps.methods.full_weights import FullWeights
+    from persona_sweeps.methods.ia3_layers import Ia3Weights
+    from persona_sweeps.methods.lora_layers import LoraWeights
+    from persona_sweeps.methods.prefix import PrefixWeights
 
-@dataclass(slots=True)
-class LoraPair:
-    """What LoRA puts beside one linear layer: A [r, in] and B [r, out]; ΔW = scale · (Bᵀ A − B₀ᵀ A₀).
 
-    B is PEFT's transposed, so that both weights of a trial are contiguous in a stack padded along r.
+class Hook(Protocol):
+    """A layer of the base model on which adapters act, with the weights that many trials have for it."""
+
+    path: str
+    """of the layer, as in `model.named_modules()`"""
+    device: torch.device
+    """where it computes, and where what it is routed has to be"""
+
+    def stack(self, adapters: Sequence[Adapter]) -> None:
+        """Take the weights of these trials."""
+
+    def refresh(self) -> None:
+        """Take note that the weights may have changed."""
+
+    def bind_gradients(self) -> None:
+        """Give each trial's parameters the gradients gathered since the last call."""
+
+    def route(self, slots: Tensor | None, dropout: tuple[Tensor, Tensor, Tensor] | None) -> None:
+        """Say which stacked trial each row takes (None: row k takes trial k), and the keys, salts and p of dropout."""
+
+    def close(self) -> None:
+        """Leave the model as it was."""
+
+
+MakeHook = Callable[[str, nn.Module], Hook]
+"""(path, layer) → a hook on it"""
+
+
+class LayerWeights(Protocol):
+    """What an adapter has for linear layers of the base model.
+
+    One hook at a layer serves all trials whose weights name the same `MakeHook` there: it finds each trial's own
+    weights in the adapters that it is given.
     """
 
-    a: nn.Parameter
-    b: nn.Parameter
-    start: tuple[Tensor, Tensor] | None = None
-    """A₀ and B₀, which a pair that doesn't begin at zero begins at; None: zeros"""
-    magnitude: nn.Parameter | None = None
-    """[out] lengths of the adapted weight's rows, which DoRA trains"""
+    def hooks(self) -> Iterator[tuple[MakeHook, str]]:
+        """Yield what makes the hook, and the path of the layer, for each layer that is acted on."""
+        ...
 
-    def parameters(self) -> Iterator[nn.Parameter]:
-        yield self.a
-        yield self.b
-        if self.magnitude is not None:
-            yield self.magnitude
-
-
-@dataclass(slots=True)
-class LoraWeights:
-    """Low-rank pairs by module path (Hu et al. 2021)."""
-
-    r: int
-    alpha: float
-    dropout: float
-    pairs: dict[str, LoraPair]
-    scale: float
-    """alpha / r, or alpha / √r for rsLoRA (Kalajdzievski 2023)"""
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        for pair in self.pairs.values():
-            yield from pair.parameters()
-
-
-@dataclass(slots=True)
-class Ia3Weights:
-    """Factors by module path: of the layer's outputs [out], or of its inputs [in] (Liu et al. 2022)."""
-
-    outputs: dict[str, nn.Parameter]
-    inputs: dict[str, nn.Parameter]
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        yield from self.outputs.values()
-        yield from self.inputs.values()
+    def parameters(self) -> Iterator[nn.Parameter]: ...
 
 
 class SoftPrompt(Protocol):
@@ -71,53 +71,16 @@ class SoftPrompt(Protocol):
 
 
 @dataclass(slots=True)
-class PromptWeights:
-    """A soft prompt that is trained as it is: [V, hidden] (Lester et al. 2021)."""
-
-    embeddings: nn.Parameter
-
-    def __len__(self) -> int:
-        return self.embeddings.shape[0]
-
-    def values(self) -> Tensor:
-        return self.embeddings
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        yield self.embeddings
-
-
-@dataclass(slots=True)
-class PrefixWeights:
-    """Keys and values of V virtual tokens in each layer: [V, layers, 2, kv heads, head_dim] (Li & Liang 2021)."""
-
-    states: nn.Parameter
-
-    def __len__(self) -> int:
-        return self.states.shape[0]
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        yield self.states
-
-
-@dataclass(slots=True)
-class FullWeights:
-    """Copies of all of the language model's own weights, by name."""
-
-    tensors: dict[str, nn.Parameter]
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        yield from self.tensors.values()
-
-
-@dataclass(slots=True)
 class Adapter:
-    """The adapter of one trial; with no part it is the untuned base."""
+    """The adapter of one trial, its weights in fp32; with no part it is the untuned base."""
 
     lora: LoraWeights | None = None
     ia3: Ia3Weights | None = None
     prompt: SoftPrompt | None = None
     prefix: PrefixWeights | None = None
     full: FullWeights | None = None
+    others: tuple[LayerWeights, ...] = ()
+    """what methods of other packages put on layers"""
     prompt_rate_ratio: float = 1.0
     """the soft prompt learns at so many times the trial's rate"""
     seed: int = 0
@@ -125,10 +88,15 @@ class Adapter:
     step: int = field(default=0)
     """optimizer steps done: every step has its own dropout masks"""
 
+    def on_layers(self) -> list[LayerWeights]:
+        """Return the parts that act on linear layers."""
+        named: list[LayerWeights | None] = [self.lora, self.ia3]
+        return [part for part in named if part is not None] + list(self.others)
+
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Return the parameters that learn at the same rate, and that rate as a multiple of the trial's."""
-        layers = [part for part in (self.lora, self.ia3, self.prefix, self.full) if part is not None]
-        groups = [([parameter for part in layers for parameter in part.parameters()], 1.0)]
+        parts = [*self.on_layers(), *(part for part in (self.prefix, self.full) if part is not None)]
+        groups = [([parameter for part in parts for parameter in part.parameters()], 1.0)]
         if self.prompt is not None:
             groups.append((list(self.prompt.parameters()), self.prompt_rate_ratio))
         return [(parameters, ratio) for parameters, ratio in groups if parameters]
@@ -139,6 +107,11 @@ class Adapter:
 
     def trainable_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())
+
+    @property
+    def dropout(self) -> float:
+        """The share of layer inputs that a training step hides from it."""
+        return self.lora.dropout if self.lora is not None else 0.0
 
     @property
     def virtual_tokens(self) -> int:

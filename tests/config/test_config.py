@@ -11,8 +11,8 @@ import pytest
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from persona_sweeps.config.schema import SCHEMAS, RunConfig, register_schemas
 from persona_sweeps.config import schema as config
+from persona_sweeps.config.schema import SCHEMAS, RunConfig, register_schemas
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 YAML = sorted(CONF.rglob("*.yaml"))
@@ -104,10 +104,11 @@ def test_the_torch_free_list_of_families_is_the_twins() -> None:
 
 
 def test_every_method_has_an_option_can_be_counted_and_made_and_is_named_in_tables() -> None:
+    from persona_sweeps.methods.sizes import SIZES
+
     from analysis.settings import METHOD_LABELS
     from persona_sweeps.config.validate import METHODS as VALID
     from persona_sweeps.methods import METHODS
-    from persona_sweeps.methods.sizes import SIZES
 
     options = {path.stem for path in (CONF / "peft").glob("*.yaml")}
     assert options == set(METHODS) == set(SIZES) == set(VALID) == set(METHOD_LABELS)

@@ -16,9 +16,6 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from persona_sweeps.config.schema import ModelConfig
 from persona_sweeps.data.packing import TokenSequence
-from persona_sweeps.methods import create_adapter
-from persona_sweeps.methods.export import export_adapter, export_model
-from persona_sweeps.methods.sizes import trainable_parameters
 from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.models.loading import BaseModel, load_base
@@ -34,7 +31,7 @@ RATES = {"full": 1e-3, "ia3": 3e-2, "prefix_tuning": 3e-2, "prompt_tuning": 3e-2
 def reloaded(method: str, base: PreTrainedModel, folder: Path) -> torch.nn.Module:
     """What others load from the folder."""
     if method == "full":
-        return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        return AutoModelForCausalLM.from_pretrained(folder.with_name("model"), dtype=torch.float32).eval()
     if method == "lora_prompt":
         PeftModel.from_pretrained(base, str(folder / "lora"))
         return PeftModel.from_pretrained(base, str(folder / "prompt")).eval()
@@ -62,8 +59,8 @@ def test_it_learns_and_what_it_leaves_gives_the_same_probabilities(
     compose_card: Callable[..., ModelConfig],
     request: pytest.FixtureRequest,
 ) -> None:
-    adapter = create_adapter(base.model, base.tokenizer, METHODS[method], seed=0)
-    assert adapter.trainable_parameters() == trainable_parameters(base.model, METHODS[method])
+    adapter = METHODS[method].create(base.model, base.tokenizer, seed=0)
+    assert adapter.trainable_parameters() == METHODS[method].trainable_parameters(base.model)
     config = replace(TRAIN, learning_rate=RATES.get(method, 1e-2), batch_size=5, max_steps=6, warmup_ratio=0.0)
     losses: list[float] = []
     with AdapterStack(base.model, [adapter]) as stack:
@@ -72,10 +69,7 @@ def test_it_learns_and_what_it_leaves_gives_the_same_probabilities(
         before = engine.evaluation_nll([0])[0]
         engine.train(lambda index, values: losses.append(values["train_nll"]))
         ours = torch.from_numpy(engine.evaluation_nll([0])[0])
-        if method == "full":
-            export_model(base.model, base.tokenizer, tmp_path / "adapter")
-        else:
-            export_adapter(adapter, base.model, "none", tmp_path / "adapter")
+    METHODS[method].save(adapter, base.model, base.tokenizer, "none", tmp_path)
     assert trial.failure is None and ours.sum() < before.sum() and len(losses) == 6
     untouched = load_base(compose_card(request.node.callspec.params["base"], "scale=tiny"), torch.float32, "cpu")
     with warnings.catch_warnings():
@@ -91,5 +85,5 @@ def test_training_starts_at_the_base_model(base: BaseModel, sequences: list[Toke
             engine = Engine(base.model, stack, [Trial(adapter, TRAIN, 0, [], sequences)])
             return torch.from_numpy(engine.evaluation_nll([0])[0])
 
-    fresh = create_adapter(base.model, base.tokenizer, METHODS[method], seed=0)
+    fresh = METHODS[method].create(base.model, base.tokenizer, seed=0)
     assert relative_error(evaluated(fresh), evaluated(Adapter())) < 1e-5

@@ -12,11 +12,10 @@ from peft import inject_adapter_in_model
 from torch.nn import functional as F
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from persona_sweeps.config.schema import PeftConfig
+from persona_sweeps.config.predictor import Predictor
 from persona_sweeps.data.packing import TokenSequence
 from persona_sweeps.errors import ConfigError
-from persona_sweeps.methods import create_adapter
-from persona_sweeps.methods.lora import create_lora
+from persona_sweeps.methods.lora_init import create_lora
 from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.models.layers import features, linear_layers, target_paths
@@ -26,8 +25,8 @@ from persona_sweeps.training.trial import Trial
 from tests.toolbox import LORA, METHODS, NONE, PREFIX, PROMPT, TRAIN, adapter_of
 
 
-def fresh(base: BaseModel, config: PeftConfig, seed: int = 0) -> Adapter:
-    return create_adapter(base.model, base.tokenizer, config, seed)
+def fresh(base: BaseModel, config: Predictor, seed: int = 0) -> Adapter:
+    return config.create(base.model, base.tokenizer, seed)
 
 
 def same(one: Adapter, other: Adapter) -> bool:
@@ -58,7 +57,7 @@ def test_lora_has_a_pair_of_the_right_shape_for_every_layer_but_the_head(base: B
 
 
 @pytest.mark.parametrize("config", [LORA, PROMPT, replace(PROMPT, init="random")], ids=["lora", "vocabulary", "random"])
-def test_a_seed_means_the_same_weights_whatever_else_is_drawn(llama: BaseModel, config: PeftConfig) -> None:
+def test_a_seed_means_the_same_weights_whatever_else_is_drawn(llama: BaseModel, config: Predictor) -> None:
     first = fresh(llama, config, 4)
     torch.rand(5)
     before = torch.get_rng_state()
@@ -130,11 +129,6 @@ def test_of_a_multimodal_model_only_the_language_model_is_adapted(sequences: lis
     with AdapterStack(model, [adapter]) as stack:
         found = Engine(model, stack, [Trial(adapter, TRAIN, 0, [])]).sequence_nll({0: sequences[:1]})[0]
     assert float(found[0]) == pytest.approx(float(expected[sequences[0].loss_from - 1 :].sum()), rel=1e-4)
-
-
-def test_an_unknown_method_is_told_with_the_nearest(llama: BaseModel) -> None:
-    with pytest.raises(ConfigError, match="peft.method=lorra.*Did you mean lora"):
-        fresh(llama, PeftConfig(method="lorra", learning_rate=None))
 
 
 def test_a_prefix_begun_from_a_text_is_that_text(base: BaseModel, sequences: list[TokenSequence]) -> None:

@@ -1,72 +1,57 @@
-"""Prompt tuning and P-tuning: how a soft prompt begins, and how those of many trials enter one batch of embeddings."""
+"""Soft prompts: the embeddings of a trial's virtual tokens, and how those of many enter one batch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from persona_sweeps.config.schema import PTuningConfig
-from persona_sweeps.methods.virtual_tokens import Beginning, choose_tokens
-from persona_sweeps.methods.weights import Adapter, PromptWeights
+from persona_sweeps.methods.virtual_tokens import TokenInit, choose_tokens
+from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.models.batch import PackedBatch
 from persona_sweeps.seeds import derive_seed
 
 
+@dataclass(slots=True)
+class PromptWeights:
+    """A soft prompt that is trained as it is: [V, hidden] (Lester et al. 2021)."""
+
+    embeddings: nn.Parameter
+
+    def __len__(self) -> int:
+        return self.embeddings.shape[0]
+
+    def values(self) -> Tensor:
+        return self.embeddings
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        yield self.embeddings
+
+
 def create_prompt(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, beginning: Beginning, seed: int
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, init: TokenInit, seed: int
 ) -> PromptWeights:
     """Return a fresh soft prompt: embeddings of real tokens, or Gaussian with the spread of the model's own.
 
     It is on the model's first device, as batches are.
     """
     generator = torch.Generator().manual_seed(derive_seed(seed, "prompt"))
-    if beginning.init == "random":
+    if init.name == "random":
         spread = _embed(model, torch.arange(min(len(tokenizer), 4096))).std()
         hidden = model.config.get_text_config().hidden_size
-        embeddings = torch.randn(beginning.tokens, hidden, generator=generator) * spread
+        embeddings = torch.randn(init.tokens, hidden, generator=generator) * spread
     else:
-        embeddings = _embed(model, choose_tokens(tokenizer, beginning, generator))
+        embeddings = _embed(model, choose_tokens(tokenizer, init, generator))
     return PromptWeights(nn.Parameter(embeddings.to(model.device)))
 
 
 @torch.no_grad()
 def _embed(model: PreTrainedModel, ids: Tensor) -> Tensor:
     return model.get_input_embeddings()(ids.to(model.device)).float().cpu()
-
-
-class EncodedPrompt:
-    """A soft prompt that a small network makes of trained embeddings (P-tuning: Liu et al. 2021), as in PEFT."""
-
-    def __init__(self, model: PreTrainedModel, config: PTuningConfig, seed: int) -> None:
-        from peft import PromptEncoder, PromptEncoderConfig, TaskType
-
-        settings = PromptEncoderConfig(
-            task_type=TaskType.CAUSAL_LM,
-            num_virtual_tokens=config.num_virtual_tokens,
-            token_dim=model.config.get_text_config().hidden_size,
-            encoder_hidden_size=config.encoder_hidden_size,
-            num_transformer_submodules=1,
-        )
-        with torch.random.fork_rng(devices=[]):
-            # Not torch.manual_seed, which would seed the accelerators' generators too.
-            torch.default_generator.manual_seed(derive_seed(seed, "prompt"))
-            self.encoder = PromptEncoder(settings).to(model.device)
-        self.hidden_size = config.encoder_hidden_size
-        self._places = torch.arange(config.num_virtual_tokens, device=model.device)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def values(self) -> Tensor:
-        embeddings: Tensor = self.encoder(self._places)
-        return embeddings
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        yield from self.encoder.parameters()
 
 
 def stack_prompts(adapters: Sequence[Adapter]) -> Tensor | None:
@@ -86,7 +71,7 @@ def stack_virtual(values: Sequence[Tensor | None]) -> Tensor | None:
     return torch.stack([F.pad(tensor, (*padding, 0, longest - len(tensor))) for tensor in filled])
 
 
-def virtual_places(batch: PackedBatch, trials: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def virtual_slots(batch: PackedBatch, trials: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return row, column and index of the virtual tokens of the batch's trials [K] that are marked."""
     rows, columns, index = batch.virtual
     chosen = trials[batch.slots[rows]]
@@ -100,6 +85,6 @@ def place_prompts(
     if prompts is None:
         return embeddings
     prompted = torch.tensor([adapter.prompt is not None for adapter in adapters], device=embeddings.device)
-    rows, columns, index = virtual_places(batch, prompted)
+    rows, columns, index = virtual_slots(batch, prompted)
     values = prompts[batch.slots[rows], index].to(embeddings.dtype)
     return embeddings.index_put((rows, columns), values)

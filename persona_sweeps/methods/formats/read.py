@@ -1,0 +1,39 @@
+"""Read an adapter's folder: safetensors only, never a pickle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from persona_sweeps.methods.formats.files import AdapterError, PeftFiles, find_files
+from persona_sweeps.methods.formats.format import format_of
+from persona_sweeps.methods.weights import Adapter
+
+
+def read_adapter(folder: Path, model: PreTrainedModel) -> Adapter:
+    """Return the adapter that a folder in PEFT's format holds, for this model.
+
+    Raises AdapterError where it can't be read, holds something that can't be applied, or doesn't fit the model.
+    """
+    adapter = Adapter()
+    for files in find_files(folder):
+        known = format_of(files)
+        for problem in (*known.refusals(files), *known.misfits(files, model)):
+            raise AdapterError(problem)
+        part = known.read(files, model)
+        for name in ("lora", "ia3", "prompt", "prefix"):
+            if getattr(part, name) is not None:
+                setattr(adapter, name, getattr(part, name))
+    return adapter
+
+
+def tensors_of(files: PeftFiles) -> dict[str, Tensor]:
+    """Return the tensors of a folder by name, in fp32 on the CPU. Raises AdapterError where they can't be read."""
+    try:
+        return {name: tensor.float() for name, tensor in load_file(files.tensors).items()}
+    except (OSError, SafetensorError) as error:
+        raise files.error(f"can't be read ({error}).") from error

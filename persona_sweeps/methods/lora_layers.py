@@ -1,0 +1,195 @@
+"""LoRA, rsLoRA and DoRA: the weights of a trial, and the stacked products that apply those of many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from persona_sweeps.methods.dropout import keyed_dropout
+from persona_sweeps.methods.stacked import Stacked, stacked
+from persona_sweeps.methods.weights import Adapter, MakeHook
+from persona_sweeps.models.layers import dense_weight
+
+
+@dataclass(slots=True)
+class LoraPair:
+    """What LoRA puts beside one linear layer: A [r, in] and B [r, out]; ΔW = scale · (Bᵀ A − B₀ᵀ A₀).
+
+    B is PEFT's transposed, so that both weights of a trial are contiguous in a stack padded along r.
+    """
+
+    a: nn.Parameter
+    b: nn.Parameter
+    scale: float
+    """alpha / r, or alpha / √r for rsLoRA (Kalajdzievski 2023)"""
+    start: tuple[Tensor, Tensor] | None = None
+    """A₀ and B₀, with which a pair starts that doesn't start at zero; None: zeros"""
+    magnitude: nn.Parameter | None = None
+    """[out] lengths of the adapted weight's rows, which DoRA trains"""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        yield self.a
+        yield self.b
+        if self.magnitude is not None:
+            yield self.magnitude
+
+
+@dataclass(slots=True)
+class LoraWeights:
+    """Low-rank pairs by module path (Hu et al. 2021)."""
+
+    pairs: dict[str, LoraPair]
+    alpha: float
+    by_root: bool = False
+    """whether the pairs count alpha / √r times, not alpha / r times"""
+    dropout: float = 0.0
+
+    def hooks(self) -> Iterator[tuple[MakeHook, str]]:
+        for path in self.pairs:
+            yield LoraHook, path
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        for pair in self.pairs.values():
+            yield from pair.parameters()
+
+
+class LoraHook:
+    """One linear layer and the stacked pairs of the trials in the batch: y += dropout(x) Aᵀ · scale · B.
+
+    Ranks are zero-padded to the largest: a zero pair gets a zero gradient, so it stays zero.
+    """
+
+    def __init__(self, path: str, module: nn.Module) -> None:
+        self.path = path
+        self.device = next(module.parameters()).device
+        self.module = module
+        self._a: Stacked | None = None
+        self._b: Stacked | None = None
+        self._start: tuple[Tensor, Tensor] | None = None
+        self._magnitude: Magnitude | None = None
+        self._base_squares: Tensor | None = None
+        self._scale = torch.zeros(0)
+        self._slots: Tensor | None = None
+        self._dropout: tuple[Tensor, Tensor, Tensor] | None = None
+        self._handle = module.register_forward_hook(self._apply)
+
+    def stack(self, adapters: Sequence[Adapter]) -> None:
+        """Move the pairs of these trials into one stack; a trial that leaves this layer alone has zeros there."""
+        pairs = [adapter.lora.pairs.get(self.path) if adapter.lora else None for adapter in adapters]
+        self._a = stacked([pair.a if pair else None for pair in pairs])
+        self._b = stacked([pair.b if pair else None for pair in pairs])
+        if self._a is None or self._b is None:
+            return
+        device = self._a.leaf.device
+        self._scale = torch.tensor([pair.scale if pair else 0.0 for pair in pairs], device=device)
+        self._start = None
+        if any(pair is not None and pair.start is not None for pair in pairs):
+            self._start = (_starts(pairs, 0, self._a.leaf), _starts(pairs, 1, self._b.leaf))
+        magnitude = stacked([pair.magnitude if pair else None for pair in pairs])
+        self._magnitude = None
+        if magnitude is not None:
+            of_dora = [pair is not None and pair.magnitude is not None for pair in pairs]
+            if self._base_squares is None:
+                self._base_squares = dense_weight(self.module).square().sum(1)
+            self._magnitude = Magnitude(
+                self.module, magnitude, torch.tensor(of_dora, device=device), self._base_squares
+            )
+
+    def refresh(self) -> None:
+        """Forget what was computed from the weights, which may have changed."""
+        if self._magnitude is not None:
+            self._magnitude.refresh()
+
+    def bind_gradients(self) -> None:
+        """Give each trial's parameters their part of the gathered gradients, and start gathering anew."""
+        magnitudes = self._magnitude.stack if self._magnitude is not None else None
+        for part in (self._a, self._b, magnitudes):
+            if part is not None:
+                part.bind_gradients()
+
+    def route(self, slots: Tensor | None, dropout: tuple[Tensor, Tensor, Tensor] | None) -> None:
+        """Say which stacked pair each row takes (None: row k takes pair k), and the keys, salts and p of dropout."""
+        self._slots, self._dropout = slots, dropout
+
+    def close(self) -> None:
+        self._handle.remove()
+
+    def _factors(self) -> tuple[Tensor, Tensor]:
+        """Return A [K, r, in] and B [K, r, out] whose product is what the layer's weight gains.
+
+        Where a pair started at A₀, B₀ that is BA − B₀A₀ = (B − B₀)A + B₀(A − A₀): the differences are taken in fp32, so
+        that small ones aren't lost to rounding, and there are none at the start.
+        """
+        assert self._a is not None and self._b is not None
+        a, b = self._a.leaf, self._b.leaf
+        if self._start is None:
+            return a, b
+        a0, b0 = self._start
+        return torch.cat((a, a - a0), dim=1), torch.cat((b - b0, b0), dim=1)
+
+    def _apply(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if self._a is None:
+            return output
+        x = inputs[0]
+        factors = self._factors()
+        a, b, scale = (self._routed(tensor).to(x.dtype) for tensor in (*factors, self._scale))
+        if self._dropout is not None:
+            x = keyed_dropout(x, *self._dropout)
+        adapted = torch.baddbmm(output, torch.bmm(x, a.transpose(1, 2)) * scale[:, None, None], b)
+        if self._magnitude is None:
+            return adapted
+        growth = self._routed(self._magnitude.growth(*factors, self._scale, x.dtype)).to(x.dtype)[:, None]
+        bias = getattr(module, "bias", None)
+        return adapted + growth * (adapted if bias is None else adapted - bias)
+
+    def _routed(self, tensor: Tensor) -> Tensor:
+        return tensor if self._slots is None else tensor.index_select(0, self._slots)
+
+
+class Magnitude:
+    """DoRA: the adapted weight's rows have the trained lengths m, whatever the pair does to them.
+
+    The lengths of the rows as the pair leaves them count as constants, so no gradient flows through them (Liu et al.
+    2024, section 4.3). ‖W + sBᵀA‖² = ‖W‖² + 2s (WAᵀ)·B + s² B·(AAᵀ)B, row by row: the layer itself gives WAᵀ, and no
+    matrix of the weight's size is made.
+    """
+
+    def __init__(self, module: nn.Module, stack: Stacked, of_dora: Tensor, base_squares: Tensor) -> None:
+        """`of_dora` [K] says which trials train magnitudes; `base_squares` [out] is ‖W‖² of each row."""
+        self.module = module
+        self.stack = stack
+        self._of_dora = of_dora
+        self._base_squares = base_squares
+        self._lengths: Tensor | None = None
+
+    def refresh(self) -> None:
+        """Forget the lengths, since the pairs may have changed."""
+        self._lengths = None
+
+    def growth(self, a: Tensor, b: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return m / ‖W + ΔW‖ − 1 [K, out]; zero for a trial without magnitudes. The layer computes in `dtype`."""
+        if self._lengths is None:
+            self._lengths = self._row_lengths(a, b, scale, dtype)
+        return torch.where(self._of_dora[:, None], self.stack.leaf / self._lengths - 1, 0.0)
+
+    @torch.no_grad()
+    def _row_lengths(self, a: Tensor, b: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
+        bias = getattr(self.module, "bias", None)
+        products = self.module.forward(a.to(dtype)).float() - (0.0 if bias is None else bias.float())
+        quadratic = torch.bmm(torch.bmm(a, a.transpose(1, 2)), b)
+        scale = scale[:, None]
+        squares = self._base_squares + 2 * scale * (products * b).sum(1) + scale**2 * (quadratic * b).sum(1)
+        return squares.clamp(min=torch.finfo(torch.float32).tiny).sqrt()
+
+
+def _starts(pairs: Sequence[LoraPair | None], factor: int, like: Tensor) -> Tensor:
+    """Return the A₀ (factor 0) or B₀ (factor 1) of all trials, zero-padded like the stack."""
+    tensor = torch.zeros_like(like, requires_grad=False)
+    for slot, pair in enumerate(pairs):
+        if pair is not None and pair.start is not None:
+            start = pair.start[factor]
+            tensor[slot, : len(start)] = start
+    return tensor
