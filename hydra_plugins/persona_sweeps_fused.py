@@ -12,7 +12,7 @@ from persona_sweeps.execution.hydra_launcher import SweepLauncher
 
 
 class FusedLauncher(SweepLauncher):
-    def place(self, config: DictConfig) -> Any:
-        from persona_sweeps.execution.launch_target import HERE
+    def target(self, config: DictConfig) -> Any:
+        from persona_sweeps.execution.launch_target import THIS_PROCESS
 
-        return HERE
+        return THIS_PROCESS

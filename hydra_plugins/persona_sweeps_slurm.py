@@ -12,7 +12,7 @@ from persona_sweeps.execution.hydra_launcher import SweepLauncher
 
 
 class SlurmLauncher(SweepLauncher):
-    def place(self, config: DictConfig) -> Any:
-        from persona_sweeps.execution.slurm.backend import slurm_place
+    def target(self, config: DictConfig) -> Any:
+        from persona_sweeps.execution.slurm.backend import slurm_target
 
-        return slurm_place(self.settings, config)
+        return slurm_target(self.settings, config)

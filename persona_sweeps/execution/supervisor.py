@@ -91,9 +91,7 @@ class Work(Protocol):
 class Supervisor:
     """Gives work to jobs and sees it done, whatever becomes of the jobs."""
 
-    def __init__(
-        self, work: Work, backend: Backend, files: SweepFolder, console: Console, poll_seconds: float
-    ) -> None:
+    def __init__(self, work: Work, backend: Backend, files: SweepFolder, console: Console, poll_seconds: float) -> None:
         """`files` are the sweep's: what is needed to find the jobs again is kept there."""
         self._work = work
         self._backend = backend

@@ -24,4 +24,4 @@ def start(given: Mapping[str, Any], context: HydraContext, config: DictConfig, a
     from persona_sweeps.study.sweep import sweep
 
     settings = {key: value for key, value in config.hydra.launcher.items() if key != "_target_"}
-    sweep(given, context, config, arguments, kind(**settings).place(config))
+    sweep(given, context, config, arguments, kind(**settings).target(config))

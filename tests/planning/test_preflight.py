@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-
 from persona_sweeps.methods.sizes import trainable_parameters
+
 from persona_sweeps.planning import obstacles
 from persona_sweeps.planning.plan import make_plan
 from persona_sweeps.planning.preflight import PassSize, Prediction, activation_bytes, predict, shape_of

@@ -9,10 +9,10 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from persona_sweeps.prediction.nearest_reply import nearest_replies
 
 from persona_sweeps.data.example import Corpus, Example, Message
 from persona_sweeps.prediction.nearest import Nearest
-from persona_sweeps.prediction.nearest_reply import nearest_replies
 
 TEXTS = st.lists(st.sampled_from(["to", "be", "or", "not", "that", "is", "the", "question"]), max_size=8).map(" ".join)
 

@@ -1,4 +1,4 @@
-"""What `hydra/launcher=slurm` can be told; conf/hydra/launcher/slurm.yaml says what each key is for."""
+"""The settings of `hydra/launcher=slurm`; conf/hydra/launcher/slurm.yaml says what each key is for."""
 
 from __future__ import annotations
 
