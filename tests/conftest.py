@@ -56,6 +56,16 @@ def compose_card() -> Callable[..., ModelConfig]:
     return composed
 
 
+def _with_evaluation(path: Path) -> dict[str, Any]:
+    record = json.loads(path.read_text())
+    found = [json.loads(evaluation.read_text()) for evaluation in path.parent.glob("evaluations/*.json")]
+    if len(found) != 1:
+        return {"metrics": {}, "comparability_key": None, **record}
+    own = {key: found[0][key] for key in ("metrics", "comparability_key", "descriptions", "evaluation_id")}
+    config = {**record["config"], **found[0]["config"]}
+    return {**record, **own, "config": config, "evaluation": found[0]}
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a command ended."""
@@ -71,9 +81,14 @@ class Ended:
         return self.folder / "multirun_outputs"
 
     def records(self) -> list[dict[str, Any]]:
-        """Return the record of every run, by name."""
-        found = [json.loads(path.read_text()) for path in self.output.glob("runs/*/run.json")]
+        """Return the record of every run by name, with what its evaluation says, where it has exactly one."""
+        found = [_with_evaluation(path) for path in self.output.glob("runs/*/run.json")]
         return sorted(found, key=lambda record: record["name"])
+
+    def samples_of(self, record: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the samples of a run's only evaluation."""
+        [path] = self.folder_of(record).glob("evaluations/*.samples.jsonl")
+        return [json.loads(line) for line in path.read_text().splitlines()]
 
     def by(self, *keys: str) -> dict[Any, dict[str, Any]]:
         """Return the records by a value of their config, such as `by("peft", "method")`."""
@@ -159,9 +174,9 @@ def compose_run() -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def make_cell(compose_run: Callable[..., Any]) -> Callable[..., Any]:
     """A function of overrides that gives the cell of a sweep, resolved and validated."""
-    from persona_sweeps.planning import cells as plan
+    from persona_sweeps.planning import cells
 
-    return lambda *overrides: plan.make_cell(compose_run(*overrides), overrides, {})
+    return lambda *overrides: cells.make_cell(compose_run(*overrides), overrides, {})
 
 
 def write_dialogue(path: Path, lines: int = 12, words: str = "Who's there?") -> Path:

@@ -25,8 +25,8 @@ def shots_of(config: RunConfig) -> tuple[int, int, int] | None:
     """
     if not config.peft.shots:
         return None
-    new = config.generation.max_new_tokens if config.metrics.overlap is not None else 0
-    return config.peft.shots, config.seed, config.model.context_length - new
+    # Whether texts are asked for or not: another metric must not change the prompts.
+    return config.peft.shots, config.seed, config.model.context_length - config.generation.max_new_tokens
 
 
 def guessed_length(config: RunConfig, tokens: int) -> int:
@@ -38,7 +38,7 @@ def guessed_length(config: RunConfig, tokens: int) -> int:
 def choose_shots(solved: Sequence[Example], count: int, seed: int) -> dict[str | None, tuple[Example, ...]]:
     """Return at most `count` of the solved examples for each persona (None: those that have none).
 
-    Which ones hangs on the seed and their ids alone; fewer shots are a prefix of more.
+    Which ones depends on the seed and their ids alone; fewer shots are a prefix of more.
     """
     chosen: dict[str | None, tuple[Example, ...]] = {}
     for example in sorted(solved, key=lambda e: hashlib.sha256(f"{seed}\0shot\0{e.id}".encode()).digest()):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from persona_sweeps.models.families.family import Family
+
 SLACK = 1.5
 """of activations: what the backward pass holds for a moment, and what the allocator can't reuse; measured"""
 
@@ -29,17 +31,16 @@ class Shape:
     """what a norm keeps of a feature besides its result: fp32 copies"""
 
 
-def shape_of(model: PreTrainedModel) -> Shape:
+def shape_of(model: PreTrainedModel, family: Family) -> Shape:
     """Read the shape off a model's config; tied weights count once."""
     config = model.config.get_text_config()
     parameters = {id(parameter): parameter.numel() for parameter in model.parameters()}
     heads = config.num_attention_heads
     kv_heads = getattr(config, "num_key_value_heads", None) or heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
-    norm_width, norm_bytes = _norms(model, {"q_norm": heads * head_dim, "k_norm": kv_heads * head_dim})
     return Shape(
-        norm_width=norm_width,
-        norm_bytes=norm_bytes,
+        norm_width=_norm_width(model, {"q_norm": heads * head_dim, "k_norm": kv_heads * head_dim}),
+        norm_bytes=8 if family.norms_keep_input else 4,
         parameters=sum(parameters.values()),
         hidden=config.hidden_size,
         intermediate=getattr(config, "intermediate_size", None)
@@ -52,20 +53,17 @@ def shape_of(model: PreTrainedModel) -> Shape:
     )
 
 
-def _norms(model: PreTrainedModel, widths: dict[str, int]) -> tuple[int, int]:
-    """Return the width of all norms of a block, and the bytes that they keep of a feature in fp32.
+def _norm_width(model: PreTrainedModel, widths: dict[str, int]) -> int:
+    """Return the width of all norms of a block.
 
-    `widths` are those of norms within attention, whose weights are shared by the heads. Gemma's norms scale in fp32, so
-    they keep the normalized input too.
+    `widths` are those of norms within attention, whose weights are shared by the heads.
     """
     norms = {
         name: module
         for name, module in model.get_decoder().named_modules()
         if "Norm" in type(module).__name__ and ".0." in f".{name}."
     }
-    gemma = any("Gemma" in type(module).__name__ for module in norms.values())
-    width = sum(widths.get(name.rsplit(".", 1)[-1], module.weight.numel()) for name, module in norms.items())
-    return width, 8 if gemma else 4
+    return sum(widths.get(name.rsplit(".", 1)[-1], module.weight.numel()) for name, module in norms.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from persona_sweeps.config.schema import Precision
 from persona_sweeps.device import resolve_device
 from persona_sweeps.errors import UserError
+from persona_sweeps.models.families import family_of
 from persona_sweeps.models.source import Origin
 from persona_sweeps.planning.activations import Shape, activation_bytes, shape_of
 from persona_sweeps.planning.cells import Cell, Stage
@@ -117,8 +118,9 @@ def predict_group(group: Sequence[Cell]) -> Predictions:
     runs = by_run(group)
     if not needs_base(group[0]):
         return {cells[0].run_id: NOTHING for cells in runs}
-    model = skeleton(group[0].config.model)
-    shape = shape_of(model)
+    card = group[0].config.model
+    model = skeleton(card)
+    shape = shape_of(model, family_of(card))
     return {cells[0].run_id: _predict(cells, model, shape, len(runs)) for cells in runs}
 
 

@@ -20,6 +20,7 @@ from persona_sweeps.data.prepare import TOO_LONG, forget_prepared, prepare
 from persona_sweeps.data.rendering import RenderedExample, Renderer
 from persona_sweeps.data.store import MANIFEST, PreparedData, save_entry
 from persona_sweeps.errors import DataError
+from persona_sweeps.prediction.references.untuned import Untuned
 
 Run = Callable[..., PreparedData]
 
@@ -41,7 +42,9 @@ def run(
     def prepared(max_length: int = 500, fingerprint: str = "t", fresh: bool = True, **changes: Any) -> PreparedData:
         if fresh:
             forget_prepared()
-        config = RunConfig(dataset=jsonl_config(source, **changes), train=TrainConfig(max_length=max_length))
+        config = RunConfig(
+            peft=Untuned(), dataset=jsonl_config(source, **changes), train=TrainConfig(max_length=max_length)
+        )
         return prepare(config, make_tokenizer("chatml"), fingerprint)
 
     yield prepared

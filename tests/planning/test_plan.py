@@ -18,9 +18,13 @@ def cell(make_cell: Callable[..., Any], tiny: tuple[str, ...], tmp_path: Path) -
     return lambda *overrides: make_cell(*tiny, f"output_dir={tmp_path}", *overrides)
 
 
-def complete(cell: Cell, folder: Path | None = None, status: str = "completed") -> None:
-    record = {"schema_version": 1, "status": status, "metrics": {}, "provenance": {}}
-    write_json((folder or cell.folder.path) / "run.json", record)
+def complete(cell: Cell, path: Path | None = None, status: str = "completed") -> None:
+    """Write the files of a run that was trained and evaluated."""
+    folder = RunFolder(path or cell.folder.path)
+    write_json(folder.record, RUN | {"run_id": cell.run_id, "status": status})
+    if status == "completed":
+        write_json(folder.evaluation(cell.evaluation_id), EVALUATION | {"evaluation_id": cell.evaluation_id})
+        write_json_lines(folder.samples(cell.evaluation_id), [])
 
 
 def test_trials_of_one_base_model_form_one_group(cell) -> None:

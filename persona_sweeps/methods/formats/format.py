@@ -39,8 +39,19 @@ class Format:
         """Return how many virtual tokens it puts before every prompt."""
         return 0
 
-    def refusals(self, files: PeftFiles) -> Iterator[str]:
-        """Yield a sentence for each thing in the folder that can't be applied; it begins with the folder."""
+    def refusals(self, files: PeftFiles) -> list[str]:
+        """Return a sentence for each thing in the folder that can't be applied; it begins with the folder.
+
+        What the config says explains the tensors, so these are looked at only where the config is fine.
+        """
+        return list(self.config_refusals(files)) or list(self.tensor_refusals(files))
+
+    def tensor_refusals(self, files: PeftFiles) -> Iterator[str]:
+        """Yield a sentence for each tensor that isn't of this format."""
+        raise NotImplementedError
+
+    def config_refusals(self, files: PeftFiles) -> Iterator[str]:
+        """Yield a sentence for each key of adapter_config.json that says what can't be applied."""
         for key, value in files.config.items():
             if not value or key in COMMON or key in self.relevant or key in self.harmless:
                 continue

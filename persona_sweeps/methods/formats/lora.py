@@ -49,11 +49,10 @@ class LoraFormat(Format):
             return name
         return f"{name} r={ranks[0]}" if len(ranks) == 1 else f"{name} r={ranks[0]}–{ranks[-1]}"
 
-    def refusals(self, files: PeftFiles) -> Iterator[str]:
+    def config_refusals(self, files: PeftFiles) -> Iterator[str]:
         config = dict(files.config)
         if (bias := config.pop("bias", "none")) != "none":
             yield f"{files.folder} has biases that were trained (bias={bias}), which can't be applied here: {MERGE}."
-        yield from super().refusals(PeftFiles(files.folder, config, files.shapes))
         init = str(config.get("init_lora_weights")).lower()
         if init.startswith(CHANGING_INITS):
             yield (
@@ -61,12 +60,16 @@ class LoraFormat(Format):
                 "save it with save_pretrained(…, path_initial_model_for_weight_conversion=…), which makes a plain LoRA "
                 "of it."
             )
-        strangers = [name for name in files.shapes if not TENSOR.fullmatch(name) or ".lora_embedding_" in name]
-        if strangers:
-            yield (
-                f"{files.folder} holds {strangers[0]}, which is no pair beside a linear layer and can't be applied "
-                f"here: {MERGE}."
-            )
+        yield from super().config_refusals(PeftFiles(files.folder, config, files.shapes))
+
+    def tensor_refusals(self, files: PeftFiles) -> Iterator[str]:
+        for name in files.shapes:
+            if not TENSOR.fullmatch(name):
+                yield (
+                    f"{files.folder} holds {name}, which is no pair beside a linear layer and can't be applied here: "
+                    f"{MERGE}."
+                )
+                return
         index = _index(files)
         if not index:
             yield f"{files.folder} holds no pairs at all."

@@ -37,8 +37,7 @@ class VirtualFormat(Format):
         shape = files.shapes.get(EMBEDDINGS) or self._parts(files).get("embedding.weight") or (0,)
         return shape[0]
 
-    def refusals(self, files: PeftFiles) -> Iterator[str]:
-        yield from super().refusals(files)
+    def tensor_refusals(self, files: PeftFiles) -> Iterator[str]:
         parts = self._parts(files)
         wanted = ["embedding.weight", *(f"{layer}.{part}" for layer in self.network for part in ("weight", "bias"))]
         whole = self.network and all(name in parts for name in wanted)
