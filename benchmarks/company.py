@@ -17,7 +17,7 @@ from benchmarks.page import rewrite_between
 from benchmarks.rounds import ROOT
 from benchmarks.scenarios import COMMON
 from benchmarks.workload import Workload, load_workload
-from persona_sweeps.config.schema import LoraConfig, Precision
+from persona_sweeps.config.schema import Precision
 from persona_sweeps.records.files import write_json
 from persona_sweeps.records.provenance import environment, now
 
@@ -42,7 +42,7 @@ class Outcome:
 
 def measure(workload: Workload, group: int) -> Outcome:
     """Train the first seed's trial with `group` - 1 others of other ranks and rates; score and generate."""
-    from persona_sweeps.methods import create_adapter
+    from persona_sweeps.methods.lora import Lora
     from persona_sweeps.methods.stack import AdapterStack
     from persona_sweeps.prediction.generation import generate, requests
     from persona_sweeps.prediction.greedy import Greedy
@@ -53,11 +53,11 @@ def measure(workload: Workload, group: int) -> Outcome:
     train, evaluation = workload.examples[:-EVALUATED], workload.examples[-EVALUATED:]
     evaluation = tuple(replace(sequence, index=index) for index, sequence in enumerate(evaluation))
     peft = workload.config.peft
-    assert isinstance(peft, LoraConfig)
+    assert isinstance(peft, Lora)
     adapters, trials = [], []
     for seed in range(group):
         own = peft if seed == 0 else replace(peft, r=4 * seed, alpha=8.0 * seed)
-        adapters.append(create_adapter(base.model, base.tokenizer, own, seed))
+        adapters.append(own.create(base.model, base.tokenizer, seed))
         assert workload.train.learning_rate is not None
         config = replace(workload.train, learning_rate=workload.train.learning_rate * (1 + seed))
         trials.append(Trial(adapters[-1], config, seed, train, evaluation if seed == 0 else ()))

@@ -8,7 +8,6 @@ import torch
 
 from benchmarks.measurement import Measurement
 from benchmarks.workload import Workload
-from persona_sweeps.methods import create_adapter
 from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.models.loading import BaseModel
 from persona_sweeps.training.engine import Engine
@@ -32,7 +31,7 @@ def stacked(workload: Workload, base: BaseModel) -> Measurement:
 
 def _train(workload: Workload, base: BaseModel, seeds: Sequence[int], measurement: Measurement) -> None:
     """Train one group of trials; packing the rows and making the optimizers count as training."""
-    adapters = [create_adapter(base.model, base.tokenizer, workload.config.peft, seed) for seed in seeds]
+    adapters = [workload.config.peft.create(base.model, base.tokenizer, seed) for seed in seeds]
     losses: list[list[float]] = [[] for _ in seeds]
     with measurement.timed(), AdapterStack(base.model, adapters) as stack:
         pairs = zip(adapters, seeds, strict=True)

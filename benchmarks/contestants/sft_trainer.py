@@ -23,9 +23,9 @@ from trl import SFTConfig, SFTTrainer
 
 from benchmarks.measurement import Measurement
 from benchmarks.workload import Workload
-from persona_sweeps.config.schema import LoraConfig, Precision
-from persona_sweeps.methods import create_adapter
+from persona_sweeps.config.schema import Precision
 from persona_sweeps.methods.export import export_adapter
+from persona_sweeps.methods.lora import Lora
 from persona_sweeps.models.loading import BaseModel
 from persona_sweeps.training.trial import SCHEDULES
 
@@ -67,7 +67,7 @@ class RecordingTrainer(SFTTrainer):
 
 def _train(workload: Workload, base: BaseModel, settings: dict[str, Any]) -> Measurement:
     (seed,) = workload.seeds
-    adapter = create_adapter(base.model, base.tokenizer, workload.config.peft, seed)
+    adapter = workload.config.peft.create(base.model, base.tokenizer, seed)
     measurement = Measurement(threads=torch.get_num_threads())
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "initial"
@@ -126,7 +126,7 @@ def _rows(workload: Workload, seed: int) -> Dataset:
 
 def _peft_config(workload: Workload) -> PeftLoraConfig:
     lora = workload.config.peft
-    assert isinstance(lora, LoraConfig)
+    assert isinstance(lora, Lora)
     return PeftLoraConfig(
         r=lora.r,
         lora_alpha=int(lora.alpha),

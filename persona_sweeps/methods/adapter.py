@@ -114,6 +114,6 @@ class ForeignAdapter(Predictor):
     def trainable_parameters(self, model: PreTrainedModel) -> int:
         """Return 0. Raises ConfigError where the adapter doesn't fit this model."""
         for files, known in self._parts:
-            for sentence in known.misfits(files, model):
+            for sentence in known.problems(files, model):
                 raise ConfigError(f"peft.path={sentence}")
         return 0

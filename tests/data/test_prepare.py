@@ -105,6 +105,12 @@ def test_whatever_can_change_the_rows_makes_another_entry(run: Run, own_cache: P
     assert len(entries(own_cache)) == 2
 
 
+def test_keys_that_lead_to_the_same_rows_share_an_entry(run: Run, own_cache: Path) -> None:
+    run()
+    run(validation_fraction=0.3, min_examples=3, limit=100)
+    assert len(entries(own_cache)) == 1
+
+
 def test_a_changed_source_is_read_again_even_in_one_process(run: Run, source: Path) -> None:
     before = run()
     source.write_text(source.read_text().replace("answer", "reply"))

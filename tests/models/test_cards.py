@@ -52,7 +52,7 @@ PUBLISHED = {
 
 
 def lora_parameters(card: ModelConfig, rank: int, targets: str | list[str]) -> int:
-    return trainable_parameters(skeleton(card), replace(LORA, r=rank, target_modules=targets))
+    return replace(LORA, r=rank, target_modules=targets).trainable_parameters(skeleton(card))
 
 
 @pytest.mark.parametrize("name", RANK_64)

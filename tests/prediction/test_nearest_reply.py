@@ -9,10 +9,10 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from persona_sweeps.prediction.nearest_reply import nearest_replies
 
-from persona_sweeps.data.example import Corpus, Example, Message
+from persona_sweeps.data.example import Example, Message
 from persona_sweeps.prediction.nearest import Nearest
+from persona_sweeps.prediction.references.nearest_reply import NearestReply
 
 TEXTS = st.lists(st.sampled_from(["to", "be", "or", "not", "that", "is", "the", "question"]), max_size=8).map(" ".join)
 
@@ -54,9 +54,9 @@ def example(number: int, said: str, reply: str = "", persona: str | None = None)
 def test_the_reply_is_that_of_the_example_asked_most_alike_and_the_card_has_no_weight() -> None:
     train = (example(0, "Be a prince"), example(1, "What do you read, my lord?"), example(2, "Is the king dead?"))
     asked = [example(8, "My lord, what is it that you read?"), example(9, "They say the king is dead.")]
-    replies = nearest_replies(Corpus(train, tuple(asked), "f"), asked)
-    assert [reply.text for reply in replies] == ["reply 1", "reply 2"]
-    assert [reply.nearest_id for reply in replies] == ["id-1", "id-2"]
+    replies, counts = NearestReply().answer(train, asked)
+    assert [reply["text"] for reply in replies] == ["reply 1", "reply 2"]
+    assert [reply["nearest_id"] for reply in replies] == ["id-1", "id-2"] and not counts
 
 
 def test_a_persona_answers_with_its_own_replies_and_one_without_any_with_another_s() -> None:
@@ -66,7 +66,7 @@ def test_a_persona_answers_with_its_own_replies_and_one_without_any_with_another
     )  # fmt: skip
     asked = [example(7, "Good my lord", persona="Hamlet"), example(8, "Good my lord", persona="Ophelia")]
     asked.append(example(9, "the king", persona="Yorick"))
-    replies = nearest_replies(Corpus(train, tuple(asked), "f"), asked)
-    assert [reply.nearest_id for reply in replies] == ["id-1", "id-0", "id-1"]
-    assert [reply.own_persona for reply in replies] == [True, True, False]
-    assert replies[0].similarity == 0.0
+    replies, counts = NearestReply().answer(train, asked)
+    assert [reply["nearest_id"] for reply in replies] == ["id-1", "id-0", "id-1"]
+    assert counts["replies_of_other_personas"] == 1
+    assert replies[0]["similarity"] == 0.0

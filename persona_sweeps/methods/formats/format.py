@@ -46,6 +46,10 @@ class Format:
         """
         return list(self.config_refusals(files)) or list(self.tensor_refusals(files))
 
+    def problems(self, files: PeftFiles, model: PreTrainedModel) -> list[str]:
+        """Return a sentence for each thing that can't be applied to this model; it may be on the meta device."""
+        return self.refusals(files) or list(self.misfits(files, model))
+
     def tensor_refusals(self, files: PeftFiles) -> Iterator[str]:
         """Yield a sentence for each tensor that isn't of this format."""
         raise NotImplementedError

@@ -22,7 +22,7 @@ def read_adapter(folder: Path, model: PreTrainedModel) -> Adapter:
     adapter = Adapter()
     for files in find_files(folder):
         known = format_of(files)
-        for problem in (*known.refusals(files), *known.misfits(files, model)):
+        for problem in known.problems(files, model):
             raise AdapterError(problem)
         part = known.read(files, model)
         for name in ("lora", "ia3", "prompt", "prefix"):
