@@ -18,19 +18,7 @@ from persona_sweeps.planning.console import Console
 from persona_sweeps.planning.plan import Plan, make_plan
 from persona_sweeps.planning.preflight import Predictions
 from persona_sweeps.records.folders import SweepFolder
-<<<<<<< HEAD
 from persona_sweeps.records.sweep import write_sweep
-=======
-from persona_sweeps.records.identity import RUN_SCHEMA
-from persona_sweeps.records.redaction import redacted
-from persona_sweeps.running.preparing import Tokenizers
-from persona_sweeps.wording import counted
-
-if TYPE_CHECKING:
-    from persona_sweeps.planning.preflight import Prediction
-    from persona_sweeps.running.context import Context
-    from persona_sweeps.running.source import RunSource
->>>>>>> main
 
 
 def execute(
@@ -98,7 +86,6 @@ def _run(plan: Plan, sweep: str | None, earlier: Sequence[Cell], target: LaunchT
     console.summary(plan, [files.record] if sweep is not None else [])
 
 
-<<<<<<< HEAD
 def _carry_out(
     plan: Plan, predictions: Predictions, target: LaunchTarget, files: SweepFolder, console: Console
 ) -> None:
@@ -106,13 +93,6 @@ def _carry_out(
     if target.backend is None:
         from persona_sweeps.execution.in_process import carry_out
         from persona_sweeps.running.context import Context
-=======
-def train_the_others(cells: Sequence[Cell], context: Context, source: RunSource | None = None) -> None:
-    """Wait for runs that other processes are training, and train those whose process dies."""
-    from persona_sweeps.running.checkpointing import wait_for_one
-    from persona_sweeps.running.group import run_group
-    from persona_sweeps.running.source import Solo
->>>>>>> main
 
         carry_out(plan, Context.of(console))
         return

@@ -12,7 +12,7 @@ from persona_sweeps.wording import counted
 
 if TYPE_CHECKING:
     from persona_sweeps.running.context import Context
-    from persona_sweeps.running.source import Source
+    from persona_sweeps.running.source import RunSource
 
 
 def carry_out(plan: Plan, context: Context) -> None:
@@ -33,7 +33,7 @@ def carry_out(plan: Plan, context: Context) -> None:
     wait_for_others(elsewhere, context)
 
 
-def wait_for_others(cells: Sequence[Cell], context: Context, source: Source | None = None) -> None:
+def wait_for_others(cells: Sequence[Cell], context: Context, source: RunSource | None = None) -> None:
     """Wait for runs that other processes are training, and train those whose process dies."""
     from persona_sweeps.running.checkpointing import wait_for_one
     from persona_sweeps.running.group import run_group

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from persona_sweeps.methods.sizes import trainable_parameters
 
 from persona_sweeps.config.schema import ModelConfig
 from persona_sweeps.models.architecture import card_config

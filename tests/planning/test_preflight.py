@@ -58,41 +58,11 @@ def test_quantized_weights_take_less_and_more_is_needed_to_load_them(make_cell: 
     assert predictions["nf4"].loading_bytes > predictions["none"].loading_bytes
 
 
-<<<<<<< HEAD
 def test_prompt_tuning_of_a_7b_model_trains_a_prompt(make_cell: Callable) -> None:
     prompt = make_cell("model=llama2_7b", "peft=prompt_tuning", "peft.num_virtual_tokens=20")
     assert predict(make_plan([prompt]))[prompt.run_id].trainable_parameters == 81_920
     (prediction,) = predict(make_plan([make_cell("model=llama2_7b", "train.precision=bf16")])).values()
     assert prediction.guessed and prediction.weights_bytes == 2 * 6_738_415_616 and prediction.tokens > 0
-=======
-def test_a_quantization_without_its_package_is_told(make_cell: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = make_cell("model=gpt2", *SHORT, "quantization=nf4").config
-    assert not obstacles.obstacles(config)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    (sentence,) = obstacles.obstacles(config)
-    assert "quantization=nf4 needs bitsandbytes" in sentence and "'persona-sweeps[quantization]'" in sentence
-    assert not obstacles.obstacles(make_cell("model=gpt2", *SHORT).config)
-
-
-def test_bf16_on_a_gpu_without_its_units_is_told(make_cell: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = make_cell("model=gpt2", "model.scale=tiny", "train.max_length=512", "train.precision=bf16").config
-    monkeypatch.setattr(obstacles, "resolve_device", lambda device: "cuda")
-    monkeypatch.setattr(obstacles, "cuda_capability", lambda: 7)
-    assert "compute capability 8.0" in " ".join(obstacles.obstacles(config))
-    monkeypatch.setattr(obstacles, "cuda_capability", lambda: None)
-    assert "no CUDA device" in " ".join(obstacles.obstacles(config))
-
-
-def test_prompt_tuning_of_a_7b_model_trains_a_prompt(make_cell: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    from persona_sweeps.models.skeleton import skeleton
-
-    monkeypatch.setattr("persona_sweeps.planning.cells.obstacles", lambda config: [])
-    config = make_cell("model=llama2_7b", "peft=prompt_tuning", "peft.num_virtual_tokens=20").config
-    model = skeleton(config.model)
-    assert config.peft.trainable_parameters(model) == 81_920
-    (found,) = predict(make_plan([make_cell("model=llama2_7b", "train.precision=bf16")])).values()
-    assert found.guessed and found.weights_bytes == 2 * 6_738_415_616 and found.tokens > 0
->>>>>>> main
 
 
 def test_more_of_anything_takes_more_memory(make_cell: Callable) -> None:
