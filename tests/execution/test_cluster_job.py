@@ -9,12 +9,14 @@ import pytest
 
 from persona_sweeps.cli import worker
 from persona_sweeps.execution.cluster_job import this_job
+from persona_sweeps.lifecycle import lease
 from persona_sweeps.lifecycle.stopping import EXIT_CODE, Stopped
 
 
 @pytest.fixture
 def in_job(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """A function that sets SLURM's variables."""
+    monkeypatch.setattr(lease, "_job", None)
     for name in ("JOB_ID", "ARRAY_JOB_ID", "ARRAY_TASK_ID"):
         monkeypatch.delenv(f"SLURM_{name}", raising=False)
 
@@ -27,7 +29,7 @@ def in_job(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.fixture
 def scontrol(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Path]:
-    """A function of what `scontrol show` prints that puts one on the path; its calls are in the file that it returns."""
+    """A function of what `scontrol show` is to print; the calls are in the file that it returns."""
 
     def install(printed: str) -> Path:
         calls = tmp_path / "calls"
