@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import io
 import json
 import os
@@ -85,6 +84,13 @@ class Ended:
         found = [_with_evaluation(path) for path in self.output.glob("runs/*/run.json")]
         return sorted(found, key=lambda record: record["name"])
 
+    def evaluations(self) -> list[dict[str, Any]]:
+        """Return every evaluation of every run, with the `run` that it is of."""
+        found = []
+        for path in sorted(self.output.glob("runs/*/evaluations/*.json")):
+            found.append(json.loads(path.read_text()) | {"run": json.loads((path.parents[1] / "run.json").read_text())})
+        return found
+
     def samples_of(self, record: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the samples of a run's only evaluation."""
         [path] = self.folder_of(record).glob("evaluations/*.samples.jsonl")
@@ -156,19 +162,22 @@ def launch(tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture(scope="session")
 def compose_run() -> Callable[..., Any]:
-    """A function of overrides that gives the config of one run, as Hydra composes it."""
-    from hydra import compose, initialize_config_dir
+    """A function of overrides that gives the config of one run, as a sweep composes it: what Hydra would give."""
+    from hydra import initialize_config_dir
+    from hydra._internal.callbacks import Callbacks
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import HydraContext, RunMode
+
+    from persona_sweeps.planning.compose import Composer
 
     register_schemas()
-    known: dict[tuple[str, ...], Any] = {}
-
-    def composed(*overrides: str) -> Any:
-        if overrides not in known:
-            with initialize_config_dir(str(CONF), version_base="1.3"):
-                known[overrides] = compose("config", overrides=list(overrides))
-        return copy.deepcopy(known[overrides])
-
-    return composed
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        loader = hydra.config_loader
+    master = loader.load_configuration("config", ["hydra.mode=MULTIRUN"], RunMode.MULTIRUN)
+    composer = Composer(HydraContext(config_loader=loader, callbacks=Callbacks()), master)
+    return lambda *overrides: composer.job(overrides, 0)[0]
 
 
 @pytest.fixture(scope="session")

@@ -50,15 +50,22 @@ def _review(plan: Plan, sweep: str | None, target: LaunchTarget, console: Consol
     from persona_sweeps.planning.review import review
 
     if not plan.groups:
-        console.plan(plan, sweep)
+        _announce(plan, sweep, console)
         return
     quiet_libraries()
     with planning_for(target.machine):
         predictions = predict_and_fit(plan, console)
         for cell in plan.to_do:
             cell.obstacles = (*cell.obstacles, *target.obstacles)
-        console.plan(plan, sweep)
+        _announce(plan, sweep, console)
         review(plan, predictions, console)
+
+
+def _announce(plan: Plan, sweep: str | None, console: Console) -> None:
+    """Print what is asked for, and what predictors have to say about it."""
+    console.plan(plan, sweep)
+    for note in dict.fromkeys(note for cell in plan.to_do for note in cell.config.peft.notes(cell.config)):
+        console.note(note)
 
 
 def _run(plan: Plan, sweep: str | None, earlier: Sequence[Cell], target: LaunchTarget, console: Console) -> None:
@@ -72,7 +79,7 @@ def _run(plan: Plan, sweep: str | None, earlier: Sequence[Cell], target: LaunchT
         with planning_for(target.machine):
             predictions = predict_runnable(plan, console)
         require_writable(plan.cells[0].config.output_dir)
-    console.plan(plan, sweep)
+    _announce(plan, sweep, console)
     files = SweepFolder.of(plan.cells[0].config.output_dir, sweep or "")
     listed = [*earlier, *plan.cells]
     if sweep is not None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from persona_sweeps.methods.weights import Adapter
 
 
+LONGEST_NAME = 60
+"""characters of its folder's name that stand in a run's folder name, which file systems limit"""
+
+
 @dataclass
 class ForeignAdapter(Predictor):
     """An adapter of elsewhere, evaluated as it is."""
@@ -46,17 +50,17 @@ class ForeignAdapter(Predictor):
 
     @property
     def label(self) -> str:
-        return f"adapter {self.name} ({' + '.join(known.title(files) for files, known in self._parts)})"
+        return f"adapter {self.name} ({' + '.join(format.title(files) for files, format in self._parts)})"
 
     @property
     def name_parts(self) -> list[str]:
-        return [self.method, self.name]
+        return [self.method, self.name[-LONGEST_NAME:]]
 
     @property
     def virtual_tokens(self) -> int:  # type: ignore[override]
         """Those of all parts; 0 for a folder that can't be read, of which `check` says why."""
         try:
-            return sum(known.virtual_tokens(files) for files, known in self._parts)
+            return sum(format.virtual_tokens(files) for files, format in self._parts)
         except ConfigError:
             return 0
 
@@ -70,26 +74,26 @@ class ForeignAdapter(Predictor):
 
     def check(self, config: RunConfig) -> Iterator[str]:
         try:
-            for files, known in self._parts:
-                yield from (f"peft.path={sentence}" for sentence in known.refusals(files))
+            for files, format in self._parts:
+                yield from (f"peft.path={sentence}" for sentence in format.refusals(files))
         except ConfigError as error:
             yield str(error)
 
     def notes(self, config: RunConfig) -> Iterator[str]:
         """Say so where the adapter names another base: its weights may be the same under another name."""
         card = config.model
-        own = {card.hub_id, card.architecture.hub_id if card.architecture is not None else card.hub_id}
+        names = {card.hub_id, card.architecture.hub_id if card.architecture is not None else card.hub_id}
         for files, _ in self._parts:
             base = files.config.get("base_model_name_or_path")
-            if base and base not in own:
+            if base and base not in names:
                 yield f"{files.folder} was trained on {base}, and model={card.name} is {card.hub_id}."
 
     def fingerprint(self) -> str | None:
         from persona_sweeps.models.fingerprints import file_sha256, json_sha256
 
         parts = []
-        for files, known in self._parts:
-            relevant = {key: files.config.get(key) for key in ("peft_type", *known.relevant)}
+        for files, format in self._parts:
+            relevant = {key: files.config.get(key) for key in ("peft_type", *format.relevant)}
             parts.append([relevant, file_sha256(files.tensors)])
         return json_sha256(parts)
 
@@ -113,7 +117,7 @@ class ForeignAdapter(Predictor):
 
     def trainable_parameters(self, model: PreTrainedModel) -> int:
         """Return 0. Raises ConfigError where the adapter doesn't fit this model."""
-        for files, known in self._parts:
-            for sentence in known.problems(files, model):
+        for files, format in self._parts:
+            for sentence in format.problems(files, model):
                 raise ConfigError(f"peft.path={sentence}")
         return 0

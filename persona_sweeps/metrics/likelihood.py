@@ -60,6 +60,7 @@ class Likelihood(Metric):
     def score(self, predictions: Predictions) -> Scores:
         """Score the NLLs. Raises TrialError for one that is not finite."""
         lines = predictions[NLL]
+        whole = _per_token("completion", lines)  # first, since it refuses what no item can be divided by
         items = [
             {
                 "completion_nll": line["nll"] / line["tokens"],
@@ -68,7 +69,6 @@ class Likelihood(Metric):
             }
             for line in lines
         ]
-        whole = _per_token("completion", lines)
         if lines:
             whole["bits_per_byte"] = _sum(lines, "nll") / math.log(2) / max(1, _sum(lines, "bytes"))
         if self.all_tokens:

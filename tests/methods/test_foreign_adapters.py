@@ -215,7 +215,7 @@ def folder_with(tmp_path: Path, what: str) -> Path:
         ("a new key", "sets use_shiny=yes in its config, which isn't known here"),
     ],
 )
-def test_a_folder_that_is_no_adapter_is_told_before_anything_starts(make_cell, tiny, what, words, tmp_path) -> None:
+def test_a_folder_that_is_no_adapter_is_reported_before_anything_starts(make_cell, tiny, what, words, tmp_path) -> None:
     folder = folder_with(tmp_path, what)
     with pytest.raises(ConfigError) as refused:
         make_cell(*tiny, "peft=adapter", f"peft.path={folder}")
@@ -339,3 +339,35 @@ def test_an_adapter_of_our_own_run_is_one_of_elsewhere_too(
         assert not list(foreign.check(None)) and foreign.virtual_tokens == method.virtual_tokens  # type: ignore[arg-type]
         loaded = foreign.load(base.model, tmp_path)
         assert relative_error(our_nll(base, loaded, sequences), our_nll(base, adapter, sequences)) < 1e-5
+
+
+def test_the_command_evaluates_an_adapter_as_the_run_that_trained_it(launch, tiny) -> None:
+    ended = launch(*tiny, "peft=lora_prompt", "peft.num_virtual_tokens=3")
+    assert ended.code == 0, ended.err
+    (trained,) = ended.records()
+    folder = ended.folder_of(trained) / "adapter"
+    again = launch(*tiny, "peft=adapter", f"peft.path={folder}")
+    assert again.code == 0, again.err
+    record = again.by("peft", "method")["adapter"]
+    assert record["metrics"] == trained["metrics"] and record["comparability_key"] == trained["comparability_key"]
+    assert record["predictor"]["label"] == f"adapter {folder.parent.name} (LoRA r=16 + prompt tuning, 3 tokens)"
+    assert (record["predictor"]["trains"], record["predictor"]["is_reference"]) == (False, False)
+    assert not (again.folder_of(record) / "adapter").exists()
+    moved = folder.parent.parent / "hamlet"
+    folder.rename(moved)
+    third = launch(*tiny, "peft=adapter", f"peft.path={moved}")
+    assert third.code == 0 and "1 done" in third.out and len(third.records()) == 2, "the bytes count, not the path"
+
+
+def test_the_command_refuses_an_adapter_of_another_shape_and_notes_another_base(
+    launch, tiny, fresh: Fresh, tmp_path: Path
+) -> None:
+    make(fresh, "qwen3_32b", "lora of a list", tmp_path / "mine")
+    ended = launch(*tiny, "peft=adapter", f"peft.path={tmp_path / 'mine'}")
+    assert ended.code == 1 and "adapts model.layers.0" in ended.err and "Traceback" not in ended.err
+    assert not ended.records()
+    make(fresh, CARDS[0], "dora", tmp_path / "other")
+    file = tmp_path / "other" / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"base_model_name_or_path": "owner/base"}))
+    noted = launch(*tiny, "peft=adapter", f"peft.path={tmp_path / 'other'}", "plan=only")
+    assert noted.code == 0 and "was trained on owner/base" in noted.out

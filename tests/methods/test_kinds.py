@@ -48,7 +48,7 @@ def test_every_option_has_a_class_and_every_class_an_option() -> None:
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_a_class_is_named_by_its_method_key_and_tells_itself(name: str) -> None:
+def test_a_class_is_named_by_its_method_key_and_describes_itself(name: str) -> None:
     kind = kind_of_option(name)
     assert type(kind) is PEFT.find(name) and kind.method == name and kind.name_parts[0] == name
     assert kind.trains == (kind.learning_rate is not None) == isinstance(kind, Method) == bool(kind.search_space)
@@ -162,7 +162,7 @@ def test_full_fine_tuning_refuses_a_frozen_base() -> None:
 
 
 BITFIT = '''
-"""BitFit: the biases of the linear layers alone (Ben Zaken et al. 2022), which PEFT's format doesn't hold."""
+"""BitFit: only the biases of linear layers (Ben Zaken et al. 2022), which PEFT's format doesn't hold."""
 
 from dataclasses import dataclass
 

@@ -49,7 +49,7 @@ def test_loading_what_was_saved_gives_the_same_bits(
     assert torch.equal(ours, again) and not torch.allclose(ours, before, rtol=1e-3)
 
 
-def test_the_rates_and_ranks_of_the_company_do_not_matter(
+def test_what_the_other_trials_of_a_group_are_does_not_matter(
     llama: BaseModel, sequences: list[TokenSequence], tmp_path: Path
 ) -> None:
     """A trial that was trained in a stack is saved as itself, and answers as it did there."""

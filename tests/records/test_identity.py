@@ -1,4 +1,4 @@
-"""What makes two runs the same run, and two rows comparable."""
+"""What makes two runs the same run, two rows seeds of one setting, and two evaluations comparable."""
 
 from __future__ import annotations
 
@@ -11,88 +11,130 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persona_sweeps.records.identity import comparability_key, digest, run_id, run_name
+from persona_sweeps.planning.cells import Cell
+from persona_sweeps.records.identity import comparability_key, digest, evaluation_id, run_identity, run_name
 
 BASE = ("model.scale=tiny", "device=cpu", "train.precision=fp32")
 
 
 @pytest.fixture
-def id_of(make_cell: Callable[..., Any], tiny: tuple[str, ...]) -> Callable[..., str]:
-    """A function of overrides, which come after those of a tiny run, that gives a run id."""
-    return lambda *overrides: make_cell(*tiny, *overrides).run_id
+def cell(make_cell: Callable[..., Cell], tiny: tuple[str, ...]) -> Callable[..., Cell]:
+    """A function of overrides, which come after those of a tiny run, that gives the cell."""
+    return lambda *overrides: make_cell(*tiny, *overrides)
+
+
+def predictions(cell: Cell) -> dict[str, str]:
+    """Return the ids of a cell's predictions by what is asked: text, or the NLL of the completions or of all tokens."""
+    return {"text" if r.kind == "text" else f"nll {r.loss_on}": name for r, name in cell.requests.items()}
+
+
+NOTHING = [
+    "output_dir=elsewhere", "tracker=tensorboard", "sweep.name=other", "device=auto", "train.micro_batch_size=1",
+    "group_size=2", "peft.learning_rate=1e-3", "train.learning_rate=0.001", "model.licence=other",
+    "metrics=[overlap,likelihood]",
+]  # fmt: skip
+"""what can't change a result"""
+EVALUATION = [
+    "dataset.eval_limit=2", "generation.max_new_tokens=5", "generation=nucleus", "metrics=[likelihood]",
+    "metrics.overlap.stemmer=true",
+]  # fmt: skip
+"""what changes how a run is evaluated, and nothing of what is trained"""
+TRAINING = [
+    "seed=1", "train.learning_rate=2e-3", "train.precision=bf16", "peft.r=4", "peft.alpha=8", "peft.dropout=0.1",
+    "peft=prompt_tuning", "peft=none", "model=gpt2", "train.max_steps=4", "train.batch_size=2", "train.max_length=128",
+    "train.scheduler=linear", "dataset.loss_on=all_tokens", "dataset.limit=4", "dataset.split_seed=1",
+    "dataset.card='Be brief.'", "train.eval_every=1",
+]  # fmt: skip
+"""what changes what is trained"""
+
+
+@pytest.mark.parametrize("override", NOTHING)
+def test_what_cannot_change_a_result_leaves_all_ids_as_they_are(cell, override: str) -> None:
+    ours, plain = cell(override), cell()
+    assert (ours.run_id, ours.setting_key, ours.requests, ours.evaluation_id) == (
+        plain.run_id, plain.setting_key, plain.requests, plain.evaluation_id,
+    )  # fmt: skip
+
+
+def test_the_order_of_overrides_does_not_matter(cell) -> None:
+    one, other = ("peft.r=4", "seed=3", "train.weight_decay=0.1"), ("train.weight_decay=0.1", "seed=3", "peft.r=4")
+    assert cell(*one).evaluation_id == cell(*other).evaluation_id and cell(*one).run_id == cell(*other).run_id
+
+
+@pytest.mark.parametrize("override", EVALUATION)
+def test_what_changes_the_evaluation_leaves_the_run_as_it_is(cell, override: str) -> None:
+    assert cell(override).run_id == cell().run_id
+    assert cell(override).evaluation_id != cell().evaluation_id
+
+
+@pytest.mark.parametrize("override", TRAINING)
+def test_what_changes_training_changes_the_run_and_all_that_it_says(cell, override: str) -> None:
+    ours, plain = cell(override), cell()
+    assert ours.run_id != plain.run_id and ours.evaluation_id != plain.evaluation_id
+    assert not set(ours.requests.values()) & set(plain.requests.values())
+
+
+@pytest.mark.parametrize("override", [text for text in TRAINING if text != "seed=1"])
+def test_a_setting_is_a_run_without_its_seed(cell, override: str) -> None:
+    assert cell("seed=1").setting_key == cell().setting_key != cell().run_id
+    assert cell(override).setting_key != cell().setting_key
+    assert cell(override, "seed=1").setting_key == cell(override).setting_key
 
 
 @pytest.mark.parametrize(
-    "overrides",
+    "override, changed",
     [
-        ("output_dir=elsewhere",),
-        ("tracker=tensorboard",),
-        ("sweep.name=other",),
-        ("device=auto",),
-        ("train.micro_batch_size=1",),
-        ("group_size=2",),
-        ("peft.learning_rate=1e-3",),
-        ("train.learning_rate=0.001",),
-        ("seed=0", "peft=lora"),
-        ("model.licence=other",),
-        ("metrics=[overlap,likelihood]",),
+        ("dataset.eval_limit=2", {"nll completion", "text"}),
+        ("generation.max_new_tokens=5", {"text"}),
+        ("generation=nucleus", {"text"}),
+        ("metrics.overlap.stemmer=true", set()),
+        ("metrics=[likelihood]", set()),
     ],
-    ids=lambda overrides: overrides[0],
 )
-def test_what_cannot_change_the_result_leaves_the_run_id_as_it_is(id_of, overrides: tuple[str, ...]) -> None:
-    assert id_of(*overrides) == id_of()
+def test_only_predictions_that_the_change_is_about_are_others(cell, override: str, changed: set[str]) -> None:
+    ours, plain = predictions(cell(override)), predictions(cell())
+    assert {asked for asked in ours if ours[asked] != plain[asked]} == changed
 
 
-def test_the_order_of_overrides_does_not_matter(id_of) -> None:
-    assert id_of("peft.r=4", "seed=3", "train.weight_decay=0.1") == id_of(
-        "train.weight_decay=0.1", "seed=3", "peft.r=4"
-    )
+def test_sampling_is_seeded_even_where_nothing_is_trained(cell) -> None:
+    untuned = ("peft=none", "generation=nucleus")
+    ours, other = predictions(cell(*untuned, "seed=1")), predictions(cell(*untuned))
+    assert cell(*untuned, "seed=1").run_id == cell(*untuned).run_id
+    assert {asked for asked in ours if ours[asked] != other[asked]} == {"text"}
 
 
-@pytest.mark.parametrize(
-    "override",
-    [
-        "seed=1", "train.learning_rate=2e-3", "train.precision=bf16", "peft.r=4", "peft.alpha=8", "peft.dropout=0.1",
-        "peft=prompt_tuning", "peft=none", "model=gpt2", "train.max_steps=4", "train.batch_size=2",
-        "train.max_length=128", "train.scheduler=linear", "dataset.loss_on=all_tokens", "dataset.limit=4",
-        "dataset.eval_limit=2", "dataset.split_seed=1", "dataset.card='Be brief.'", "generation.max_new_tokens=5",
-        "generation=nucleus", "metrics=[likelihood]", "metrics.overlap.stemmer=true", "train.eval_every=1",
-    ],
-)  # fmt: skip
-def test_what_can_change_the_result_changes_the_run_id(id_of, override: str) -> None:
-    assert id_of(override) != id_of()
-
-
-def test_the_content_of_a_data_file_counts_and_its_path_does_not(make_cell, tiny, dialogue: Path, tmp_path) -> None:
+def test_training_examples_count_and_their_path_does_not(make_cell, tiny, dialogue: Path, tmp_path) -> None:
     copy, changed = tmp_path / "copy.jsonl", tmp_path / "changed.jsonl"
     copy.write_bytes(dialogue.read_bytes())
-    changed.write_bytes(dialogue.read_bytes().replace(b"Nay", b"Yea", 1))
+    changed.write_bytes(dialogue.read_bytes().replace(b"Nay", b"Yea"))
     original, same, other = (make_cell(*tiny, f"dataset.path={path}").run_id for path in (dialogue, copy, changed))
     assert original == same != other
 
 
 @pytest.mark.parametrize(
-    "override", ["train.learning_rate=0.5", "train.epochs=9", "train.batch_size=1", "dataset.limit=5"]
+    "override",
+    ["train.learning_rate=0.5", "train.epochs=9", "train.batch_size=1", "dataset.limit=5", "seed=1", "dataset.card=A"],
 )
-def test_how_one_would_train_is_no_part_of_the_untuned_base(id_of, override: str) -> None:
-    assert id_of("peft=none", override) == id_of("peft=none")
+def test_how_one_would_train_is_no_part_of_the_untuned_base(cell, override: str) -> None:
+    assert cell("peft=none", override).run_id == cell("peft=none").run_id
 
 
-def test_decoding_counts_only_where_texts_are_scored(id_of) -> None:
+def test_decoding_counts_only_where_texts_are_scored(cell) -> None:
     likelihood = "metrics=[likelihood]"
-    assert id_of(likelihood, "generation.max_new_tokens=5") == id_of(likelihood)
-    assert id_of(likelihood, "generation=nucleus") == id_of(likelihood)
+    for decoding in ("generation.max_new_tokens=5", "generation=nucleus"):
+        assert cell(likelihood, decoding).evaluation_id == cell(likelihood).evaluation_id
 
 
-def test_the_source_of_the_weights_counts(make_cell, tiny) -> None:
-    resolved = make_cell(*tiny).resolved
-    assert (
-        run_id(resolved, "data", "hub@main") != run_id(resolved, "data", "hub@abc") != run_id(resolved, "x", "hub@abc")
-    )
+def test_where_weights_come_from_what_is_trained_on_and_files_count(cell) -> None:
+    own = cell()
+    parts = [("data", "hub@main", None), ("data", "hub@abc", None), ("x", "hub@abc", None), ("x", "hub@abc", "files")]
+    assert len({run_identity(own.resolved, own.config.peft, *part) for part in parts}) == len(parts)
 
 
-def test_a_run_id_is_ten_hexadecimal_digits(id_of) -> None:
-    assert re.fullmatch(r"[0-9a-f]{10}", id_of())
+def test_ids_are_ten_hexadecimal_digits(cell) -> None:
+    own = cell()
+    for name in (own.run_id, own.setting_key, own.evaluation_id, *own.requests.values()):
+        assert re.fullmatch(r"[0-9a-f]{10}", name)
 
 
 VALUES = st.recursive(
@@ -109,28 +151,30 @@ def test_a_digest_ignores_the_order_of_keys(value: dict[str, Any], random: Any) 
     assert digest(dict(items)) == digest(value)
 
 
-def test_rows_are_comparable_when_only_training_and_model_differ(make_cell, tiny) -> None:
-    def key(*overrides: str, ids: tuple[str, ...] = ("a", "b"), data: str = "d", versions: str = "1") -> str:
-        return comparability_key(make_cell(*tiny, *overrides).resolved, data, ids, {"rouge": versions})
+def test_a_version_of_a_metric_is_another_evaluation() -> None:
+    asked = ["a", "b"]
+    assert evaluation_id(asked, {"rouge": "1"}) == evaluation_id(asked[::-1], {"rouge": "1"})
+    others = [evaluation_id(asked, {"rouge": "2"}), evaluation_id(["a"], {"rouge": "1"}), evaluation_id(asked, {})]
+    assert len({evaluation_id(asked, {"rouge": "1"}), *others}) == 4
 
-    for overrides in (("seed=1",), ("peft=prompt_tuning",), ("model=gpt2",), ("dataset.limit=4",), ("train.epochs=1",)):
-        assert key(*overrides) == key()
-    for overrides in (
-        ("generation=nucleus",), ("generation.max_new_tokens=5",), ("metrics=[likelihood]",), ("dataset.split_seed=1",),
-        ("dataset.card='Be brief.'",), ("metrics.overlap.stemmer=true",),
-    ):  # fmt: skip
-        assert key(*overrides) != key()
-    assert key(ids=("b", "a")) == key() != key(ids=("a",))
-    assert len({key(), key(data="e"), key(versions="2")}) == 3
+
+def test_rows_are_comparable_when_the_items_and_the_decoding_are_the_same(cell) -> None:
+    """What was trained, on which model, and which metrics were chosen doesn't count."""
+    decoding = cell().resolved["generation"]
+    keys = [comparability_key("items", decoding), comparability_key("others", decoding), comparability_key("items", None)]
+    for override in ("generation=nucleus", "generation.max_new_tokens=5"):
+        keys.append(comparability_key("items", cell(override).resolved["generation"]))
+    assert len(set(keys)) == 5
+    assert comparability_key("items", dict(reversed(decoding.items()))) == keys[0]
 
 
 def test_a_name_says_the_model_the_method_the_persona_and_the_seed(make_cell) -> None:
-    cell = make_cell(*BASE, "model=gpt2", "peft.r=8", "train.learning_rate=2e-3", "seed=3", "train.max_length=512")
-    assert cell.name == run_name(cell.resolved) == "gpt2-tiny-lora-r8-lr0.002-hamlet-s3"
-    assert cell.folder.path.name == f"{cell.name}-{cell.run_id}"
+    own = make_cell(*BASE, "model=gpt2", "peft.r=8", "train.learning_rate=2e-3", "seed=3", "train.max_length=512")
+    assert own.name == "gpt2-tiny-lora-r8-lr0.002-hamlet-s3"
+    assert own.folder.path.name == f"{own.name}-{own.run_id}"
 
 
-def test_a_persona_of_any_characters_gives_a_name_that_any_file_system_takes(make_cell, tiny) -> None:
-    resolved = make_cell(*tiny).resolved
-    resolved["dataset"]["persona"] = "Élodie / d'Artagnan\n«x»: *?"
-    assert re.fullmatch(r"[a-z0-9._-]+", run_name(resolved))
+def test_a_persona_of_any_characters_gives_a_name_that_any_file_system_takes(cell) -> None:
+    own = cell()
+    own.resolved["dataset"]["persona"] = "Élodie / d'Artagnan\n«x»: *?"
+    assert re.fullmatch(r"[a-z0-9._-]+", run_name(own.resolved, own.config.peft, own.config.peft.name_parts))

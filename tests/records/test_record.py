@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 
 from persona_sweeps.records.files import write_json, write_json_lines, write_text
 from persona_sweeps.records.folders import RunFolder
+from persona_sweeps.records.identity import RUN_SCHEMA
 from persona_sweeps.records.redaction import REDACTED, redacted
-from persona_sweeps.records.run import is_completed, read_record
+from persona_sweeps.records.run import UNTRAINED, is_trained, read_record
 
 HEX40 = "0123456789abcdef0123456789abcdef01234567"
 HF_TOKEN = "hf_" + "a" * 34
@@ -82,13 +84,31 @@ def test_what_is_no_record_reads_as_none(tmp_path: Path, content: bytes | None) 
     if content is not None:
         folder.record.write_bytes(content)
     assert read_record(folder) is None
-    assert not is_completed(folder)
+    assert not is_trained(folder)
 
 
-@pytest.mark.parametrize("status, completed", [("completed", True), ("failed", False), ("running", False)])
-def test_only_a_completed_record_is_completed(tmp_path: Path, status: str, completed: bool) -> None:
-    write_json(RunFolder(tmp_path).record, {"schema_version": 1, "status": status, "metrics": {}, "provenance": {}})
-    assert is_completed(RunFolder(tmp_path)) is completed
+def record(status: str, **changes: Any) -> dict[str, Any]:
+    parts = {"training": UNTRAINED, "provenance": {}, "config": {}}
+    return {"schema_version": RUN_SCHEMA, "status": status, **parts, **changes}
+
+
+@pytest.mark.parametrize("status, trained", [("completed", True), ("failed", False), ("running", False)])
+def test_only_a_completed_record_is_trained(tmp_path: Path, status: str, trained: bool) -> None:
+    write_json(RunFolder(tmp_path).record, record(status))
+    assert is_trained(RunFolder(tmp_path)) is trained
+
+
+def test_a_record_of_another_schema_reads_as_none(tmp_path: Path) -> None:
+    write_json(RunFolder(tmp_path).record, record("completed", schema_version=RUN_SCHEMA - 1))
+    assert read_record(RunFolder(tmp_path)) is None
+
+
+@pytest.mark.parametrize("left", ["adapter", "model"])
+def test_a_run_is_trained_only_while_what_it_trained_is_in_its_folder(tmp_path: Path, left: str) -> None:
+    write_json(RunFolder(tmp_path).record, record("completed", training=UNTRAINED | {"trainable_parameters": 8}))
+    assert not is_trained(RunFolder(tmp_path))
+    (tmp_path / left).mkdir()
+    assert is_trained(RunFolder(tmp_path))
 
 
 def _mode(path: Path) -> int:

@@ -18,54 +18,54 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def told(command: Callable, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Any:
+def sweep(command: Callable, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A sweep of them over learning rates, in a process of its own."""
     rates = "train.learning_rate=1e-3,5e-3"
-    ended = command("-m", *tiny, METHODS, rates, "sweep.name=told", folder=tmp_path_factory.mktemp("told"))
+    ended = command("-m", *tiny, METHODS, rates, "sweep.name=references", folder=tmp_path_factory.mktemp("references"))
     assert ended.code == 0, ended.err
     return ended
 
 
-def test_learning_rates_ask_for_the_same_reference_runs_and_all_are_comparable(told: Any) -> None:
-    records = told.records()
+def test_learning_rates_ask_for_the_same_reference_runs_and_all_are_comparable(sweep: Any) -> None:
+    records = sweep.records()
     methods = sorted(record["config"]["peft"]["method"] for record in records)
     assert methods == ["few_shot", "lora", "lora", "nearest_reply", "none"]
     assert {record["status"] for record in records} == {"completed"}
     assert len({record["comparability_key"] for record in records}) == 1
-    assert len({cell["run_id"] for cell in told.sweep("told")}) == 5
+    assert len({cell["run_id"] for cell in sweep.sweep("references")}) == 5
 
 
-def test_a_run_without_a_model_claims_none_and_has_texts_alone(told: Any) -> None:
-    record = told.by("peft", "method")["nearest_reply"]
+def test_a_run_without_a_model_claims_none_and_has_texts_alone(sweep: Any) -> None:
+    record = sweep.by("peft", "method")["nearest_reply"]
     assert {key for key, value in record["config"].items() if value is None} >= NO_MODEL
     assert set(record["metrics"]) == {"rouge1", "rouge2", "rougeL", "rougeLsum", "bleu"}
     assert record["resources"]["weights_bytes"] == record["training"]["trainable_parameters"] == 0
     assert "smollm2" not in record["name"] and "model_fingerprint" not in record["provenance"]
-    for sample in lines(told.folder_of(record) / "samples.jsonl"):
-        assert sample["completion_nll"] is None and sample["prediction"].startswith("Nay, answer me:")
+    for sample in sweep.samples_of(record):
+        assert "completion_nll" not in sample and sample["prediction"].startswith("Nay, answer me:")
         assert sample["nearest_id"] != sample["id"]
 
 
-def test_shots_are_in_the_samples_and_counted_in_the_record(told: Any) -> None:
-    record = told.by("peft", "method")["few_shot"]
-    assert record["data"]["shots"] == 4 and record["training"]["trainable_parameters"] == 0
-    assert "4 solved examples stand before each prompt" in told.out
-    samples = lines(told.folder_of(record) / "samples.jsonl")
+def test_shots_are_in_the_samples_and_counted_in_the_record(sweep: Any) -> None:
+    record = sweep.by("peft", "method")["few_shot"]
+    assert record["evaluation"]["data"]["shots"] == 4 and record["training"]["trainable_parameters"] == 0
+    assert "4 solved examples stand before each prompt" in sweep.out
+    samples = sweep.samples_of(record)
     assert all(sample["prompt"].count("Nay, answer me:") == 4 for sample in samples)
     assert all(sample["reference"] not in sample["prompt"] for sample in samples)
 
 
-def test_the_likelihood_behind_shots_is_that_of_the_whole_text(told: Any, make_cell: Callable) -> None:
+def test_the_likelihood_behind_shots_is_that_of_the_whole_text(sweep: Any, make_cell: Callable) -> None:
     import torch
     from omegaconf import OmegaConf
     from torch.nn import functional as F
 
     from persona_sweeps.models.loading import load_base
 
-    folder = told.folder_of(told.by("peft", "method")["few_shot"])
-    config = make_cell(*OmegaConf.load(folder / ".hydra" / "overrides.yaml")).config
+    record = sweep.by("peft", "method")["few_shot"]
+    config = make_cell(*OmegaConf.load(sweep.folder_of(record) / ".hydra" / "overrides.yaml")).config
     base = load_base(config.model, torch.float32, "cpu")
-    for sample in lines(folder / "samples.jsonl"):
+    for sample in sweep.samples_of(record):
         prompt, completion = (
             base.tokenizer(sample[key], add_special_tokens=False)["input_ids"] for key in ("prompt", "reference")
         )
@@ -77,15 +77,15 @@ def test_the_likelihood_behind_shots_is_that_of_the_whole_text(told: Any, make_c
         assert sample["completion_tokens"] == len(completion) + 1
 
 
-def test_asked_again_nothing_is_left_to_do_and_no_tokenizer_is_loaded(told: Any, command: Callable, tiny) -> None:
+def test_asked_again_nothing_is_left_to_do_and_no_tokenizer_is_loaded(sweep: Any, command: Callable, tiny) -> None:
     script = (
         "import sys; from persona_sweeps.cli.launch import main\n"
         "try:\n    main()\nfinally:\n    print('heavy:', sorted({'torch', 'transformers'} & set(sys.modules)))"
     )
-    overrides = ("-m", *tiny, METHODS, "train.learning_rate=1e-3,5e-3", "sweep.name=told")
+    overrides = ("-m", *tiny, METHODS, "train.learning_rate=1e-3,5e-3", "sweep.name=references")
     root = str(Path(__file__).resolve().parents[2])
     again = command(
-        *overrides, folder=told.folder, python=("-c", f"import sys; sys.path.insert(0, {root!r})\n{script}")
+        *overrides, folder=sweep.folder, python=("-c", f"import sys; sys.path.insert(0, {root!r})\n{script}")
     )
     assert "5 done already, 0 to run" in again.out and "heavy: []" in again.out, again.out + again.err
 
@@ -94,9 +94,12 @@ def test_models_that_are_evaluated_on_the_same_items_share_the_run_without_a_mod
     nearest = (*tiny, "peft=nearest_reply")
     one = make_cell(*nearest)
     for override in ("model=gpt2", "train.epochs=9", "train.precision=bf16", "seed=7", "train.max_length=128"):
-        assert make_cell(*nearest, override).run_id == one.run_id, override
-    for override in ("generation.max_new_tokens=9", "dataset.limit=4", "dataset.eval_limit=2"):
-        assert make_cell(*nearest, override).run_id != one.run_id, override
+        other = make_cell(*nearest, override)
+        assert (other.run_id, other.evaluation_id) == (one.run_id, one.evaluation_id), override
+    for override in ("generation.max_new_tokens=9", "dataset.eval_limit=2"):
+        other = make_cell(*nearest, override)
+        assert other.run_id == one.run_id and other.evaluation_id != one.evaluation_id, override
+    assert make_cell(*nearest, "dataset.limit=4").run_id != one.run_id
 
 
 def test_where_a_model_leaves_long_examples_out_the_run_without_a_model_does(
@@ -110,11 +113,12 @@ def test_where_a_model_leaves_long_examples_out_the_run_without_a_model_does(
     short, whole = (launch(*common, f"train.max_length={length}", f"sweep.name=l{length}") for length in (100, 400))
     assert short.code == whole.code == 0, short.err + whole.err
     by_items: dict[int, set[str]] = {}
-    for record in whole.records():
-        by_items.setdefault(record["data"]["eval_examples"], set()).add(record["comparability_key"])
+    for evaluation in whole.evaluations():
+        by_items.setdefault(evaluation["data"]["eval_examples"], set()).add(evaluation["comparability_key"])
     assert sorted(by_items) == [2, 3] and all(len(keys) == 1 for keys in by_items.values())
-    nearest = [r for r in whole.records() if r["config"]["peft"]["method"] == "nearest_reply"]
-    assert sorted(sum(record["data"]["dropped"].values()) for record in nearest) == [0, 1]
+    nearest = [e for e in whole.evaluations() if e["run"]["config"]["peft"]["method"] == "nearest_reply"]
+    assert sorted(sum(evaluation["data"]["dropped"].values()) for evaluation in nearest) == [0, 1]
+    assert len({evaluation["run_id"] for evaluation in nearest}) == 1
 
 
 def test_what_shots_are_drawn_by_counts_and_how_one_would_train_does_not(make_cell, tiny) -> None:
@@ -130,32 +134,33 @@ def test_what_shots_are_drawn_by_counts_and_how_one_would_train_does_not(make_ce
 def test_one_of_them_that_fails_takes_nothing_with_it(
     launch: Callable, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from persona_sweeps.running import replies
+    from persona_sweeps.prediction.references.nearest_reply import NearestReply
 
-    real = replies.nearest_replies
+    answer = NearestReply.answer
 
-    def fails(corpus: Any, asked: Any) -> Any:
-        if len(corpus.train) == 5:
+    def fails(reference: NearestReply, train: Any, asked: Any) -> Any:
+        if len(train) == 5:
             raise RuntimeError("no such reply")
-        return real(corpus, asked)
+        return answer(reference, train, asked)
 
-    monkeypatch.setattr(replies, "nearest_replies", fails)
+    monkeypatch.setattr(NearestReply, "answer", fails)
     sweep = ("-m", *tiny, "peft=nearest_reply", "dataset.limit=4,5,6")
     ended = launch(*sweep)
-    states = {record["config"]["dataset"]["limit"]: record["status"] for record in ended.records()}
-    assert ended.code == 1 and states == {4: "completed", 5: "failed", 6: "completed"}
+    failures = {record["config"]["dataset"]["limit"]: record["evaluation"]["failure"] for record in ended.records()}
+    assert ended.code == 1 and [bool(failures[limit]) for limit in (4, 5, 6)] == [False, True, False]
+    assert failures[5]["message"] == "no such reply"
     assert "no such reply" in ended.out and not list(ended.output.glob("runs/*/lease"))
-    monkeypatch.setattr(replies, "nearest_replies", real)
+    monkeypatch.setattr(NearestReply, "answer", answer)
     again = launch(*sweep)
     assert again.code == 0 and "2 done already, 1 to run" in again.out
 
 
 @pytest.mark.slow
-def test_workers_carry_them_out_with_the_same_results(told: Any, command: Callable, tiny, tmp_path: Path) -> None:
+def test_workers_carry_them_out_with_the_same_results(sweep: Any, command: Callable, tiny, tmp_path: Path) -> None:
     local = ("hydra/launcher=local", "hydra.launcher.workers=1", "hydra.launcher.poll_seconds=0.1")
     ended = command("-m", *tiny, METHODS, *local, folder=tmp_path)
     assert ended.code == 0, ended.err
-    expected = {record["run_id"]: record["metrics"] for record in told.records()}
+    expected = {record["run_id"]: record["metrics"] for record in sweep.records()}
     found = {record["run_id"]: record["metrics"] for record in ended.records()}
     assert len(found) == 4
     for run_id, metrics in found.items():
@@ -167,7 +172,7 @@ def test_the_plan_says_what_they_take_before_they_run(launch: Callable, make_cel
     from persona_sweeps.planning.preflight import predict
 
     planned = launch("-m", *tiny, METHODS, "plan=only")
-    assert planned.code == 0 and "1 trial of no model" in planned.out and not list(planned.output.glob("runs/*"))
+    assert planned.code == 0 and "1 run of no model" in planned.out and not list(planned.output.glob("runs/*"))
     cells = {method: make_cell(*tiny, f"peft={method}") for method in ("none", "few_shot", "nearest_reply")}
     found = predict(make_plan(list(cells.values())))
     none, few_shot, nearest = (found[cell.run_id] for cell in cells.values())

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 
 from persona_sweeps.records.folders import RunFolder
 from persona_sweeps.records.run import read_record
-from persona_sweeps.running.run_writer import RunWriter
+from persona_sweeps.running.run_writer import OF_EVALUATION, RunWriter
 
 SECRET = "hf_" + "a" * 34
 
@@ -41,7 +43,9 @@ def test_a_run_says_that_it_is_running_from_its_start(writer: RunWriter) -> None
 def test_the_record_s_config_makes_the_same_run_again(writer: RunWriter, make_cell: Callable) -> None:
     overrides = OmegaConf.load(writer.folder.hydra / "overrides.yaml")
     assert make_cell(*overrides).run_id == writer.cell.run_id
-    assert OmegaConf.load(writer.folder.hydra / "config.yaml") == writer.cell.resolved == record_of(writer)["config"]
+    config = OmegaConf.load(writer.folder.hydra / "config.yaml")
+    assert config == writer.cell.resolved
+    assert {key: config[key] for key in config if key not in OF_EVALUATION} == record_of(writer)["config"]
     assert (writer.folder.hydra / "hydra.yaml").exists()
 
 
@@ -54,13 +58,42 @@ def test_history_grows_a_line_a_step_and_stays_json_when_a_loss_is_none(writer: 
     ]
 
 
-def test_completing_writes_samples_and_metrics_then_the_status(writer: RunWriter) -> None:
-    writer.outcome.metrics = {"completion_nll": 2.0, "completion_ppl": math.inf}
-    writer.complete([{"id": "a", "prediction": "Ay"}])
+def test_completing_writes_what_training_came_to_and_nothing_of_an_evaluation(writer: RunWriter) -> None:
+    writer.outcome.training = {"steps": 3, "final_train_nll": 2.0, "eval_nll": math.inf}
+    writer.complete()
     record = record_of(writer)
-    assert record["status"] == "completed" and record["metrics"] == {"completion_nll": 2.0, "completion_ppl": None}
+    assert record["status"] == "completed" and record["training"] == {
+        "steps": 3, "final_train_nll": 2.0, "eval_nll": None
+    }  # fmt: skip
     assert record["resources"]["wall_seconds"] >= 0 and record["provenance"]["finished"] is not None
-    assert lines(writer.folder.samples) == [{"id": "a", "prediction": "Ay"}]
+    assert not {"metrics", "samples"} & record.keys() and not writer.folder.evaluations.exists()
+
+
+@dataclass
+class Noted:
+    """A tracker that notes what it is given."""
+
+    steps: list[int] = field(default_factory=list)
+    ends: list[tuple[str, Any, Any]] = field(default_factory=list)
+
+    def log(self, step: int, values: Any) -> None:
+        self.steps.append(step)
+
+    def finish(self, *end: Any) -> None:
+        self.ends.append(end)
+
+
+def test_the_tracker_is_given_the_evaluation_of_a_completed_run(
+    make_cell: Callable, tiny: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = Noted()
+    monkeypatch.setattr("persona_sweeps.tracking.start", lambda *_: noted)
+    writer = RunWriter(make_cell(*tiny, f"output_dir={tmp_path}"))
+    writer.log({"step": 1, "train_nll": 2.5})
+    writer.complete()
+    assert noted.steps == [1] and not noted.ends
+    writer.evaluated("completed", {"bleu": 4.0}, [{"id": "a", "prediction": "Ay"}])
+    assert noted.ends == [("completed", {"bleu": 4.0}, [{"id": "a", "prediction": "Ay"}])]
 
 
 def test_a_failure_says_what_and_where_and_no_secret(writer: RunWriter) -> None:
@@ -87,7 +120,7 @@ def test_a_second_try_begins_its_history_anew_and_goes_on_with_the_log(writer: R
     writer.abandon()
     again = RunWriter(writer.cell)
     again.log({"step": 1, "train_nll": 2.25})
-    again.complete([])
+    again.complete()
     assert lines(writer.folder.history) == [{"step": 1, "train_nll": 2.25}]
     assert writer.folder.log.read_text().count("started") == 2
 
@@ -96,6 +129,6 @@ def test_secrets_in_hydra_s_config_stay_out_of_the_folder(make_cell: Callable, t
     cell = make_cell(*tiny, f"output_dir={tmp_path}")
     cell.hydra["job"] = {"env_set": {"WANDB_API_KEY": "plain-words", "HF_TOKEN": SECRET}}
     cell.hydra["overrides"] = {"hydra": ["+hydra.job.env_set.WANDB_API_KEY=plain-words"]}
-    RunWriter(cell).complete([])
+    RunWriter(cell).complete()
     text = (RunFolder(cell.folder.path).hydra / "hydra.yaml").read_text()
     assert "plain-words" not in text and SECRET not in text and "env_set" in text

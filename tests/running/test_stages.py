@@ -83,10 +83,6 @@ def own_metric(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"--config-dir={tmp_path / 'my_conf'}"
 
 
-def evaluations(ended: Ended) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text()) for path in sorted(ended.output.glob("runs/*/evaluations/*.json"))]
-
-
 def predictions(ended: Ended) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in sorted(ended.output.glob("runs/*/predictions/*.jsonl"))}
 
@@ -98,9 +94,11 @@ def adapters(ended: Ended) -> dict[Path, bytes]:
 def test_a_run_leaves_its_three_stages(launch: Launch, tiny: tuple[str, ...]) -> None:
     ended = launch(*tiny)
     assert ended.code == 0, ended.err
-    [record], [evaluation] = ended.records(), evaluations(ended)
+    [record], [evaluation] = ended.records(), ended.evaluations()
     assert record["schema_version"] == 2 and record["status"] == "completed"
-    assert record["setting_key"] != record["run_id"] and "metrics" not in record["config"]
+    written = read_json(ended.folder_of(record) / "run.json")
+    assert written is not None and not {"metrics", "descriptions", "comparability_key"} & written.keys()
+    assert record["setting_key"] != record["run_id"] and not {"metrics", "generation"} & written["config"].keys()
     assert evaluation["run_id"] == record["run_id"]
     assert {"completion_ppl", "rougeL", "bleu"} <= evaluation["metrics"].keys()
     assert evaluation["metrics"].keys() == evaluation["descriptions"].keys()
@@ -123,7 +121,7 @@ def test_another_question_trains_nothing(
     second = launch(*tiny, change)
     assert second.code == 0, second.err
     assert len(trained_steps) == steps and adapters(second) == before
-    assert len(second.records()) == 1 and len(evaluations(second)) == 2
+    assert len(second.records()) == 1 and len(second.evaluations()) == 2
 
 
 def test_other_decoding_makes_texts_alone(launch: Launch, tiny: tuple[str, ...]) -> None:
@@ -139,7 +137,7 @@ def test_two_temperatures_share_one_run(launch: Launch, tiny: tuple[str, ...], t
     cells = ended.sweep("warm")
     assert len({cell["run_id"] for cell in cells}) == 1 and len({cell["evaluation_id"] for cell in cells}) == 2
     assert {cell["state"] for cell in cells} == {"completed"}
-    keys = {evaluation["comparability_key"] for evaluation in evaluations(ended)}
+    keys = {evaluation["comparability_key"] for evaluation in ended.evaluations()}
     assert len(keys) == 2
 
 
@@ -154,12 +152,12 @@ def test_a_metric_without_new_predictions_loads_no_model(
     assert second.code == 0, second.err
     assert len(loaded_bases) == loaded and predictions(second) == before
     assert "3 to score" in second.out
-    scored = [e for e in evaluations(second) if "length_gap" in e["metrics"]]
+    scored = [e for e in second.evaluations() if "length_gap" in e["metrics"]]
     assert len(scored) == 3
     for evaluation in scored:
         assert evaluation["descriptions"]["length_gap"]["higher_is_better"] is False
         earlier = next(
-            e for e in evaluations(second) if e["run_id"] == evaluation["run_id"] and "length_gap" not in e["metrics"]
+            e for e in second.evaluations() if e["run_id"] == evaluation["run_id"] and "length_gap" not in e["metrics"]
         )
         assert earlier["metrics"].items() <= evaluation["metrics"].items()
         assert earlier["comparability_key"] == evaluation["comparability_key"]
@@ -205,13 +203,13 @@ def test_an_evaluation_that_fails_costs_no_training(
         patched.setattr(Overlap, "score", broken)
         first = launch(*tiny)
     assert first.code != 0
-    [record], [evaluation] = first.records(), evaluations(first)
+    [record], [evaluation] = first.records(), first.evaluations()
     assert record["status"] == "completed" and record["failure"] is None
     assert evaluation["failure"]["message"] == "no dictionary"
     steps = len(trained_steps)
     second = launch(*tiny)
     assert second.code == 0 and len(trained_steps) == steps
-    [mended] = evaluations(second)
+    [mended] = second.evaluations()
     assert mended["failure"] is None and mended["metrics"]
 
 
@@ -238,7 +236,7 @@ def test_an_untuned_base_is_one_run_for_all_data_and_rates(launch: Launch, tiny:
         "sweep.name=base",
     )
     assert ended.code == 0, ended.err
-    assert len(ended.records()) == 1 and len(evaluations(ended)) == 2
+    assert len(ended.records()) == 1 and len(ended.evaluations()) == 2
 
 
 @pytest.fixture(autouse=True)

@@ -92,7 +92,8 @@ FORMATS = {
 def format_of(files: PeftFiles) -> Format:
     """Return the format of a folder. Raises AdapterError for a peft_type that can't be applied."""
     if files.peft_type not in FORMATS:
-        known = ", ".join(FORMATS)
-        raise files.error(f"is of peft_type={files.peft_type}, and only {known} can be applied here: {MERGE}.")
+        raise files.error(
+            f"is of peft_type={files.peft_type}, and only {', '.join(FORMATS)} can be applied here: {MERGE}."
+        )
     module, _, name = FORMATS[files.peft_type].partition(":")
     return getattr(import_module(f"persona_sweeps.methods.formats.{module}"), name)()

@@ -62,9 +62,9 @@ class Ia3Format(Format):
 
 
 def _path(name: str) -> str:
-    found = TENSOR.fullmatch(name)
-    assert found is not None, "refused before"
-    return found[1]
+    match = TENSOR.fullmatch(name)
+    assert match is not None, "refused before"
+    return match[1]
 
 
 def write_ia3(ia3: Ia3Weights, model: PreTrainedModel) -> Part:
