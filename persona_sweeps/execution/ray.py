@@ -30,6 +30,7 @@ from persona_sweeps.execution.plugin_settings import refuse_unknown, too_small
 from persona_sweeps.execution.worker_process import PATIENCE, describe_exit, import_path, start_worker
 from persona_sweeps.planning.obstacles import Obstacle
 from persona_sweeps.planning.preflight import Predictions
+from persona_sweeps.records.files import write_text
 
 CONNECT_SECONDS = 10
 LOOK = 0.2
@@ -158,8 +159,7 @@ def work(group: str, log: str, folder: str, cpus: int, stall_seconds: float | No
     When Ray cancels the task, the worker saves what it has in training before it ends.
     """
     os.chdir(folder)
-    _node_file(Path(log)).parent.mkdir(parents=True, exist_ok=True)
-    _node_file(Path(log)).write_text(socket.gethostname(), encoding="utf-8")
+    write_text(_node_file(Path(log)), socket.gethostname())
     process = start_worker(Path(group), Path(log), stall_seconds, {"OMP_NUM_THREADS": str(cpus)})
     try:
         while process.poll() is None:
