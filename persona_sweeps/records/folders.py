@@ -95,7 +95,7 @@ class SweepFolder:
 
     @property
     def groups(self) -> Path:
-        """What jobs are given."""
+        """The files that jobs are given."""
         return self.path / "groups"
 
     @property
@@ -105,13 +105,8 @@ class SweepFolder:
 
     @property
     def jobs(self) -> Path:
-        """Which jobs train the sweep's groups."""
+        """Which jobs are at work for the sweep."""
         return self.path / "jobs.json"
-
-    @property
-    def workers(self) -> Path:
-        """Which jobs work on the sweep's studies."""
-        return self.path / "workers.json"
 
 
 def run_folder(output_dir: Path | str, name: str, run_id: str) -> RunFolder:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import math
 import os
-import shutil
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from omegaconf import OmegaConf
 from persona_sweeps import tracking
 from persona_sweeps.lifecycle.lease import Lease
 from persona_sweeps.planning.cells import Cell
-from persona_sweeps.records.files import finite, write_json, write_text
+from persona_sweeps.records.files import finite, remove_drafts, write_json, write_text
 from persona_sweeps.records.identity import RUN_SCHEMA
 from persona_sweeps.records.provenance import environment, now
 from persona_sweeps.records.redaction import redacted
@@ -155,11 +154,7 @@ class RunWriter:
             return
         whole = (self.folder.record, self.folder.history, self.folder.adapter, self.folder.model)
         for path in (*whole, *(self.folder.hydra / name for name in HYDRA)):
-            for draft in path.parent.glob(f".{path.name}-*"):
-                if draft.is_dir():
-                    shutil.rmtree(draft, ignore_errors=True)
-                else:
-                    draft.unlink(missing_ok=True)
+            remove_drafts(path)
 
     def _write_hydra(self) -> None:
         contents = (self.cell.resolved, list(self.cell.overrides), {"hydra": self.cell.hydra})

@@ -1,4 +1,4 @@
-"""An adapter that TRL trained on the same data stands in the leaderboard beside ours, with plain PEFT's own likelihood."""
+"""An adapter that TRL trained on the same data stands in the leaderboard beside ours, with plain PEFT's likelihood."""
 
 from __future__ import annotations
 
