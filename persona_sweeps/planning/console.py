@@ -177,7 +177,7 @@ SHOWN = 5
 
 
 def headlines(described: Iterable[Descriptions]) -> Descriptions:
-    """Return the values that a table shows, by their descriptions: the largest headlines, one of each metric at least."""
+    """Return what a table shows, by descriptions: the largest headlines, and one of each metric at least."""
     found = {name: one for descriptions in described for name, one in descriptions.items() if one["headline"]}
     ranked = sorted(found, key=lambda name: -found[name]["headline"])
     first = {found[name]["family"]: name for name in reversed(ranked)}
