@@ -7,10 +7,12 @@ own by an entry point (`persona_sweeps.metrics`, …), and a YAML file by `_targ
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -32,18 +34,22 @@ class KindGroup:
     """the key that names the kind (peft.method); None where kinds stand by name in a mapping (metrics)"""
     entry_points: str
     """under which other packages register theirs"""
+    base: str
+    """module:Class that all of them subclass"""
     own: Mapping[str, str] = field(default_factory=dict)
     """name → module:Class"""
+    _made: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False, compare=False)
+    """kinds by name and keys, since most cells of a sweep ask for the same"""
 
     def names(self) -> list[str]:
         """Return the names of all kinds, those of other packages among them."""
-        return [*self.own, *(point.name for point in entry_points(group=self.entry_points))]
+        return [*self.own, *(point.name for point in _registered(self.entry_points))]
 
     def find(self, name: str) -> type:
         """Return the class of a kind. Raises ConfigError for a name that nobody registered."""
         if name in self.own:
             return _load(self.own[name])
-        for point in entry_points(group=self.entry_points):
+        for point in _registered(self.entry_points):
             if point.name == name:
                 return point.load()
         key = f"{self.name}.{self.key}" if self.key else self.name
@@ -55,9 +61,17 @@ class KindGroup:
         `values` may name a class of their own by `_target_`. Raises ConfigError for a class that can't be imported or a
         key that the class lacks, and `omegaconf.errors.OmegaConfBaseException` for a value of the wrong type.
         """
-        given = dict(values)
+        key = name, repr(values)
+        if key not in self._made:
+            self._made[key] = self._make(name, dict(values))
+        return copy.deepcopy(self._made[key])
+
+    def _make(self, name: str, given: dict[str, Any]) -> Any:
         where = self.name if self.key else f"{self.name}.{name}"
         kind = self._target(str(given.pop(TARGET)), where) if TARGET in given else self.find(name)
+        base = _load(self.base)
+        if not (isinstance(kind, type) and issubclass(kind, base) and is_dataclass(kind)):
+            raise ConfigError(f"{where}: {kind!r} is no dataclass that subclasses {base.__module__}.{base.__name__}.")
         known = [key.name for key in fields(kind)]
         for key in given:
             if key not in known:
@@ -89,6 +103,12 @@ class KindGroup:
             ) from error
 
 
+@lru_cache(maxsize=16)
+def _registered(group: str) -> tuple[EntryPoint, ...]:
+    """Return the kinds of other packages; read once, since it looks through all that is installed."""
+    return tuple(entry_points(group=group))
+
+
 def _nested(path: str, content: Any) -> DictConfig:
     """Return a config that has `content` at a dotted path."""
     for part in reversed(path.split(".")):
@@ -108,6 +128,7 @@ PEFT = KindGroup(
     "peft",
     "method",
     "persona_sweeps.methods",
+    "persona_sweeps.config.predictor:Predictor",
     {
         "none": f"{REFERENCES}.untuned:Untuned",
         "few_shot": f"{REFERENCES}.few_shot:FewShot",
@@ -128,6 +149,7 @@ METRICS = KindGroup(
     "metrics",
     None,
     "persona_sweeps.metrics",
+    "persona_sweeps.metrics.metric:Metric",
     {
         "likelihood": "persona_sweeps.metrics.likelihood:Likelihood",
         "overlap": "persona_sweeps.metrics.overlap:Overlap",
@@ -137,6 +159,7 @@ SOURCES = KindGroup(
     "dataset",
     "source",
     "persona_sweeps.sources",
+    "persona_sweeps.data.source:Source",
     {
         "shakespeare": "persona_sweeps.data.shakespeare:Shakespeare",
         "jsonl": "persona_sweeps.data.jsonl:Jsonl",
@@ -146,9 +169,27 @@ GENERATION = KindGroup(
     "generation",
     "method",
     "persona_sweeps.generation",
+    "persona_sweeps.prediction.decoding:Generation",
     {
         "greedy": "persona_sweeps.prediction.greedy:Greedy",
         "nucleus": "persona_sweeps.prediction.nucleus:Nucleus",
     },
 )
+FAMILIES = KindGroup(
+    "model",
+    "family",
+    "persona_sweeps.families",
+    "persona_sweeps.models.families.family:Family",
+    {
+        "llama": "persona_sweeps.models.families.llama:Llama",
+        "mistral": "persona_sweeps.models.families.mistral:Mistral",
+        "qwen2": "persona_sweeps.models.families.qwen2:Qwen2",
+        "qwen3": "persona_sweeps.models.families.qwen3:Qwen3",
+        "gemma2": "persona_sweeps.models.families.gemma2:Gemma2",
+        "gemma3": "persona_sweeps.models.families.gemma3:Gemma3",
+        "gpt2": "persona_sweeps.models.families.gpt2:Gpt2",
+    },
+)
+"""A family has no keys of its own: the model's card names it."""
 GROUPS = (PEFT, METRICS, SOURCES, GENERATION)
+"""those whose options are made of YAML files"""

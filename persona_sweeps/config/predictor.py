@@ -54,8 +54,8 @@ class Predictor:
     def label(self) -> str:
         """How a table names it with its settings, such as `LoRA r=8 α=16`."""
         values = {key.name: getattr(self, key.name) for key in fields(self)}
-        told = [f"{key}={_plain(value)}" for key, value in values.items() if key not in ("method", "learning_rate")]
-        return " ".join([self.method, *told])
+        texts = [f"{key}={_plain(value)}" for key, value in values.items() if key not in ("method", "learning_rate")]
+        return " ".join([self.method, *texts])
 
     @property
     def name_parts(self) -> list[str]:
@@ -88,7 +88,7 @@ class Predictor:
         return None
 
     def create(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int) -> Adapter:
-        """Return what begins to train: a fresh adapter. References return an empty one."""
+        """Return what training starts with: a fresh adapter. References return an empty one."""
         raise NotImplementedError(f"{type(self).__name__}.create")
 
     def save(

@@ -208,7 +208,7 @@ def register_schemas() -> None:
         for option, node in options.items():
             store.store(group=f"schema/{group}", name=option, node=node)
     for kinds in (PEFT, SOURCES, GENERATION):
-        for name in kinds.names():
+        for name in kinds.own:
             store.store(group=f"schema/{kinds.name}", name=name, node=kinds.find(name))
 
 
@@ -217,9 +217,11 @@ def typed(config: DictConfig) -> RunConfig:
 
     A part whose YAML file has no schema (it names its class by `_target_`, or a kind of another package) is a plain
     mapping: its kind's defaults are filled into `config` itself, so that interpolations and records find all keys.
+    A metric that is null is dropped from `config`.
     Raises ConfigError for a kind or key that doesn't exist, and `omegaconf.errors.OmegaConfBaseException` for a missing
     mandatory value or one of the wrong type.
     """
+    _drop_null_metrics(config)
     made = {path: _make(config, group, path) for group in GROUPS for path in _plain_parts(config, group)}
     run: Any = OmegaConf.to_object(config)
     for path, kind in made.items():
@@ -228,9 +230,15 @@ def typed(config: DictConfig) -> RunConfig:
             getattr(run, group)[name] = kind
         else:
             setattr(run, group, kind)
-    if isinstance(run.metrics, dict):
-        run.metrics = {name: metric for name, metric in run.metrics.items() if metric is not None}
     return run
+
+
+def _drop_null_metrics(config: DictConfig) -> None:
+    metrics = config.get("metrics")
+    if isinstance(metrics, DictConfig):
+        with read_write(config), open_dict(config):
+            for name in [name for name, metric in metrics.items() if metric is None]:
+                del metrics[name]
 
 
 def _plain_parts(config: DictConfig, group: KindGroup) -> list[str]:
@@ -242,7 +250,7 @@ def _plain_parts(config: DictConfig, group: KindGroup) -> list[str]:
         return [group.name] if OmegaConf.get_type(node) is dict else []
     if OmegaConf.get_type(node) is not dict:
         return []
-    return [f"{group.name}.{name}" for name in node if node[name] is not None]
+    return [f"{group.name}.{name}" for name in node]
 
 
 def _make(config: DictConfig, group: KindGroup, path: str) -> Any:

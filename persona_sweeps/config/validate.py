@@ -9,7 +9,7 @@ from typing import Any
 
 from persona_sweeps import tracking
 from persona_sweeps.config.checks import at_least, one_of, within
-from persona_sweeps.config.kinds import GENERATION, SOURCES, TARGET
+from persona_sweeps.config.kinds import FAMILIES, GENERATION, PEFT, SOURCES, TARGET
 from persona_sweeps.config.schema import (
     FourBitConfig,
     Int8Config,
@@ -17,7 +17,6 @@ from persona_sweeps.config.schema import (
     RunConfig,
 )
 from persona_sweeps.errors import ConfigError
-from persona_sweeps.models.families import FAMILIES
 
 SCHEDULERS = ("cosine", "linear", "constant")
 QUANTIZATIONS = {"none": QuantizationConfig, "int8": Int8Config, "nf4": FourBitConfig, "fp4": FourBitConfig}
@@ -69,25 +68,32 @@ def _training(config: RunConfig) -> Iterator[str]:
         yield f"train.learning_rate={train.learning_rate} must be above 0 with peft={config.peft.method}."
 
 
-def _peft(config: RunConfig) -> Iterator[str]:
-    yield from config.peft.check(config)
-
-
 def _kinds(config: RunConfig) -> Iterator[str]:
     """What the parts say themselves that know themselves."""
-    for group in (SOURCES, GENERATION):
+    for group in (PEFT, SOURCES, GENERATION):
         part = getattr(config, group.name)
         yield from group.check(part)
         yield from part.check(config)
     for metric in config.metrics.values():
         yield from metric.check(config)
-    if not config.metrics:
+
+
+def _metrics(config: RunConfig) -> Iterator[str]:
+    """Whether there is something to score, and no two values have one name."""
+    metrics = config.metrics
+    if not metrics:
         yield "metrics is empty: choose one or more, such as metrics=[likelihood,overlap]."
-    elif not config.peft.has_model and all(metric.needs_model for metric in config.metrics.values()):
+    elif not config.peft.has_model and all(metric.needs_model for metric in metrics.values()):
         yield (
-            f"peft={config.peft.method} has texts and no probabilities, and metrics=[{','.join(config.metrics)}] can't "
-            "do without them: add one that scores texts, such as metrics=[likelihood,overlap]."
+            f"peft={config.peft.method} has texts and no probabilities, and metrics=[{','.join(metrics)}] can't do "
+            "without them: add one that scores texts, such as metrics=[likelihood,overlap]."
         )
+    givers: dict[str, str] = {}
+    for name, metric in metrics.items():
+        for value in metric.describe():
+            if givers.setdefault(value, name) != name:
+                yield f"metrics.{givers[value]} and metrics.{name} both give a value {value}: choose one of them."
+                break
 
 
 def _whole(config: RunConfig) -> Iterator[str]:
@@ -99,7 +105,7 @@ def _whole(config: RunConfig) -> Iterator[str]:
     yield from at_least("group_size", config.group_size, 1)
     if not re.fullmatch(r"\w[\w.+-]*", config.sweep.name):
         yield f"sweep.name={config.sweep.name} can't name a folder: use letters, digits, '_', '-', '+' and '.'."
-    yield from one_of("model.family", config.model.family, FAMILIES)
+    yield from one_of("model.family", config.model.family, FAMILIES.names())
     virtual = config.peft.virtual_tokens
     new = config.new_tokens
     needed = config.train.max_length + virtual + new
@@ -111,4 +117,4 @@ def _whole(config: RunConfig) -> Iterator[str]:
         )
 
 
-CHECKS: tuple[Check, ...] = (_training, _peft, _kinds, _whole)
+CHECKS: tuple[Check, ...] = (_training, _kinds, _metrics, _whole)

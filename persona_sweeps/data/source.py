@@ -18,18 +18,21 @@ if TYPE_CHECKING:
 
 @dataclass
 class Source:
-    """What all options of `dataset=` have in common. Subclasses add their keys as fields."""
+    """What all options of `dataset=` have in common. Subclasses add their keys as fields.
+
+    conf/dataset/jsonl.yaml explains the keys that stand here; one of another package takes their defaults.
+    """
 
     source: str = MISSING
     persona: str | None = None
     limit: int | None = None
     eval_limit: int | None = None
-    eval_fraction: float = MISSING
-    split_seed: int = MISSING
-    evaluate_on: str = MISSING
-    validation_fraction: float = MISSING
-    min_examples: int = MISSING
-    loss_on: str = MISSING
+    eval_fraction: float = 0.2
+    split_seed: int = 0
+    evaluate_on: str = "test"
+    validation_fraction: float = 0.2
+    min_examples: int = 8
+    loss_on: str = "completion"
 
     @property
     def label(self) -> str:

@@ -26,7 +26,7 @@ from persona_sweeps.wording import counted
 if TYPE_CHECKING:
     from persona_sweeps.planning.preflight import Prediction
     from persona_sweeps.running.context import Context
-    from persona_sweeps.running.source import Source
+    from persona_sweeps.running.source import RunSource
 
 
 def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = (), place: Place = HERE) -> Plan:
@@ -48,6 +48,8 @@ def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = 
     with planning_for(place.machine):
         predictions = predicted(plan, console) if plan.groups else {}
     console.plan(plan, sweep)
+    for note in dict.fromkeys(note for cell in plan.to_do for note in cell.config.peft.notes(cell.config)):
+        console.note(note)
     if cells[0].config.plan is PlanMode.only:
         if plan.groups:
             from persona_sweeps.planning.review import review
@@ -104,7 +106,7 @@ def train(plan: Plan, context: Context) -> None:
     train_the_others(elsewhere, context)
 
 
-def train_the_others(cells: Sequence[Cell], context: Context, source: Source | None = None) -> None:
+def train_the_others(cells: Sequence[Cell], context: Context, source: RunSource | None = None) -> None:
     """Wait for runs that other processes are training, and train those whose process dies."""
     from persona_sweeps.running.checkpointing import wait_for_one
     from persona_sweeps.running.group import run_group

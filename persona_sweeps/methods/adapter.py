@@ -13,13 +13,17 @@ from omegaconf import MISSING
 from persona_sweeps.config.predictor import Predictor
 from persona_sweeps.errors import ConfigError
 from persona_sweeps.methods.formats.files import AdapterError, PeftFiles, find_files
-from persona_sweeps.methods.formats.format import format_of
+from persona_sweeps.methods.formats.format import Format, format_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from persona_sweeps.config.schema import RunConfig
     from persona_sweeps.methods.weights import Adapter
+
+
+LONGEST_NAME = 60
+"""characters of its folder's name that stand in a run's folder name, which file systems limit"""
 
 
 @dataclass
@@ -46,42 +50,50 @@ class ForeignAdapter(Predictor):
 
     @property
     def label(self) -> str:
-        return f"adapter {self.name} ({' + '.join(format_of(files).title(files) for files in self._files)})"
+        return f"adapter {self.name} ({' + '.join(format.title(files) for files, format in self._parts)})"
 
     @property
     def name_parts(self) -> list[str]:
-        return [self.method, self.name]
+        return [self.method, self.name[-LONGEST_NAME:]]
 
     @property
     def virtual_tokens(self) -> int:  # type: ignore[override]
-        return sum(format_of(files).virtual_tokens(files) for files in self._files)
+        """Those of all parts; 0 for a folder that can't be read, of which `check` says why."""
+        try:
+            return sum(format.virtual_tokens(files) for files, format in self._parts)
+        except ConfigError:
+            return 0
 
     @cached_property
-    def _files(self) -> list[PeftFiles]:
-        return find_files(self.folder)
+    def _parts(self) -> list[tuple[PeftFiles, Format]]:
+        """The folder's parts and their formats. Raises ConfigError for a folder that can't be read."""
+        try:
+            return [(files, format_of(files)) for files in find_files(self.folder)]
+        except AdapterError as error:
+            raise ConfigError(f"peft.path={error}") from error
 
     def check(self, config: RunConfig) -> Iterator[str]:
         try:
-            for files in self._files:
-                yield from (f"peft.path={sentence}" for sentence in format_of(files).refusals(files))
-        except AdapterError as error:
-            yield f"peft.path={error}"
+            for files, format in self._parts:
+                yield from (f"peft.path={sentence}" for sentence in format.refusals(files))
+        except ConfigError as error:
+            yield str(error)
 
     def notes(self, config: RunConfig) -> Iterator[str]:
         """Say so where the adapter names another base: its weights may be the same under another name."""
         card = config.model
-        own = {card.hub_id, card.architecture.hub_id if card.architecture is not None else card.hub_id}
-        for files in self._files:
+        names = {card.hub_id, card.architecture.hub_id if card.architecture is not None else card.hub_id}
+        for files, _ in self._parts:
             base = files.config.get("base_model_name_or_path")
-            if base and base not in own:
+            if base and base not in names:
                 yield f"{files.folder} was trained on {base}, and model={card.name} is {card.hub_id}."
 
     def fingerprint(self) -> str | None:
         from persona_sweeps.models.fingerprints import file_sha256, json_sha256
 
         parts = []
-        for files in self._files:
-            relevant = {key: files.config.get(key) for key in ("peft_type", *format_of(files).relevant)}
+        for files, format in self._parts:
+            relevant = {key: files.config.get(key) for key in ("peft_type", *format.relevant)}
             parts.append([relevant, file_sha256(files.tensors)])
         return json_sha256(parts)
 
@@ -105,7 +117,7 @@ class ForeignAdapter(Predictor):
 
     def trainable_parameters(self, model: PreTrainedModel) -> int:
         """Return 0. Raises ConfigError where the adapter doesn't fit this model."""
-        for files in self._files:
-            for sentence in format_of(files).misfits(files, model):
+        for files, format in self._parts:
+            for sentence in format.problems(files, model):
                 raise ConfigError(f"peft.path={sentence}")
         return 0

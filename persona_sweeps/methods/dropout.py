@@ -1,7 +1,7 @@
 """Dropout whose mask is a function of the trial's seed, its step, the layer and the token's path, not of call order.
 
 A mask drawn from a generator would depend on how the batch was packed and divided. Hashed from what identifies an
-activation, it is the same packed or padded, whole or in micro-batches, alone or in company, on any device.
+activation, it is the same packed or padded, whole or in micro-batches, solo or in a group, on any device.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Save what was trained: an adapter in PEFT's own format, which `PeftModel.from_pretrained` loads, or a whole model."""
+"""Save what was trained: an adapter in PEFT's format, which `PeftModel.from_pretrained` loads, or a whole model."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def export_model(
     The weights are rounded to the model's own precision, with which it computes.
     """
     state = model.state_dict()
-    own = dict(model.named_parameters())
-    trained = {id(own[name]): tensor.detach().to(own[name].dtype) for name, tensor in weights.tensors.items()}
+    parameters = dict(model.named_parameters())
+    trained = {id(parameters[name]): tensor.detach() for name, tensor in weights.tensors.items()}
     tied = {name: trained.get(id(parameter)) for name, parameter in model.named_parameters(remove_duplicate=False)}
-    state |= {name: tensor for name, tensor in tied.items() if tensor is not None}
+    state |= {name: tensor.to(state[name].dtype) for name, tensor in tied.items() if tensor is not None}
     with _replacing(folder) as written:
         model.save_pretrained(written, state_dict=state)
         tokenizer.save_pretrained(written)
@@ -95,7 +95,7 @@ def _save(config: PeftConfig, tensors: Mapping[str, Tensor], folder: Path) -> No
 
 @contextlib.contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
-    """Give a folder to write to, which then takes the place of `folder`."""
+    """Give a folder to write to, which then replaces `folder`."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as written:
         yield Path(written)

@@ -50,11 +50,11 @@ def read_full(folder: Path, model: PreTrainedModel) -> FullWeights:
         )  # fmt: skip
     except (OSError, ValueError, SafetensorError) as error:
         raise TrialError(f"{folder} can't be read: {str(error).strip().splitlines()[0]}") from error
-    own, found = language_parameters(model), language_parameters(loaded)
-    for name, parameter in own.items():
-        if name not in found or found[name].shape != parameter.shape:
+    parameters, saved = language_parameters(model), language_parameters(loaded)
+    for name, parameter in parameters.items():
+        if name not in saved or saved[name].shape != parameter.shape:
             raise TrialError(f"{folder} is of another model: its {name} doesn't fit.")
-    return FullWeights({name: nn.Parameter(found[name].detach().to(own[name].device)) for name in own})
+    return FullWeights({name: nn.Parameter(saved[name].detach().to(parameters[name].device)) for name in parameters})
 
 
 class FullHook:
@@ -66,9 +66,9 @@ class FullHook:
     path = ""
 
     def __init__(self, model: PreTrainedModel, weights: FullWeights) -> None:
-        own = language_parameters(model)
+        parameters = language_parameters(model)
         self.device = model.device
-        self._pairs = [(own[name], weights.tensors[name]) for name in weights.tensors]
+        self._pairs = [(parameters[name], weights.tensors[name]) for name in weights.tensors]
         self._before = [parameter.detach().clone() for parameter, _ in self._pairs]
         self._gradients: list[Tensor | None] = [None] * len(self._pairs)
         self._handles = []

@@ -49,7 +49,7 @@ INITS: dict[str, Init] = {"default": _default, "pissa": _pissa, "olora": _olora}
 def create_lora(model: PreTrainedModel, config: Lora, seed: int) -> LoraWeights:
     """Return fresh weights, with which training starts at the base model.
 
-    The generator is the trial's own and lives on the CPU, so a seed means the same weights on every device. A pair is
+    Each trial has its own generator, on the CPU, so a seed means the same weights on every device. A pair is
     on its layer's device. Raises ConfigError for target modules that match nothing.
     """
     generator = torch.Generator().manual_seed(derive_seed(seed, "lora"))

@@ -77,7 +77,7 @@ class LoraHook:
         self._handle = module.register_forward_hook(self._apply)
 
     def stack(self, adapters: Sequence[Adapter]) -> None:
-        """Move the pairs of these trials into one stack; a trial that leaves this layer alone has zeros there."""
+        """Move the pairs of these trials into one stack; a trial that doesn't adapt this layer has zeros there."""
         pairs = [adapter.lora.pairs.get(self.path) if adapter.lora else None for adapter in adapters]
         self._a = stacked([pair.a if pair else None for pair in pairs])
         self._b = stacked([pair.b if pair else None for pair in pairs])

@@ -1,7 +1,7 @@
 """Prefix tuning: virtual tokens whose keys and values are trained in each layer (Li & Liang 2021).
 
-A prefix's tokens stand in the packed row like those of a soft prompt. What the model computes at their places is
-never looked at: the layers' keys and values there are those of the prefix.
+A prefix's tokens stand in the packed row like those of a soft prompt. What the model computes in their token
+slots is never looked at: the layers' keys and values there are those of the prefix.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ class PrefixWeights:
 
 @dataclass(frozen=True, slots=True)
 class PrefixedLayout:
-    """A batch's layout with the prefixes of its trials in place."""
+    """A batch's layout with the prefixes of its trials inserted."""
 
     layout: Layout
     rows: Tensor
     columns: Tensor
     """[P] each, where the virtual tokens stand"""
     states: Tensor
-    """[P, layers, 2, kv heads, head_dim], on the batch's device: a layer elsewhere takes its own part of them"""
+    """[P, layers, 2, kv heads, head_dim], on the batch's device: a layer on another device copies its part"""
     copies: dict[torch.device, PrefixedLayout] = field(default_factory=dict, repr=False)
     """the same on other devices"""
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, options: Options) -> Tensor:
-        keys, values = self.place(options.layer, key, value)
+        keys, values = self.insert(options.layer, key, value)
         return self.layout.attend(query, keys, values, options)
 
-    def place(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a layer's keys and values [R, kv heads, L, head_dim] with those of the prefixes at their places."""
-        placed = []
+    def insert(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a layer's keys and values [R, kv heads, L, head_dim] with those of the prefixes."""
+        inserted = []
         for side, states in enumerate((key, value)):
-            own = self.states[:, layer, side].to(states.device, states.dtype)
-            placed.append(states.transpose(1, 2).index_put((self.rows, self.columns), own).transpose(1, 2))
-        return placed[0], placed[1]
+            prefix = self.states[:, layer, side].to(states.device, states.dtype)
+            inserted.append(states.transpose(1, 2).index_put((self.rows, self.columns), prefix).transpose(1, 2))
+        return inserted[0], inserted[1]
 
     def to(self, device: Place, non_blocking: bool = False) -> PrefixedLayout:
         device = torch.device(device)
@@ -72,7 +72,7 @@ class PrefixedLayout:
         for index, layer in enumerate(cache.layers):
             assert isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None
             there = self.to(layer.keys.device)
-            layer.keys, layer.values = there.place(index, layer.keys, layer.values)
+            layer.keys, layer.values = there.insert(index, layer.keys, layer.values)
 
 
 def prefixed_layout(prefixes: Tensor, adapters: Sequence[Adapter], batch: PackedBatch) -> PrefixedLayout:

@@ -78,7 +78,7 @@ def virtual_slots(batch: PackedBatch, trials: Tensor) -> tuple[Tensor, Tensor, T
     return rows[chosen], columns[chosen], index[chosen]
 
 
-def place_prompts(
+def insert_prompts(
     embeddings: Tensor, prompts: Tensor | None, adapters: Sequence[Adapter], batch: PackedBatch
 ) -> Tensor:
     """Put each row's soft prompt at the virtual tokens of its token embeddings [R, L, hidden]."""

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from persona_sweeps.methods.full_weights import FullHook
 from persona_sweeps.methods.prefix import prefixed_layout, stack_prefixes
-from persona_sweeps.methods.soft_prompt import place_prompts, stack_prompts
+from persona_sweeps.methods.soft_prompt import insert_prompts, stack_prompts
 from persona_sweeps.methods.weights import Adapter, Hook, MakeHook
 from persona_sweeps.models.attention import Layout
 from persona_sweeps.models.batch import PackedBatch
@@ -22,7 +22,7 @@ from persona_sweeps.seeds import derive_seed
 class AdapterStack:
     """Hooks on the base model's layers, which are removed when the stack is closed (or leaves its `with` block).
 
-    A trial that trains the model's own weights must be alone: ValueError otherwise.
+    A trial that trains the model's own weights can't share it: ValueError where there are others.
     """
 
     def __init__(self, model: PreTrainedModel, adapters: Sequence[Adapter]) -> None:
@@ -57,7 +57,7 @@ class AdapterStack:
         return len(self.adapters) - 1
 
     def replace(self, index: int, adapter: Adapter) -> None:
-        """Let another adapter, such as an empty one, have the place of one that is no longer used."""
+        """Replace an adapter that is no longer used by another, such as an empty one."""
         self.adapters[index] = adapter
         self._stacked = None
 
@@ -77,19 +77,19 @@ class AdapterStack:
         if keys is not None and dropout is not None:
             dropped_on = {device: (keys.to(device), dropout.to(device)) for device in devices}
         for hook in self._hooks:
-            own, salted = slots_on[hook.device], None
+            its_slots, salted = slots_on[hook.device], None
             if hook.device in dropped_on:
-                own_keys, own_dropout = dropped_on[hook.device]
-                salted = own_keys, self._salts(hook.path, own), own_dropout
-            hook.route(None if identity else own, salted)
+                its_keys, its_dropout = dropped_on[hook.device]
+                salted = its_keys, self._salts(hook.path, its_slots), its_dropout
+            hook.route(None if identity else its_slots, salted)
 
     def embed(self, batch: PackedBatch) -> Tensor:
-        """Return the token embeddings [R, L, hidden] of a batch on its device, soft prompts in place."""
+        """Return the token embeddings [R, L, hidden] of a batch on its device, soft prompts inserted."""
         embeddings = self.model.get_input_embeddings()(batch.tokens).to(batch.tokens.device)
-        return place_prompts(embeddings, self._prompts, self._active(), batch)
+        return insert_prompts(embeddings, self._prompts, self._active(), batch)
 
     def layout(self, batch: PackedBatch) -> Layout:
-        """Return the batch's layout, prefixes in place."""
+        """Return the batch's layout, prefixes inserted."""
         if self._prefixes is None:
             return batch.layout
         return prefixed_layout(self._prefixes, self._active(), batch)
@@ -108,11 +108,11 @@ class AdapterStack:
     def _new_hooks(self, adapters: Sequence[Adapter]) -> list[Hook]:
         """Hook the layers that any of these adapters acts on and that have no such hook yet."""
         if len(self.adapters) > 1 and any(adapter.full is not None for adapter in self.adapters):
-            raise ValueError("a trial that trains the model's own weights can't share them: run it alone")
+            raise ValueError("a trial that trains the model's own weights can't share them with others: run it solo")
         hooks: list[Hook] = [FullHook(self.model, adapter.full) for adapter in adapters if adapter.full is not None]
-        asked = [hook for adapter in adapters for part in adapter.on_layers() for hook in part.hooks()]
-        new = set(asked) - self._hooked
-        kinds = dict.fromkeys(make for make, _ in asked)
+        wanted = [hook for adapter in adapters for part in adapter.on_layers() for hook in part.hooks()]
+        new = set(wanted) - self._hooked
+        kinds = dict.fromkeys(make for make, _ in wanted)
         for path, layer in linear_layers(self.model).items():
             hooks += [make(path, layer) for make in kinds if (make, path) in new]
         self._hooked |= new

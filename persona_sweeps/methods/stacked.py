@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class Stacked:
     """K trials' parameters [n, …] in one leaf tensor [K, longest n, …], zero-padded; a trial without one has zeros.
 
-    Each trial's own parameter becomes a view of its place: one cast a pass serves all trials, gradients gather in
-    fp32, and the optimizers update the stack itself.
+    Each trial's own parameter becomes a view of its part of the stack: one cast a pass serves all trials, gradients
+    gather in fp32, and the optimizers update the stack itself.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter | None]) -> None:
@@ -21,9 +21,9 @@ class Stacked:
         longest = max(map(len, present))
         shape = (len(parameters), longest, *present[0].shape[1:])
         self.leaf = torch.zeros(shape, device=present[0].device)
-        for place, parameter in self._places(self.leaf):
-            place.copy_(parameter.data)
-            parameter.data = place
+        for view, parameter in self._views(self.leaf):
+            view.copy_(parameter.data)
+            parameter.data = view
         self.leaf.requires_grad_()
 
     def bind_gradients(self) -> None:
@@ -33,11 +33,11 @@ class Stacked:
                 if parameter is not None:
                     parameter.grad = None
             return
-        for place, parameter in self._places(self.leaf.grad):
-            parameter.grad = place
+        for view, parameter in self._views(self.leaf.grad):
+            parameter.grad = view
         self.leaf.grad = None
 
-    def _places(self, tensor: Tensor) -> list[tuple[Tensor, nn.Parameter]]:
+    def _views(self, tensor: Tensor) -> list[tuple[Tensor, nn.Parameter]]:
         return [
             (tensor[slot, : len(parameter)], parameter)
             for slot, parameter in enumerate(self._parameters)

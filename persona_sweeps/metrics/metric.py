@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Description:
     log_scale: bool = False
     format: str = ".3f"
     family: str = ""
-    """the metric of `metrics=` that it belongs to, by the name that it has there; `scoring.describe` fills it in"""
+    """the metric of `metrics=` that it belongs to, by the name that it has there; whoever records it fills it in"""
     explanation: str = ""
     """what it is, as a clause for a note under a table: `BLEU is …`, without a full stop"""
     headline: int = 0
@@ -77,13 +77,13 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """`whole`: the values of the evaluation; `items`: columns of each item, in the order of the predictions.
+    """`whole`: the values of the evaluation, by name; `items`: columns of each item, in the order of the predictions.
 
-    Items hold the metric's own values and the columns that its descriptions' aggregates name.
+    An item has the metric's own values and the columns that its descriptions' aggregates name; it may be empty.
     """
 
     whole: dict[str, float]
-    items: list[dict[str, Any]] = field(default_factory=list)
+    items: list[dict[str, Any]]
 
 
 @dataclass

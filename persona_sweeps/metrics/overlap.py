@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
+from functools import cache
+from importlib import metadata
 
 from omegaconf import MISSING
 
@@ -67,8 +68,14 @@ class Overlap(Metric):
         return Scores({**rouge.mean(by_rouge), **bleu.corpus(texts, references)}, items)
 
     def _rouge_version(self) -> str:
-        return f"rouge_score {version('rouge_score')}, {'Porter stemmer' if self.stemmer else 'no stemmer'}"
+        return f"rouge_score {_installed('rouge_score')}, {'Porter stemmer' if self.stemmer else 'no stemmer'}"
 
 
 def _bleu_version() -> str:
-    return f"sacrebleu {version('sacrebleu')}, 13a, cased, exponential smoothing"
+    return f"sacrebleu {_installed('sacrebleu')}, 13a, cased, exponential smoothing"
+
+
+@cache
+def _installed(package: str) -> str:
+    """Return a package's version, read once: every cell of a sweep asks for it."""
+    return metadata.version(package)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from persona_sweeps.config.schema import Scale
+from persona_sweeps.models.families import family_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -20,29 +21,12 @@ def card_config(card: ModelConfig) -> PreTrainedConfig | None:
     """
     from transformers import AutoConfig
 
-    from persona_sweeps.models.tiny import FAMILIES
-
     if not has_facts(card):
         return None
     assert card.architecture is not None
-    facts = card.architecture
-    settings: dict[str, Any] = {
-        "hidden_size": facts.hidden_size,
-        "num_hidden_layers": facts.layers,
-        "num_attention_heads": facts.heads,
-        "vocab_size": facts.vocab_size,
-        "tie_word_embeddings": facts.tied_embeddings,
-        "max_position_embeddings": card.context_length,
-    }
-    if card.family == "gpt2":
-        settings |= {"n_inner": facts.intermediate_size}
-    else:
-        settings |= {
-            "intermediate_size": facts.intermediate_size,
-            "num_key_value_heads": facts.kv_heads,
-            "head_dim": facts.head_dim,
-        }
-    return AutoConfig.for_model(FAMILIES[card.family].model_type, **settings)
+    family = family_of(card)
+    settings = family.settings(card.architecture)
+    return AutoConfig.for_model(family.model_type, max_position_embeddings=card.context_length, **settings)
 
 
 def has_facts(card: ModelConfig) -> bool:

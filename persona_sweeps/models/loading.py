@@ -12,7 +12,7 @@ from persona_sweeps.errors import UserError
 from persona_sweeps.models.fingerprints import tokenizer_fingerprint
 from persona_sweeps.models.placement import Placement, check_all_placed, place
 from persona_sweeps.models.quantization import UNQUANTIZED, hush, prepare, transformers_config
-from persona_sweeps.models.source import Source, find_source
+from persona_sweeps.models.source import ModelFiles, find_source
 from persona_sweeps.models.tiny import tiny_fingerprint, tiny_model
 from persona_sweeps.models.tiny_tokenizer import tiny_tokenizer
 
@@ -91,7 +91,7 @@ def _twin(card: ModelConfig, dtype: torch.dtype, device: str, stored: BitsAndByt
         )
 
 
-def _pretrained_tokenizer(card: ModelConfig, source: Source) -> PreTrainedTokenizerBase:
+def _pretrained_tokenizer(card: ModelConfig, source: ModelFiles) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     with _told_plainly(card):
@@ -102,7 +102,7 @@ def _pretrained_tokenizer(card: ModelConfig, source: Source) -> PreTrainedTokeni
 
 
 def _pretrained_model(
-    card: ModelConfig, source: Source, dtype: torch.dtype, placement: Placement, stored: BitsAndBytesConfig | None
+    card: ModelConfig, source: ModelFiles, dtype: torch.dtype, placement: Placement, stored: BitsAndBytesConfig | None
 ) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 

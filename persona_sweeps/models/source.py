@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ModelFiles:
     """What `from_pretrained` is given (a folder, or a Hub id with its commit), and a hash that names the weights."""
 
     location: str
@@ -71,17 +71,17 @@ def locate(card: ModelConfig) -> Weights:
     return Weights(Origin.hub, card.hub_id, f"{card.hub_id}@{card.revision}")
 
 
-def find_source(card: ModelConfig) -> Source:
+def find_source(card: ModelConfig) -> ModelFiles:
     """Return where a full-size card's files are. Raises `UserError`, saying what to do, when they are nowhere."""
     weights = locate(card)
     if weights.origin is Origin.folder:
-        return Source(weights.location, None, weights.identity)
+        return ModelFiles(weights.location, None, weights.identity)
     if weights.origin is Origin.package:
-        return Source(str(converted_folder(card.name, Path(weights.location))), None, weights.identity)
+        return ModelFiles(str(converted_folder(card.name, Path(weights.location))), None, weights.identity)
     return _hub(card)
 
 
-def _local(card: ModelConfig, folder: Path) -> Source:
+def _local(card: ModelConfig, folder: Path) -> ModelFiles:
     weights = list(folder.glob("*.safetensors"))
     config = folder / "config.json"
     if not weights or not config.is_file():
@@ -89,10 +89,10 @@ def _local(card: ModelConfig, folder: Path) -> Source:
             f"model.hub_id={card.hub_id} is a folder without config.json and *.safetensors: give one that a model was"
             " saved to with save_pretrained, or a Hub id."
         )
-    return Source(str(folder), None, files_sha256([config, *weights]))
+    return ModelFiles(str(folder), None, files_sha256([config, *weights]))
 
 
-def _hub(card: ModelConfig) -> Source:
+def _hub(card: ModelConfig) -> ModelFiles:
     """Ask the Hub (or the files it left here earlier) which commit the card's revision is."""
     from huggingface_hub import errors, hf_hub_download
 
@@ -120,7 +120,7 @@ def _hub(card: ModelConfig) -> Source:
     except OSError as error:
         raise UserError(f"Loading {card.hub_id} from the Hub failed: {error}.{_otherwise(card)}") from error
     commit = Path(config).parent.name
-    return Source(card.hub_id, commit, commit)
+    return ModelFiles(card.hub_id, commit, commit)
 
 
 def _otherwise(card: ModelConfig) -> str:

@@ -52,6 +52,8 @@ class Console:
             f"{name}{counted(len(plan.cells), 'cell')}{doubled}; {done} done already, {len(plan.to_do)} to run{groups}"
             f"{_missing(plan)}."
         )
+        for sentence in dict.fromkeys(_notes(plan)):
+            self.note(sentence)
 
     def dropped(self, cells: Sequence[Cell], counts: Mapping[str, int], examples: str) -> None:
         """Tell which examples were left out, and why."""
@@ -145,6 +147,20 @@ class Console:
         done, failed = counts.count("completed"), counts.count("failed")
         elapsed = _duration(time.perf_counter() - self._started)
         self.note(f"{done} completed, {failed} failed, {len(plan.distinct) - len(counts)} done before; {elapsed}.")
+
+
+def _notes(plan: Plan) -> Iterator[str]:
+    """Yield what is worth knowing before the runs start."""
+    untracked = 0
+    for cell in plan.to_do:
+        yield from cell.config.peft.notes(cell.config)
+        untracked += cell.config.tracker.kind != "none" and cell.stage is not Stage.train
+    if untracked:
+        kind = plan.to_do[0].config.tracker.kind
+        yield (
+            f"tracker={kind} shows runs as they train: the scores of {counted(untracked, 'run')} trained before are in "
+            "the run folders alone."
+        )
 
 
 def _missing(plan: Plan) -> str:

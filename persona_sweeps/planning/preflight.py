@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from persona_sweeps.config.schema import Precision, RunConfig
 from persona_sweeps.device import resolve_device
+from persona_sweeps.models.families import family_of
 from persona_sweeps.planning.cells import Cell, Stage
 from persona_sweeps.planning.plan import Plan, by_run
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from persona_sweeps.data.packing import TokenSequence
+    from persona_sweeps.models.families.family import Family
 
 BYTES_A_TOKEN = 4.0
 """UTF-8 bytes of English text to a token, where no tokenizer is at hand"""
@@ -120,8 +122,9 @@ def predict_group(group: Sequence[Cell]) -> list[tuple[str, Prediction]]:
 
     if not needs_base(group[0]):
         return [(own[0].run_id, NOTHING) for own in by_run(group)]
-    model = skeleton(group[0].config.model)
-    shape = shape_of(model)
+    card = group[0].config.model
+    model = skeleton(card)
+    shape = shape_of(model, family_of(card))
     return [(own[0].run_id, _predict(own[0], model, shape, len(by_run(group)))) for own in by_run(group)]
 
 
@@ -152,17 +155,16 @@ def _predict(cell: Cell, model: PreTrainedModel, shape: Shape, group_size: int) 
     )
 
 
-def shape_of(model: PreTrainedModel) -> Shape:
+def shape_of(model: PreTrainedModel, family: Family) -> Shape:
     """Read the shape off a model's config; tied weights count once."""
     config = model.config.get_text_config()
     parameters = {id(parameter): parameter.numel() for parameter in model.parameters()}
     heads = config.num_attention_heads
     kv_heads = getattr(config, "num_key_value_heads", None) or heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
-    norm_width, norm_bytes = _norms(model, {"q_norm": heads * head_dim, "k_norm": kv_heads * head_dim})
     return Shape(
-        norm_width=norm_width,
-        norm_bytes=norm_bytes,
+        norm_width=_norm_width(model, {"q_norm": heads * head_dim, "k_norm": kv_heads * head_dim}),
+        norm_bytes=8 if family.norms_keep_input else 4,
         parameters=sum(parameters.values()),
         hidden=config.hidden_size,
         intermediate=getattr(config, "intermediate_size", None)
@@ -175,20 +177,17 @@ def shape_of(model: PreTrainedModel) -> Shape:
     )
 
 
-def _norms(model: PreTrainedModel, widths: dict[str, int]) -> tuple[int, int]:
-    """Return the width of all norms of a block, and the bytes that they keep of a feature in fp32.
+def _norm_width(model: PreTrainedModel, widths: dict[str, int]) -> int:
+    """Return the width of all norms of a block.
 
-    `widths` are those of norms within attention, whose weights are shared by the heads. Gemma's norms scale in fp32, so
-    they keep the normalized input too.
+    `widths` are those of norms within attention, whose weights are shared by the heads.
     """
     norms = {
         name: module
         for name, module in model.get_decoder().named_modules()
         if "Norm" in type(module).__name__ and ".0." in f".{name}."
     }
-    gemma = any("Gemma" in type(module).__name__ for module in norms.values())
-    width = sum(widths.get(name.rsplit(".", 1)[-1], module.weight.numel()) for name, module in norms.items())
-    return width, 8 if gemma else 4
+    return sum(widths.get(name.rsplit(".", 1)[-1], module.weight.numel()) for name, module in norms.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ SEQUENCES = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class GenerationRequest:
     """One text to generate: the trial whose adapter speaks, the prompt's tokens, and the stream of its randomness."""
 
     trial: int
@@ -36,15 +36,15 @@ class Request:
     stream: int
 
 
-def requests(trial: int, prompts: Sequence[tuple[int, ...]], ids: Sequence[str], seed: int) -> list[Request]:
+def requests(trial: int, prompts: Sequence[tuple[int, ...]], ids: Sequence[str], seed: int) -> list[GenerationRequest]:
     """Ask one trial for a text to each prompt; the stream hangs on the trial's seed and the example's id only."""
     streams = [derive_seed(seed, "generation", identity) for identity in ids]
-    return [Request(trial, prompt, stream) for prompt, stream in zip(prompts, streams, strict=True)]
+    return [GenerationRequest(trial, prompt, stream) for prompt, stream in zip(prompts, streams, strict=True)]
 
 
 @torch.no_grad()
 def generate(
-    engine: Engine, asked: Sequence[Request], config: Generation, stop_token_ids: Sequence[int]
+    engine: Engine, asked: Sequence[GenerationRequest], config: Generation, stop_token_ids: Sequence[int]
 ) -> list[list[int]]:
     """Return the new tokens of each request, without the stop token that ended it.
 
@@ -67,7 +67,7 @@ class _Decoding:
     """Sequences that advance together; those that have ended make room now and then."""
 
     def __init__(
-        self, engine: Engine, asked: Sequence[Request], max_new_tokens: int, choose: Chooser, stop: set[int]
+        self, engine: Engine, asked: Sequence[GenerationRequest], max_new_tokens: int, choose: Chooser, stop: set[int]
     ) -> None:
         self.forward = engine.forward
         self.stack = engine.stack

@@ -21,7 +21,7 @@ from persona_sweeps.running.context import Context
 from persona_sweeps.running.group_run import GroupRun
 from persona_sweeps.running.run_writer import RunWriter
 from persona_sweeps.running.scoring import record_failure, score
-from persona_sweeps.running.source import Listed, Report, Solo, Source
+from persona_sweeps.running.source import Listed, Report, Solo, RunSource
 from persona_sweeps.running.training_record import complete, describe, prune
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def run_group(
-    cells: Sequence[Cell], context: Context, source: Source | None = None, size: int | None = None
+    cells: Sequence[Cell], context: Context, source: RunSource | None = None, size: int | None = None
 ) -> list[Cell]:
     """Carry out a group, and what `source` has to follow it, at most `size` (or as many as these) runs at a time.
 
@@ -40,7 +40,7 @@ def run_group(
         return _run_group(cells, context, source, size)
 
 
-def _run_group(cells: Sequence[Cell], context: Context, source: Source | None, size: int | None) -> list[Cell]:
+def _run_group(cells: Sequence[Cell], context: Context, source: RunSource | None, size: int | None) -> list[Cell]:
     from persona_sweeps.training.memory import in_plain_words, release_memory
 
     source = source or Listed()
@@ -78,7 +78,7 @@ def _kind(cell: Cell) -> type[Group]:
 class Group:
     """Runs on one base model: some may end, and others take their rows."""
 
-    def __init__(self, context: Context, source: Source, size: int, checkpoint_seconds: float | None) -> None:
+    def __init__(self, context: Context, source: RunSource, size: int, checkpoint_seconds: float | None) -> None:
         self.size = size
         self.context, self.source = context, source
         self.console, self.stop = context.console, context.stop
@@ -175,6 +175,9 @@ class Group:
                 self._fail_before(cells, lease, error)
             return
         cell = cells[0]
+        if not cell.config.peft.trains:
+            self._begin_untrained(cells, lease)
+            return
         try:
             data = self.context.data(cell)
             trial, found = self.checkpointer.trial(cell, self.base, data)
@@ -200,6 +203,21 @@ class Group:
         self._logged[cell.run_id] = trial.progress.step
         self.runs.append(run)
         self.console.begin(cell, trial.total_steps)
+
+    def _begin_untrained(self, cells: list[Cell], lease: Lease) -> None:
+        """Record a predictor that trains nothing, and have it answer."""
+        try:
+            run = GroupRun(cells, lease, self.context.data(cells[0]), RunWriter(cells[0], lease))
+        except Exception as error:
+            self._fail_before(cells, lease, error)
+            return
+        self.runs.append(run)
+        self.clock.join(run.cell.run_id)
+        self.console.begin(run.cell, 0)
+        try:
+            complete(run, self.base, self.clock)
+        except Exception as error:
+            self._fail(run, error)
 
     def _step(self) -> None:
         """Take one step of all, and let the source judge those that have come to a rung."""

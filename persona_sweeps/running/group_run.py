@@ -34,12 +34,12 @@ class GroupData:
         """Evaluation examples with the loss on the completion, whatever training does."""
         prompts = self.prepared.eval["prompt_length"]
         pairs = zip(_sequences(self.prepared.eval), prompts, strict=True)
-        return [TokenSequence(sequence.tokens, length, sequence.index) for sequence, length in pairs]
+        return [sequence.under_loss_from(length) for sequence, length in pairs]
 
     @cached_property
     def all_tokens(self) -> list[TokenSequence]:
         """Evaluation examples with the loss on every token but the first."""
-        return [TokenSequence(sequence.tokens, 1, sequence.index) for sequence in self.evaluation]
+        return [sequence.under_loss_from(1) for sequence in self.evaluation]
 
     def asked(self, request: Request) -> list[TokenSequence]:
         """Return the sequences whose NLL a request asks for."""
@@ -98,11 +98,6 @@ class GroupRun:
         """Let other processes have the run."""
         self.over = True
         self.lease.release()
-
-
-def label_count(sequence: TokenSequence) -> int:
-    """Return how many tokens of a sequence are under loss."""
-    return len(sequence.tokens) - sequence.loss_from
 
 
 def _sequences(dataset: Dataset) -> list[TokenSequence]:

@@ -19,7 +19,7 @@ from persona_sweeps.records.identity import digest
 from persona_sweeps.records.predictions import set_aside_broken, write_predictions
 from persona_sweeps.records.provenance import environment, now
 from persona_sweeps.running.clock import GroupClock
-from persona_sweeps.running.group_run import GroupData, GroupRun, label_count
+from persona_sweeps.running.group_run import GroupData, GroupRun
 from persona_sweeps.running.peak_memory import peak_device_bytes, peak_rss_bytes
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def predict(
         sums = engine.sequence_nll({q.index: q.data.asked(q.request) for q in some})
         clock.lap({q.prediction_id: len(q.data.ids) for q in some})
         for q in some:
-            counts = [label_count(sequence) for sequence in q.data.asked(q.request)]
+            counts = [sequence.labels for sequence in q.data.asked(q.request)]
             values = zip(sums[q.index].tolist(), counts, q.data.prepared.eval["completion_bytes"], strict=True)
             answers = [{"nll": nll, "tokens": count, "bytes": size} for nll, count, size in values]
             _write(q, answers, base, clock, failed)

@@ -25,7 +25,7 @@ class Report:
     """[N] summed NLL of each held-out completion"""
 
 
-class Source(Protocol):
+class RunSource(Protocol):
     """A list of runs, or a study that asks for the next when it knows what became of the others."""
 
     is_open: bool
@@ -71,7 +71,7 @@ class Solo:
 
     is_open = False
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: RunSource) -> None:
         self._source = source
         self.rungs, self.judge, self.ended = source.rungs, source.judge, source.ended
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from persona_sweeps.records.run import UNTRAINED
 from persona_sweeps.running.clock import GroupClock
@@ -11,15 +11,16 @@ from persona_sweeps.running.peak_memory import peak_device_bytes, peak_rss_bytes
 
 if TYPE_CHECKING:
     from persona_sweeps.models.loading import BaseModel
+    from persona_sweeps.training.trial import Trial
 
 
 def complete(run: GroupRun, base: BaseModel, clock: GroupClock, resumes: int = 0) -> None:
     """Save what a run trained and record it as completed. Raises whatever keeps it from that: this run's own error."""
-    assert run.writer is not None and run.trial is not None
-    cell, adapter = run.cell, run.trial.adapter
-    if cell.config.peft.trains:
+    assert run.writer is not None
+    if run.trial is not None:
         run.writer.check()
-        cell.config.peft.save(adapter, base.model, base.tokenizer, cell.config.model.hub_id, cell.folder.path)
+        name, folder = run.cell.config.model.hub_id, run.cell.folder.path
+        run.cell.config.peft.save(run.trial.adapter, base.model, base.tokenizer, name, folder)
     describe(run, base, clock, resumes)
     run.writer.complete()
 
@@ -35,11 +36,30 @@ def describe(run: GroupRun, base: BaseModel, clock: GroupClock, resumes: int = 0
     """Fill in what a run's record says of its training, as far as it came."""
     from persona_sweeps.models.quantization import weights_bytes
 
-    assert run.writer is not None and run.trial is not None
-    trial, outcome = run.trial, run.writer.outcome
-    progress = trial.progress
+    assert run.writer is not None
+    outcome = run.writer.outcome
     outcome.data = run.data.training_counts if run.cell.config.peft.reads_training_data else {}
-    outcome.training = UNTRAINED | {
+    outcome.training = UNTRAINED | (_training(run.trial) if run.trial is not None else {})
+    outcome.resources = clock.share(run.cell.run_id) | {
+        "weights_bytes": weights_bytes(base.model),
+        "peak_rss_bytes": peak_rss_bytes(),
+        "peak_device_bytes": peak_device_bytes(),
+        "device": str(base.model.device),
+    }
+    if resumes:
+        outcome.resources["resumes"] = resumes
+    if run.trial is not None and (size := run.trial.progress.micro_batch_size) is not None:
+        outcome.resources["micro_batch_size"] = size
+    outcome.fingerprints = {
+        "data_fingerprint": run.data.prepared.data_fingerprint,
+        "template_fingerprint": run.data.prepared.template_fingerprint,
+        "model_fingerprint": base.fingerprint,
+    }
+
+
+def _training(trial: Trial) -> dict[str, Any]:
+    progress = trial.progress
+    return {
         "steps": progress.step,
         "epochs": trial.epoch,
         "trainable_parameters": trial.adapter.trainable_parameters(),
@@ -49,19 +69,4 @@ def describe(run: GroupRun, base: BaseModel, clock: GroupClock, resumes: int = 0
         "final_train_nll": progress.train_nll if progress.step else None,
         "eval_nll": progress.eval_nll,
         "best_eval_nll": progress.best_eval_nll,
-    }
-    outcome.resources = clock.share(run.cell.run_id) | {
-        "weights_bytes": weights_bytes(base.model),
-        "peak_rss_bytes": peak_rss_bytes(),
-        "peak_device_bytes": peak_device_bytes(),
-        "device": str(base.model.device),
-    }
-    if resumes:
-        outcome.resources["resumes"] = resumes
-    if progress.micro_batch_size is not None:
-        outcome.resources["micro_batch_size"] = progress.micro_batch_size
-    outcome.fingerprints = {
-        "data_fingerprint": run.data.prepared.data_fingerprint,
-        "template_fingerprint": run.data.prepared.template_fingerprint,
-        "model_fingerprint": base.fingerprint,
     }

@@ -21,7 +21,7 @@ WILCOXON_P = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RungResult:
     """What a trial had come to at a rung."""
 
     number: int
@@ -30,7 +30,7 @@ class Standing:
     """[N] summed NLL of each held-out completion"""
 
 
-Judge = Callable[[Standing, Sequence[Standing], StudySettings], str | None]
+Judge = Callable[[RungResult, Sequence[RungResult], StudySettings], str | None]
 """(a trial, all at its rung with itself among them, settings) → why to end it, or None"""
 
 
@@ -49,38 +49,38 @@ def bracket(settings: StudySettings, number: int) -> int:
     return number % (settings.pruner_rungs + 1) if settings.pruner == "hyperband" else 0
 
 
-def judge(settings: StudySettings, standings: Sequence[Standing], numbers: Sequence[int]) -> Mapping[int, str]:
-    """Return which of these trials to end, and why, given all standings at their rung."""
+def judge(settings: StudySettings, results: Sequence[RungResult], numbers: Sequence[int]) -> Mapping[int, str]:
+    """Return which of these trials to end, and why, given all results at their rung."""
     verdicts = {}
-    by_number = {standing.number: standing for standing in standings}
+    by_number = {standing.number: standing for standing in results}
     for number in numbers:
         own = bracket(settings, number)
-        peers = [standing for standing in standings if bracket(settings, standing.number) == own]
+        peers = [standing for standing in results if bracket(settings, standing.number) == own]
         reason = JUDGES[settings.pruner](by_number[number], peers, settings)
         if reason is not None:
             verdicts[number] = reason
     return verdicts
 
 
-def _never(trial: Standing, peers: Sequence[Standing], settings: StudySettings) -> str | None:
+def _never(trial: RungResult, peers: Sequence[RungResult], settings: StudySettings) -> str | None:
     return None
 
 
-def _halving(trial: Standing, peers: Sequence[Standing], settings: StudySettings) -> str | None:
+def _halving(trial: RungResult, peers: Sequence[RungResult], settings: StudySettings) -> str | None:
     """Keep one in `factor` of those that have come here, and at least one."""
     kept = max(1, len(peers) // settings.pruner_factor)
     better = sum(peer.nll < trial.nll for peer in peers)
     return f"{better} of {len(peers)} runs were better, and {kept} may go on" if better >= kept else None
 
 
-def _median(trial: Standing, peers: Sequence[Standing], settings: StudySettings) -> str | None:
+def _median(trial: RungResult, peers: Sequence[RungResult], settings: StudySettings) -> str | None:
     others = [peer.nll for peer in peers if peer.number != trial.number]
     if len(others) < MEDIAN_PEERS or trial.nll <= (middle := float(np.median(others))):
         return None
     return f"{trial.nll:.3f} nats a token, and the median of {len(others)} other runs was {middle:.3f}"
 
 
-def _wilcoxon(trial: Standing, peers: Sequence[Standing], settings: StudySettings) -> str | None:
+def _wilcoxon(trial: RungResult, peers: Sequence[RungResult], settings: StudySettings) -> str | None:
     """Paired over the held-out completions, against the best of the others: is this one worse by more than noise?"""
     from scipy.stats import wilcoxon
 

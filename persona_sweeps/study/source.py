@@ -13,7 +13,7 @@ from persona_sweeps.planning.console import Console
 from persona_sweeps.planning.plan import group_key
 from persona_sweeps.running.source import Report
 from persona_sweeps.study import pruners
-from persona_sweeps.study.pruners import Standing
+from persona_sweeps.study.pruners import RungResult
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import Space
 from persona_sweeps.study.storage import REASON, RUN, StudyStorage
@@ -80,8 +80,8 @@ class StudySource:
             numbers.setdefault(report.examples, {})[trial.number] = report.cell.run_id
         verdicts: dict[str, str] = {}
         for rung, runs in numbers.items():
-            standings = [_standing(trial, rung) for trial in self.storage.trials() if rung in trial.intermediate_values]
-            for number, reason in pruners.judge(self.settings, standings, list(runs)).items():
+            results = [_result_at(trial, rung) for trial in self.storage.trials() if rung in trial.intermediate_values]
+            for number, reason in pruners.judge(self.settings, results, list(runs)).items():
                 verdicts[runs[number]] = f"after {rung} examples {reason}"
         return verdicts
 
@@ -162,6 +162,6 @@ class StudySource:
         return own, others
 
 
-def _standing(trial: FrozenTrial, rung: int) -> Standing:
+def _result_at(trial: FrozenTrial, rung: int) -> RungResult:
     items = trial.user_attrs.get(f"items_{rung}", [])
-    return Standing(trial.number, trial.intermediate_values[rung], np.asarray(items, dtype=np.float64))
+    return RungResult(trial.number, trial.intermediate_values[rung], np.asarray(items, dtype=np.float64))

@@ -31,7 +31,11 @@ WRONG = [
     (["peft=prompt_tuning", "peft.init_text=Speak"], "peft.init_text has no effect with peft.init=sample_vocab"),
     (["peft=few_shot", "peft.shots=0"], "peft.shots=0 must be at least 1."),
     (["peft=few_shot", "metrics.likelihood.all_tokens=true"], "would score the shots of peft=few_shot"),
-    (["peft=nearest_reply", "metrics=[likelihood]"], "peft=nearest_reply has texts", "metrics=[likelihood,overlap]"),
+    (
+        ["peft=nearest_reply", "metrics=[likelihood]"],
+        "metrics=[likelihood] can't do without",
+        "metrics=[likelihood,overlap]",
+    ),
     (["dataset.loss_on=prompt"], "dataset.loss_on=prompt is unknown"),
     (["dataset.limit=0"], "dataset.limit=0"),
     (["dataset.eval_limit=0"], "dataset.eval_limit=0"),

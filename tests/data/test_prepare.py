@@ -20,6 +20,7 @@ from persona_sweeps.data.prepare import TOO_LONG, forget_prepared, prepare
 from persona_sweeps.data.rendering import RenderedExample, Renderer
 from persona_sweeps.data.store import MANIFEST, PreparedData, save_entry
 from persona_sweeps.errors import DataError
+from persona_sweeps.prediction.references.untuned import Untuned
 
 Run = Callable[..., PreparedData]
 
@@ -41,7 +42,9 @@ def run(
     def prepared(max_length: int = 500, fingerprint: str = "t", fresh: bool = True, **changes: Any) -> PreparedData:
         if fresh:
             forget_prepared()
-        config = RunConfig(dataset=jsonl_config(source, **changes), train=TrainConfig(max_length=max_length))
+        config = RunConfig(
+            peft=Untuned(), dataset=jsonl_config(source, **changes), train=TrainConfig(max_length=max_length)
+        )
         return prepare(config, make_tokenizer("chatml"), fingerprint)
 
     yield prepared
@@ -100,6 +103,12 @@ def test_whatever_can_change_the_rows_makes_another_entry(run: Run, own_cache: P
     run()
     run(**change)
     assert len(entries(own_cache)) == 2
+
+
+def test_keys_that_lead_to_the_same_rows_share_an_entry(run: Run, own_cache: Path) -> None:
+    run()
+    run(validation_fraction=0.3, min_examples=3, limit=100)
+    assert len(entries(own_cache)) == 1
 
 
 def test_a_changed_source_is_read_again_even_in_one_process(run: Run, source: Path) -> None:

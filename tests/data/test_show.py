@@ -15,6 +15,7 @@ from persona_sweeps.config.schema import RunConfig, TrainConfig
 from persona_sweeps.data.jsonl import Jsonl
 from persona_sweeps.data.prepare import prepare
 from persona_sweeps.data.show import show_examples
+from persona_sweeps.prediction.references.untuned import Untuned
 
 Show = Callable[..., str]
 
@@ -29,7 +30,7 @@ def show(
 
     def shown(n: int = 1, terminal: bool = False, **changes: Any) -> str:
         tokenizer = make_tokenizer("chatml")
-        config = RunConfig(dataset=jsonl_config(path, **changes), train=TrainConfig(max_length=500))
+        config = RunConfig(peft=Untuned(), dataset=jsonl_config(path, **changes), train=TrainConfig(max_length=500))
         stream = io.StringIO()
         colours = "standard" if terminal else None
         console = Console(file=stream, width=100, force_terminal=terminal, color_system=colours)

@@ -40,7 +40,7 @@ def reloaded(method: str, base: PreTrainedModel, folder: Path) -> torch.nn.Modul
 
 @torch.no_grad()
 def summed_nll(model: torch.nn.Module, sequences: list[TokenSequence]) -> Tensor:
-    """[N] of each sequence alone, as transformers computes it."""
+    """[N] of each sequence by itself, as transformers computes it."""
     found = []
     for s in sequences:
         ids = torch.tensor([s.tokens])

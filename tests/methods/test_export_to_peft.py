@@ -106,7 +106,7 @@ def test_the_folder_says_what_it_holds_and_replaces_what_was_there(llama: BaseMo
 
 
 def test_an_adapter_in_a_stack_exports_its_own_rank(llama: BaseModel, tmp_path: Path) -> None:
-    """Stacked weights are padded to the largest rank of the company; the file isn't."""
+    """Stacked weights are padded to the largest rank of the group; the file isn't."""
     small, large = adapter_of(llama, replace(LORA, r=2)), adapter_of(llama, replace(LORA, r=11))
     before = [parameter.detach().clone() for parameter in small.parameters()]
     with AdapterStack(llama.model, [small, large]) as stack:
@@ -124,6 +124,6 @@ def test_nothing_to_save_is_an_error(llama: BaseModel, tmp_path: Path) -> None:
 
 
 def test_two_parts_take_a_folder_each(llama: BaseModel, tmp_path: Path) -> None:
-    """One folder with LoRA's part alone would load without a word, and speak differently."""
+    """One folder with LoRA's part would load without an error, and answer differently."""
     export_adapter(adapter_of(llama, METHODS["lora_prompt"]), llama.model, "none", tmp_path / "adapter")
     assert sorted(path.name for path in (tmp_path / "adapter").iterdir()) == ["lora", "prompt"]

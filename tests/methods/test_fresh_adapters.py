@@ -1,4 +1,4 @@
-"""How adapters begin: at the base model, from the trial's own seed, on the layers that were named."""
+"""How adapters start: at the base model, from the trial's own seed, on the layers that were named."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def same(one: Adapter, other: Adapter) -> bool:
     return all(map(torch.equal, one.parameters(), other.parameters()))
 
 
-def test_lora_begins_at_the_base_model(base: BaseModel, sequences: list[TokenSequence]) -> None:
+def test_lora_starts_at_the_base_model(base: BaseModel, sequences: list[TokenSequence]) -> None:
     adapters = [fresh(base, NONE), fresh(base, LORA), fresh(base, replace(LORA, r=9, alpha=100.0), 1)]
     with AdapterStack(base.model, adapters) as stack:
         engine = Engine(base.model, stack, [Trial(adapter, TRAIN, 0, []) for adapter in adapters])
@@ -65,7 +65,7 @@ def test_a_seed_means_the_same_weights_whatever_else_is_drawn(llama: BaseModel, 
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_prompts_begin_as_told(llama: BaseModel) -> None:
+def test_prompts_start_as_their_init_says(llama: BaseModel) -> None:
     embed = llama.model.get_input_embeddings().weight
     text = fresh(llama, replace(PROMPT, init="text", init_text="To be, or not", num_virtual_tokens=30)).prompt
     ids = llama.tokenizer("To be, or not", add_special_tokens=False)["input_ids"]
@@ -92,14 +92,15 @@ def test_a_closed_stack_leaves_the_model_as_it_was(base: BaseModel, sequences: l
 
 
 @pytest.mark.parametrize(
-    ("targets", "told"), [(["q_prj"], "q_prj"), (["q_proj", "c_attn"], "c_attn"), ("up_proj", "up_proj"), ([], "empty")]
+    ("targets", "named"),
+    [(["q_prj"], "q_prj"), (["q_proj", "c_attn"], "c_attn"), ("up_proj", "up_proj"), ([], "empty")],
 )
-def test_targets_that_match_nothing_are_told_with_the_layers_there_are(
-    llama: BaseModel, targets: list[str] | str, told: str
+def test_targets_that_match_nothing_are_reported_with_the_layers_there_are(
+    llama: BaseModel, targets: list[str] | str, named: str
 ) -> None:
     with pytest.raises(ConfigError) as raised:
         fresh(llama, replace(LORA, target_modules=targets))
-    for word in ("peft.target_modules", told, "q_proj", "down_proj"):
+    for word in ("peft.target_modules", named, "q_proj", "down_proj"):
         assert word in str(raised.value)
     assert ("Did you mean q_proj" in str(raised.value)) == (targets == ["q_prj"])
 
@@ -131,8 +132,8 @@ def test_of_a_multimodal_model_only_the_language_model_is_adapted(sequences: lis
     assert float(found[0]) == pytest.approx(float(expected[sequences[0].loss_from - 1 :].sum()), rel=1e-4)
 
 
-def test_a_prefix_begun_from_a_text_is_that_text(base: BaseModel, sequences: list[TokenSequence]) -> None:
-    """Prefix tuning and prompt tuning from the same words begin at the same probabilities."""
+def test_a_prefix_started_from_a_text_is_that_text(base: BaseModel, sequences: list[TokenSequence]) -> None:
+    """Prefix tuning and prompt tuning from the same words start at the same probabilities."""
     words = {"init": "text", "init_text": "To be, or not to be", "num_virtual_tokens": 7}
     adapters = [fresh(base, replace(config, **words)) for config in (PREFIX, PROMPT)]
     with AdapterStack(base.model, adapters) as stack:

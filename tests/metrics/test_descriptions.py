@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,17 +14,13 @@ from hypothesis import strategies as st
 
 from analysis.corpus import bleu
 from persona_sweeps.config.kinds import METRICS
-from persona_sweeps.errors import ConfigError
-from persona_sweeps.metrics import scoring
 from persona_sweeps.metrics.metric import (
     NLL,
     NLL_ALL_TOKENS,
     TEXT,
-    Description,
     Line,
     Metric,
     Predictions,
-    Request,
     Scores,
 )
 
@@ -33,7 +28,7 @@ ALL: dict[str, Metric] = {
     "likelihood": METRICS.make("likelihood", {"all_tokens": True}),
     "overlap": METRICS.make("overlap", {"stemmer": False}),
 }
-DESCRIBED = scoring.describe(ALL)
+DESCRIBED = {name: one for metric in ALL.values() for name, one in metric.describe().items()}
 WORDS = st.lists(st.sampled_from(["to", "be", "or", "not", "the", "question", "raven"]), max_size=9).map(" ".join)
 NLLS = st.tuples(st.floats(0, 300), st.integers(1, 90), st.integers(1, 400))
 ITEMS = st.lists(st.tuples(NLLS, NLLS, WORDS, WORDS), min_size=1, max_size=6)
@@ -46,6 +41,13 @@ def predictions(items: Sequence[tuple]) -> Predictions:
         return [dict(zip(("nll", "tokens", "bytes"), item[column], strict=True)) for item in items]
 
     return {NLL: lines(0), NLL_ALL_TOKENS: lines(1), TEXT: [{"text": i[2], "reference": i[3]} for i in items]}
+
+
+def scored(answers: Predictions) -> Scores:
+    """Return what all metrics give."""
+    both = [metric.score(answers) for metric in ALL.values()]
+    items = [one | other for one, other in zip(*(scores.items for scores in both), strict=True)]
+    return Scores(both[0].whole | both[1].whole, items)
 
 
 def whole(aggregate: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> float:
@@ -66,7 +68,7 @@ def whole(aggregate: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> f
 @settings(max_examples=60, deadline=None)
 @given(ITEMS)
 def test_each_value_follows_from_the_items_as_described(items: list[tuple]) -> None:
-    scores = scoring.score(ALL, predictions(items))
+    scores = scored(predictions(items))
     assert scores.whole.keys() == DESCRIBED.keys()
     for name, value in scores.whole.items():
         assert value == pytest.approx(whole(DESCRIBED[name].aggregate, scores.items), rel=1e-9), name
@@ -75,7 +77,7 @@ def test_each_value_follows_from_the_items_as_described(items: list[tuple]) -> N
 @settings(max_examples=60, deadline=None)
 @given(ITEMS)
 def test_each_value_lies_in_its_range(items: list[tuple]) -> None:
-    for name, value in scoring.score(ALL, predictions(items)).whole.items():
+    for name, value in scored(predictions(items)).whole.items():
         low, high = DESCRIBED[name].range
         assert low is not None and low <= value and (high is None or value <= high), name
 
@@ -83,7 +85,7 @@ def test_each_value_lies_in_its_range(items: list[tuple]) -> None:
 def test_a_better_answer_is_better_in_the_direction_described() -> None:
     worse = predictions([((50.0, 9, 40), (70.0, 20, 80), "to be the raven", "to be or not to be")])
     better = predictions([((5.0, 9, 40), (7.0, 20, 80), "to be or not to be", "to be or not to be")])
-    low, high = (scoring.score(ALL, answers).whole for answers in (worse, better))
+    low, high = (scored(answers).whole for answers in (worse, better))
     assert {name: high[name] > low[name] for name in low} == {
         name: description.higher_is_better for name, description in DESCRIBED.items()
     }
@@ -105,33 +107,3 @@ def test_a_description_is_complete_and_goes_through_json(name: str) -> None:
     assert one.explanation.startswith(f"{one.label} is ") and not one.explanation.endswith(".")
     record = one.as_record()
     assert json.loads(json.dumps(record)) == record
-
-
-def test_a_value_s_family_is_the_name_that_its_metric_has_in_the_config() -> None:
-    assert {one.family for one in DESCRIBED.values()} == {"likelihood", "overlap"}
-    assert {one.family for one in scoring.describe({"words": ALL["overlap"]}).values()} == {"words"}
-
-
-def test_two_metrics_that_give_a_value_of_one_name_are_refused() -> None:
-    with pytest.raises(ConfigError, match="metrics.overlap and metrics.stemmed both give a value rouge1"):
-        scoring.describe({**ALL, "stemmed": METRICS.make("overlap", {"stemmer": True})})
-
-
-@dataclass
-class Length(Metric):
-    """How long a text is; it has no column of its own."""
-
-    def requests(self) -> tuple[Request, ...]:
-        return (TEXT,)
-
-    def describe(self) -> dict[str, Description]:
-        return {"length": Description("length", True, (0, None), "1", {"form": "mean", "of": "length"})}
-
-    def score(self, predictions: Predictions) -> Scores:
-        return Scores({"length": float(sum(len(line["text"]) for line in predictions[TEXT]))})
-
-
-def test_a_metric_may_have_no_columns() -> None:
-    answers = predictions([((5.0, 9, 40), (7.0, 20, 80), "to be", "or not")] * 2)
-    alone, beside = scoring.score(ALL, answers), scoring.score({**ALL, "length": Length()}, answers)
-    assert beside.items == alone.items and beside.whole == alone.whole | {"length": 10.0}

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from persona_sweeps.config.schema import ModelConfig
-from persona_sweeps.methods.sizes import trainable_parameters
 from persona_sweeps.models.architecture import card_config
 from persona_sweeps.models.layers import linear_layers
 from persona_sweeps.models.skeleton import skeleton
@@ -52,7 +51,7 @@ PUBLISHED = {
 
 
 def lora_parameters(card: ModelConfig, rank: int, targets: str | list[str]) -> int:
-    return trainable_parameters(skeleton(card), replace(LORA, r=rank, target_modules=targets))
+    return replace(LORA, r=rank, target_modules=targets).trainable_parameters(skeleton(card))
 
 
 @pytest.mark.parametrize("name", RANK_64)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from persona_sweeps.methods.sizes import trainable_parameters
+from persona_sweeps.models.families import family_of
 from persona_sweeps.planning import obstacles
 from persona_sweeps.planning.plan import make_plan
 from persona_sweeps.planning.preflight import PassSize, Prediction, activation_bytes, predict, shape_of
@@ -154,7 +154,7 @@ def test_prompt_tuning_of_a_7b_model_trains_a_prompt(make_cell: Callable, monkey
     monkeypatch.setattr("persona_sweeps.planning.cells.obstacles", lambda config: [])
     config = make_cell("model=llama2_7b", "peft=prompt_tuning", "peft.num_virtual_tokens=20").config
     model = skeleton(config.model)
-    assert trainable_parameters(model, config.peft) == 81_920
+    assert config.peft.trainable_parameters(model) == 81_920
     (found,) = predict(make_plan([make_cell("model=llama2_7b", "train.precision=bf16")])).values()
     assert found.guessed and found.weights_bytes == 2 * 6_738_415_616 and found.tokens > 0
 
@@ -162,7 +162,8 @@ def test_prompt_tuning_of_a_7b_model_trains_a_prompt(make_cell: Callable, monkey
 def test_more_of_anything_takes_more_memory(make_cell: Callable) -> None:
     from persona_sweeps.models.skeleton import skeleton
 
-    shape = shape_of(skeleton(make_cell("model=gpt2", "model.scale=tiny", "train.max_length=512").config.model))
+    card = make_cell("model=gpt2", "model.scale=tiny", "train.max_length=512").config.model
+    shape = shape_of(skeleton(card), family_of(card))
     small = activation_bytes(shape, PassSize(100, 200, 5000), 2)
     for larger in (PassSize(101, 200, 5000), PassSize(100, 201, 5000), PassSize(100, 200, 5001)):
         assert activation_bytes(shape, larger, 2) > small

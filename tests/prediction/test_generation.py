@@ -20,7 +20,7 @@ from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.models.loading import BaseModel, load_base
 from persona_sweeps.prediction import generation
 from persona_sweeps.prediction.decoding import Generation
-from persona_sweeps.prediction.generation import Request, generate, requests
+from persona_sweeps.prediction.generation import GenerationRequest, generate, requests
 from persona_sweeps.prediction.greedy import Greedy
 from persona_sweeps.prediction.nucleus import Nucleus
 from persona_sweeps.training.engine import Engine
@@ -59,7 +59,7 @@ def engine_of(base: BaseModel, stack: AdapterStack) -> Engine:
     return Engine(base.model, stack, [Trial(adapter, TRAIN, 0, []) for adapter in stack.adapters])
 
 
-def asked_of(trials: Sequence[int], prompts: Prompts, seed: int = 3) -> list[Request]:
+def asked_of(trials: Sequence[int], prompts: Prompts, seed: int = 3) -> list[GenerationRequest]:
     ids = [str(index) for index in range(len(prompts))]
     return [request for trial in trials for request in requests(trial, prompts, ids, seed)]
 

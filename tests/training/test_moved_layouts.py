@@ -69,4 +69,4 @@ def test_that_with_prefixes_whose_states_stay_until_a_layer_takes_its_own(llama:
     assert all(tensor.device == META for tensor in tensors(moved) if tensor is not layout.states)
     heads, head_dim = layout.states.shape[-2:]
     states = torch.zeros(len(batch.tokens), heads, batch.tokens.shape[1], head_dim, device=META)
-    assert [placed.device for placed in moved.place(0, states, states)] == [META] * 2  # type: ignore[attr-defined]
+    assert [placed.device for placed in moved.insert(0, states, states)] == [META] * 2  # type: ignore[attr-defined]

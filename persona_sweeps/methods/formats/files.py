@@ -60,7 +60,7 @@ def _read(folder: Path) -> PeftFiles:
             "hf download ID --local-dir FOLDER."
         )
     if not (folder / CONFIG).is_file():
-        raise AdapterError(f"{folder} has no {CONFIG}, so it holds no PEFT adapter.")
+        raise AdapterError(f"{folder} has no {CONFIG}, so it holds no PEFT adapter{_hint(folder)}.")
     if not (folder / TENSORS).is_file():
         if (folder / PICKLE).is_file():
             raise AdapterError(
@@ -75,6 +75,14 @@ def _read(folder: Path) -> PeftFiles:
     if not isinstance(config, dict):
         raise AdapterError(f"{folder}: its {CONFIG} is no JSON object.")
     return PeftFiles(folder, config, _shapes(folder / TENSORS))
+
+
+def _hint(folder: Path) -> str:
+    """Say where an adapter is instead, or what the folder holds."""
+    inside = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
+    if inside:
+        return f"; {' and '.join(inside)} inside it {'does' if len(inside) == 1 else 'do'}"
+    return "; it is a whole model: give it as model.hub_id" if (folder / "config.json").is_file() else ""
 
 
 def _shapes(path: Path) -> dict[str, tuple[int, ...]]:

@@ -17,7 +17,7 @@ def misfit(
     if path not in layers:
         yield f"{folder} adapts {path}, and this model has no such linear layer in its decoder."
         return
-    own = features(layers[path])
-    for wanted, there, side in ((inputs, own[0], "inputs"), (outputs, own[1], "outputs")):
+    width = features(layers[path])
+    for wanted, there, side in ((inputs, width[0], "inputs"), (outputs, width[1], "outputs")):
         if wanted is not None and wanted != there:
             yield f"{folder} adapts {path} with {wanted} {side}, and this model's has {there}."

@@ -39,8 +39,23 @@ class Format:
         """Return how many virtual tokens it puts before every prompt."""
         return 0
 
-    def refusals(self, files: PeftFiles) -> Iterator[str]:
-        """Yield a sentence for each thing in the folder that can't be applied; it begins with the folder."""
+    def refusals(self, files: PeftFiles) -> list[str]:
+        """Return a sentence for each thing in the folder that can't be applied; it begins with the folder.
+
+        What the config says explains the tensors, so these are looked at only where the config is fine.
+        """
+        return list(self.config_refusals(files)) or list(self.tensor_refusals(files))
+
+    def problems(self, files: PeftFiles, model: PreTrainedModel) -> list[str]:
+        """Return a sentence for each thing that can't be applied to this model; it may be on the meta device."""
+        return self.refusals(files) or list(self.misfits(files, model))
+
+    def tensor_refusals(self, files: PeftFiles) -> Iterator[str]:
+        """Yield a sentence for each tensor that isn't of this format."""
+        raise NotImplementedError
+
+    def config_refusals(self, files: PeftFiles) -> Iterator[str]:
+        """Yield a sentence for each key of adapter_config.json that says what can't be applied."""
         for key, value in files.config.items():
             if not value or key in COMMON or key in self.relevant or key in self.harmless:
                 continue
@@ -77,7 +92,8 @@ FORMATS = {
 def format_of(files: PeftFiles) -> Format:
     """Return the format of a folder. Raises AdapterError for a peft_type that can't be applied."""
     if files.peft_type not in FORMATS:
-        known = ", ".join(FORMATS)
-        raise files.error(f"is of peft_type={files.peft_type}, and only {known} can be applied here: {MERGE}.")
+        raise files.error(
+            f"is of peft_type={files.peft_type}, and only {', '.join(FORMATS)} can be applied here: {MERGE}."
+        )
     module, _, name = FORMATS[files.peft_type].partition(":")
     return getattr(import_module(f"persona_sweeps.methods.formats.{module}"), name)()

@@ -28,8 +28,7 @@ class Ia3Format(Format):
     def title(self, files: PeftFiles) -> str:
         return "(IA)³"
 
-    def refusals(self, files: PeftFiles) -> Iterator[str]:
-        yield from super().refusals(files)
+    def tensor_refusals(self, files: PeftFiles) -> Iterator[str]:
         for name, shape in files.shapes.items():
             if not TENSOR.fullmatch(name):
                 yield f"{files.folder} holds {name}, which is no factor of a layer and can't be applied here: {MERGE}."
@@ -63,9 +62,9 @@ class Ia3Format(Format):
 
 
 def _path(name: str) -> str:
-    found = TENSOR.fullmatch(name)
-    assert found is not None, "refused before"
-    return found[1]
+    match = TENSOR.fullmatch(name)
+    assert match is not None, "refused before"
+    return match[1]
 
 
 def write_ia3(ia3: Ia3Weights, model: PreTrainedModel) -> Part:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TENSOR = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_(A|B|magnitude_vector)(?:\.weight)?")
 CHANGING_INITS = ("pissa", "olora", "corda", "loftq", "lora_ga")
-"""values of init_lora_weights, or how they begin, that take the pairs' first product off the base's own weights"""
+"""values of init_lora_weights, or their first letters, that take the pairs' first product off the base's own weights"""
 
 
 class LoraFormat(Format):
@@ -49,11 +49,10 @@ class LoraFormat(Format):
             return name
         return f"{name} r={ranks[0]}" if len(ranks) == 1 else f"{name} r={ranks[0]}–{ranks[-1]}"
 
-    def refusals(self, files: PeftFiles) -> Iterator[str]:
+    def config_refusals(self, files: PeftFiles) -> Iterator[str]:
         config = dict(files.config)
         if (bias := config.pop("bias", "none")) != "none":
             yield f"{files.folder} has biases that were trained (bias={bias}), which can't be applied here: {MERGE}."
-        yield from super().refusals(PeftFiles(files.folder, config, files.shapes))
         init = str(config.get("init_lora_weights")).lower()
         if init.startswith(CHANGING_INITS):
             yield (
@@ -61,12 +60,16 @@ class LoraFormat(Format):
                 "save it with save_pretrained(…, path_initial_model_for_weight_conversion=…), which makes a plain LoRA "
                 "of it."
             )
-        strangers = [name for name in files.shapes if not TENSOR.fullmatch(name) or ".lora_embedding_" in name]
-        if strangers:
-            yield (
-                f"{files.folder} holds {strangers[0]}, which is no pair beside a linear layer and can't be applied "
-                f"here: {MERGE}."
-            )
+        yield from super().config_refusals(PeftFiles(files.folder, config, files.shapes))
+
+    def tensor_refusals(self, files: PeftFiles) -> Iterator[str]:
+        for name in files.shapes:
+            if not TENSOR.fullmatch(name):
+                yield (
+                    f"{files.folder} holds {name}, which is no pair beside a linear layer and can't be applied here: "
+                    f"{MERGE}."
+                )
+                return
         index = _index(files)
         if not index:
             yield f"{files.folder} holds no pairs at all."
@@ -97,8 +100,8 @@ class LoraFormat(Format):
         for path in _paths(parts):
             device = next(layers[path].parameters()).device
             a, b = parts[path, "A"].to(device), parts[path, "B"].T.contiguous().to(device)
-            found = parts.get((path, "magnitude_vector"))
-            magnitude = nn.Parameter(found.flatten().to(device)) if found is not None else None
+            lengths = parts.get((path, "magnitude_vector"))
+            magnitude = nn.Parameter(lengths.flatten().to(device)) if lengths is not None else None
             scale = _alpha(config, path) / (math.sqrt(len(a)) if config.get("use_rslora") else len(a))
             pairs[path] = LoraPair(nn.Parameter(a), nn.Parameter(b), scale, magnitude=magnitude)
         alpha, by_root = float(config["lora_alpha"]), bool(config.get("use_rslora"))
@@ -106,8 +109,8 @@ class LoraFormat(Format):
 
 
 def _key(name: str) -> tuple[str, str] | None:
-    found = TENSOR.fullmatch(name)
-    return (found[1], found[2]) if found else None
+    match = TENSOR.fullmatch(name)
+    return (match[1], match[2]) if match else None
 
 
 def _index(files: PeftFiles) -> dict[tuple[str, str], tuple[int, ...]]:
@@ -123,8 +126,8 @@ def _paths(keys: Iterable[tuple[str, str]]) -> list[str]:
 def _alpha(config: Mapping[str, Any], path: str) -> float:
     """Return a layer's alpha: that of the first pattern that matches the end of its path, as in PEFT."""
     patterns = config.get("alpha_pattern") or {}
-    found = next((key for key in patterns if re.match(rf"(.*\.)?({key})$", path)), None)
-    return float(patterns[found] if found is not None else config["lora_alpha"])
+    pattern = next((key for key in patterns if re.match(rf"(.*\.)?({key})$", path)), None)
+    return float(patterns[pattern] if pattern is not None else config["lora_alpha"])
 
 
 def undouble(lora: LoraWeights, scale: float) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class PrefixFormat(VirtualFormat):
-    """PEFT saves keys and values; the network that makes them is read where it was saved in their place."""
+    """PEFT saves keys and values; the network that makes them is read where that was saved instead."""
 
     name = "prefix tuning"
     network = ("transform.0", "transform.2")

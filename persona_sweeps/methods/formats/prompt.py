@@ -20,7 +20,7 @@ EMBEDDINGS = "prompt_embeddings"
 COUNTS = ("num_attention_heads", "num_layers", "num_transformer_submodules", "num_virtual_tokens", "token_dim")
 """keys of adapter_config.json that say again what the shapes say"""
 NETWORK = re.compile(r"(?:.*\.)?(embedding|mlp_head\.[024]|transform\.[02])\.(weight|bias)")
-"""tensors of the network that makes the embeddings, where it was saved in their place"""
+"""tensors of the network that makes the embeddings, where that was saved instead"""
 
 
 class VirtualFormat(Format):
@@ -37,8 +37,7 @@ class VirtualFormat(Format):
         shape = files.shapes.get(EMBEDDINGS) or self._parts(files).get("embedding.weight") or (0,)
         return shape[0]
 
-    def refusals(self, files: PeftFiles) -> Iterator[str]:
-        yield from super().refusals(files)
+    def tensor_refusals(self, files: PeftFiles) -> Iterator[str]:
         parts = self._parts(files)
         wanted = ["embedding.weight", *(f"{layer}.{part}" for layer in self.network for part in ("weight", "bias"))]
         whole = self.network and all(name in parts for name in wanted)
@@ -70,8 +69,8 @@ class VirtualFormat(Format):
 
 
 def _part(name: str) -> str:
-    found = NETWORK.fullmatch(name)
-    return f"{found[1]}.{found[2]}" if found else ""
+    match = NETWORK.fullmatch(name)
+    return f"{match[1]}.{match[2]}" if match else ""
 
 
 class PromptFormat(VirtualFormat):
@@ -94,7 +93,7 @@ class PromptFormat(VirtualFormat):
 
 
 class EncodedPromptFormat(PromptFormat):
-    """PEFT saves what the network makes; the network itself is read where it was saved in its place."""
+    """PEFT saves what the network makes; the network itself is read where that was saved instead."""
 
     name = "P-tuning"
     network = ("mlp_head.0", "mlp_head.2", "mlp_head.4")

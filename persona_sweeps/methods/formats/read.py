@@ -21,10 +21,10 @@ def read_adapter(folder: Path, model: PreTrainedModel) -> Adapter:
     """
     adapter = Adapter()
     for files in find_files(folder):
-        known = format_of(files)
-        for problem in (*known.refusals(files), *known.misfits(files, model)):
+        format = format_of(files)
+        for problem in format.problems(files, model):
             raise AdapterError(problem)
-        part = known.read(files, model)
+        part = format.read(files, model)
         for name in ("lora", "ia3", "prompt", "prefix"):
             if getattr(part, name) is not None:
                 setattr(adapter, name, getattr(part, name))
