@@ -7,10 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from analysis.commands import COMMANDS, load
-from analysis.options import TableOptions, add_arguments, give, is_empty, nothing_yet, resolve_metric, select
-from analysis.tables import TABLES, Entry
 from persona_sweeps.errors import UserError, did_you_mean
+
+from .commands import COMMANDS, load
+from .commands.options import add_arguments, give, nothing_yet, resolve_metric, select
+from .tables import TABLES, Entry
+from .tables.options import TableOptions
 
 _EXAMPLES = """\
 examples:
@@ -30,7 +32,7 @@ commands (each has its own --help):
 
 Tables are printed in the form asked for and written, as that, as Markdown and as a CSV of full precision
 with run ids, with figures, to <output-dir>/tables, or to <output-dir>/sweeps/<name>/tables with --sweep;
-those of --where, --metric and --against to a folder of their own there. Only completed runs are ranked; failed, pruned
+those of --where, --metric and --against to a folder of their own there. Only evaluated runs are ranked; failed, pruned
 and unreadable ones are listed below with the reason.
 Exit code: 0 done, 1 no runs yet, 2 an unknown table, sweep or board.
 """
@@ -67,25 +69,29 @@ def _report(options: argparse.Namespace) -> int:
         if name not in TABLES:
             raise UserError(f"No table is called {name!r}.{did_you_mean(name, TABLES)} Known: {', '.join(TABLES)}.")
     if options.against:
-        from analysis.published.boards import board
+        from .published.boards import board
 
         board(options.against)  # an unknown one is no reason to read runs
     selection = select(options)
-    if is_empty(selection):
+    if selection.is_empty:
         print(nothing_yet(selection, options.output_dir), file=sys.stderr)
         return 1
     names = list(dict.fromkeys(options.tables)) or [name for name, entry in TABLES.items() if entry.applies(selection)]
     if options.metric:
-        _needed("metric", options.metric, names, lambda entry: entry.choice)
+        _check_use("metric", options.metric, names, lambda entry: entry.choice)
     if options.against:
-        _needed("against", options.against, names, lambda entry: entry.boards)
-    metric = resolve_metric(options.metric, selection.records) if options.metric else None
-    chosen = TableOptions(metric, options.against)
+        _check_use("against", options.against, names, lambda entry: entry.boards)
+    metric = resolve_metric(options.metric, selection.results, to_rank=True) if options.metric else None
+    if metric and options.against:
+        from .published.beside import refuse_without
+
+        refuse_without(options.against, metric)
+    chosen = TableOptions(metric.name if metric else None, options.against)
     give([(name, TABLES[name].make(selection, chosen)) for name in names], options)
     return 0
 
 
-def _needed(option: str, value: str, names: Sequence[str], takes: Callable[[Entry], bool]) -> None:
+def _check_use(option: str, value: str, names: Sequence[str], takes: Callable[[Entry], bool]) -> None:
     """Raise `UserError` where an option was given that none of these tables takes."""
     if not any(takes(TABLES[name]) for name in names):
         taking = [name for name, entry in TABLES.items() if takes(entry)]

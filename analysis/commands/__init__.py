@@ -22,16 +22,16 @@ class Command(Protocol):
 
 
 COMMANDS: dict[str, str] = {
-    "compare": "analysis.commands.compare",
-    "pivot": "analysis.commands.pivot",
-    "rate": "analysis.commands.rate",
-    "judge": "analysis.commands.judge",
-    "published": "analysis.commands.published",
-    "report": "analysis.commands.report",
+    "compare": ".compare",
+    "pivot": ".pivot",
+    "rate": ".rate",
+    "judge": ".judge",
+    "published": ".published",
+    "report": ".report",
 }
 """the module of each command, by the name that it is called by"""
 
 
 def load(name: str) -> Command:
     """Import a command."""
-    return cast(Command, import_module(COMMANDS[name]))
+    return cast(Command, import_module(COMMANDS[name], __package__))

@@ -8,18 +8,19 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from analysis.commands.rate import read_key
-from analysis.formats import FORMATS, load
-from analysis.rating.answers import Answers
-from analysis.rating.calibration import against_people, conduct
-from analysis.rating.design import PAIRWISE, QUESTIONS, Key
-from analysis.rating.endpoint import Endpoint
-from analysis.rating.judging import Verdict, judge
-from analysis.rating.reading import Rating, Ratings, read
-from analysis.rating.results import results
-from analysis.rating.sheet import answers_csv
-from analysis.table import write_atomically
 from persona_sweeps.errors import UserError
+
+from ..formats import FORMATS, load
+from ..rating.answers import Answers
+from ..rating.calibration import against_people, conduct
+from ..rating.design import PAIRWISE, QUESTIONS, Key
+from ..rating.endpoint import Endpoint
+from ..rating.judging import Verdict, judge
+from ..rating.reading import Rating, Ratings, read
+from ..rating.results import results
+from ..rating.sheet import answers_csv
+from ..tables.table import write_atomically
+from .rate import read_key
 
 SUMMARY = "an optional model judge of the pairs of a rating key, behind any OpenAI-compatible endpoint"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from analysis import options as common
-from analysis.tables.pivot import Pivot, build
-from analysis.where import resolve
+from ..read.where import resolve
+from ..tables.pivot import Pivot, build
+from . import options as common
 
 SUMMARY = "a metric by any config keys: mean ± standard deviation over seeds"
 
@@ -27,13 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print and write the pivot."""
     selection = common.select(options)
-    if not selection.records:
+    if not selection.results:
         print(common.nothing_yet(selection, options.output_dir), file=sys.stderr)
         return 1
+    asked, results = options.metric, selection.results
+    measure = common.resolve_metric(asked, results) if asked else common.usual_metric(selection.scored())
     pivot = Pivot(
-        rows=tuple(resolve(key, selection.records) for key in options.rows),
-        columns=tuple(resolve(key, selection.records) for key in options.columns),
-        metric=common.resolve_metric(options.metric or "bits_per_byte", selection.records),
+        rows=tuple(resolve(key, selection.results) for key in options.rows),
+        columns=tuple(resolve(key, selection.results) for key in options.columns),
+        metric=measure.name,
     )
     name = "-".join(["pivot", *options.rows, *options.columns])
     common.give([(name.replace("/", "_"), build(selection, pivot))], options)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from analysis.formats import FORMATS, load
-from analysis.published.boards import board
-from analysis.published.rebuild import build, overview
 from persona_sweeps.errors import UserError
+
+from ..formats import FORMATS, load
+from ..published.boards import board
+from ..published.rebuild import build, overview
 
 SUMMARY = (
     "Boards that others published, rebuilt from their numbers: what is derived is recomputed, what doesn't follow is "

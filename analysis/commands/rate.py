@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from analysis import options as common
-from analysis.formats import FORMATS, load
-from analysis.rating import sheet
-from analysis.rating.choosing import chosen_runs
-from analysis.rating.design import DESIGNS, Key, draw, key_from_json
-from analysis.rating.reading import read
-from analysis.rating.results import results
-from analysis.table import write_atomically
 from persona_sweeps.errors import UserError
+
+from ..formats import FORMATS, load
+from ..rating import sheet
+from ..rating.design import DESIGNS, Key, chosen, draw, key_from_json
+from ..rating.reading import read
+from ..rating.results import results
+from ..tables.table import write_atomically
+from . import options as common
 
 SUMMARY = "blinded rating sheets for people (make), and what their ratings say (read)"
 _SHEETS = {"html": sheet.to_html, "csv": sheet.to_csv}
@@ -63,7 +63,7 @@ def _make(options: argparse.Namespace) -> int:
     if where.resolve().is_relative_to(out.resolve()):
         raise UserError(f"--key {where} is inside --out {out}, which raters get: put it elsewhere.")
     selection = common.select(options)
-    drawn = draw(chosen_runs(selection, options.runs), options.items, options.design, options.seed)
+    drawn = draw(chosen(selection.scored(), options.runs), options.items, options.design, options.seed)
     out.mkdir(parents=True, exist_ok=True)
     where.parent.mkdir(parents=True, exist_ok=True)
     # The key first: a sheet whose key was lost is of no use.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from analysis.options import add_output_dir
-from analysis.records import read_all, read_sweep
-from analysis.report.page import SAMPLES, report
-from analysis.table import write_atomically
 from persona_sweeps.errors import UserError
+
+from ..read.selection import read_all, read_sweep
+from ..report.page import SAMPLES, report
+from ..tables.table import write_atomically
+from .options import add_output_dir, nothing_yet
 
 SUMMARY = (
     "One HTML file that opens from disk and needs no network: all tables, sortable; loss curves; quality against cost; "
@@ -37,18 +38,14 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"--samples is {options.samples}: it counts items, so give 0 or more.")
     output_dir, sweep = options.output_dir, options.sweep
     selection = read_all(output_dir) if sweep is None else read_sweep(output_dir, sweep)
-    if not (selection.records or selection.problems or selection.absent):
-        print(
-            f"No runs yet ({selection.title}, under {output_dir}): run `make demo`, or `python launch.py -m` with the "
-            "settings to try, and then this again.",
-            file=sys.stderr,
-        )
+    if selection.is_empty:
+        print(nothing_yet(selection, output_dir), file=sys.stderr)
         return 1
     folder = output_dir if sweep is None else output_dir / "sweeps" / sweep
     sweep_file = None if sweep is None else folder / "sweep.json"
     page = folder / "report.html"
     made = report(selection, page, sweep_file, options.samples)
     write_atomically(page, made.html)
-    told = f"{made.runs} runs, {made.tables} tables, {made.items} evaluation items"
-    print(f"Wrote {page} ({told}, {len(made.html) / 1e6:.1f} MB)")
+    content = f"{made.runs} runs, {made.tables} tables, {made.items} evaluation items"
+    print(f"Wrote {page} ({content}, {len(made.html) / 1e6:.1f} MB)")
     return 0

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from analysis.statistics import Interval
+from ..statistics.spread import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

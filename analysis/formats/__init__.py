@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, cast
 
-from analysis.table import Table
+from ..tables.table import Table
 
 
 class Format(Protocol):
@@ -31,15 +31,15 @@ class Kind:
 
 
 FORMATS: dict[str, Kind] = {
-    "md": Kind(".md", "Markdown that also reads well in a terminal", "analysis.formats.md"),
-    "csv": Kind(".csv", "the raw rows of one table at full precision", "analysis.formats.csv", single=True),
-    "latex": Kind(".tex", "booktabs tables to \\input", "analysis.formats.latex"),
-    "html": Kind(".html", "one page that needs no network", "analysis.formats.html"),
-    "json": Kind(".json", "the cells as printed, and the raw rows with run ids", "analysis.formats.json"),
+    "md": Kind(".md", "Markdown that also reads well in a terminal", ".md"),
+    "csv": Kind(".csv", "the raw rows of one table at full precision", ".csv", single=True),
+    "latex": Kind(".tex", "booktabs tables to \\input", ".latex"),
+    "html": Kind(".html", "one page that needs no network", ".html"),
+    "json": Kind(".json", "the cells as printed, and the raw rows with run ids", ".json"),
 }
 """Each format by the name that `--format` takes."""
 
 
 def load(name: str) -> Format:
     """Import a format."""
-    return cast(Format, import_module(FORMATS[name].module))
+    return cast(Format, import_module(FORMATS[name].module, __package__))

@@ -6,8 +6,9 @@ import csv
 import io
 from collections.abc import Sequence
 
-from analysis.table import Table
 from persona_sweeps.errors import UserError
+
+from ..tables.table import Table
 
 
 def render(tables: Sequence[Table]) -> str:

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-from analysis.table import Column, Figure, Section, Table
+from ..tables.table import Column, Figure, Section, Table
 
 _STYLE = """\
 :root{color-scheme:light dark;--ink:#1b1d21;--paper:#fff;--line:#c9ccd1;--faint:#5b616b;--stripe:#f6f7f8}

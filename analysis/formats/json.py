@@ -16,7 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.table import Section, Table
+from ..tables.table import Section, Table
 
 SCHEMA_VERSION = 1
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from analysis.table import Column, Section, Table
+from ..tables.table import Column, Section, Table
 
 _HEAD = r"% In the preamble: \usepackage{booktabs,graphicx}"
 _SPECIAL = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from analysis.table import Column, Table
+from ..tables.table import Column, Table
 
 _SPACES = str.maketrans("\n\r\t", "   ")
 # A tag or a link in a model's output must show, not act; an underscore within a word begins no emphasis.

@@ -1,1 +1,1 @@
-"""Boards that others published, as data (`analysis/reference`): rebuilt, checked, and set beside our own runs."""
+"""Boards that others published, as data (`data`): rebuilt, checked, and set beside our own runs."""

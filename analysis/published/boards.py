@@ -1,6 +1,6 @@
 """The published boards as data: what was printed, where, of how many items, and what is unknown.
 
-One JSON file a board in `analysis/reference`, found by its name. A number is kept as the text that was printed, so that
+One JSON file a board in `data`, found by its name. A number is kept as the text that was printed, so that
 its decimals are known; null is a number that isn't known here.
 """
 
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from analysis.published.rounding import Printed, read
 from persona_sweeps.errors import DataError, UserError, did_you_mean
+
+from .rounding import Printed, read
 
 SCHEMA_VERSION = 1
 FRACTION, PERCENT, CHANGE = "fraction", "percent", "percent change"
@@ -147,7 +148,7 @@ def from_document(content: Mapping[str, Any]) -> Board:
 
 
 def _folder() -> Any:
-    return files("analysis") / "reference"
+    return files(__package__) / "data"
 
 
 def _printing(raw: Mapping[str, Any]) -> Printing:

@@ -5,8 +5,8 @@ SD·√(2(1 − ρ)/n), where ρ is the correlation of the two rows' item scores
 is told for a range of both. Of every ordered pair it's tested, by the normal approximation, whether the one isn't
 better than the other; Holm's correction over all of them keeps the chance of any false statement at 5 %. A row's ranks
 are those that the statements leave open (Mogstad, Romano, Shaikh & Wilhelm 2024), as in our own leaderboard
-(`analysis.ranks`). Of 2000 simulated boards of nine equal rows on 62 items, 3.4 % told any two apart, with ρ 0 as with
-ρ 0.7.
+(`statistics.ranks`). Of 2000 simulated boards of nine equal rows on 62 items, 3.4 % told any two apart, with ρ 0 as
+with ρ 0.7.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from itertools import permutations
 from statistics import NormalDist
 from typing import Any
 
-from analysis.published.boards import Board, Heading, Printing
-from analysis.published.checks.outcome import known
-from analysis.statistics import LEVEL, holm
-from analysis.table import Column, Section
 from persona_sweeps.errors import UserError
+
+from ..statistics.spread import LEVEL, holm
+from ..tables.table import Column, Section
+from .boards import Board, Heading, Printing
+from .checks.outcome import known
 
 ALPHA = 1 - LEVEL
 LARGEST_SD = 0.5

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.published import checks, noise
-from analysis.published.boards import CHANGE, Board, Heading, Printing, Targets, board, names
-from analysis.published.checks.outcome import Outcome
-from analysis.published.rounding import Printed
-from analysis.table import Column, Section, Table
+from ..tables.table import Column, Section, Table
+from . import checks, noise
+from .boards import CHANGE, Board, Heading, Printing, Targets, board, names
+from .checks.outcome import Outcome
+from .rounding import Printed
 
 UNKNOWN = "?"
 
@@ -30,7 +30,7 @@ def build(of: Board, sd: float | None = None) -> Table:
         title=f"Published board {of.name}: {of.about}",
         columns=(),
         sections=sections,
-        notes=[_verdict(len(flags), outcomes), *of.notes, *told_unknown(of)],
+        notes=[_verdict(len(flags), outcomes), *of.notes, *unknown_of(of)],
         raw=[*_raw(of), *(row for outcome in outcomes for row in outcome.raw), *noise.as_raw(of, sd)],
     )
 
@@ -52,7 +52,7 @@ def overview() -> Table:
     return Table("Published boards", columns, [Section("Boards", rows)], notes, raw)
 
 
-def told_n(n: int | None) -> str:
+def items_of(n: int | None) -> str:
     return "n unknown" if n is None else f"n = {n} items"
 
 
@@ -65,7 +65,7 @@ def _printed(table: Printing, flags: Sequence[str]) -> Section:
         for place, row in enumerate(table.rows, start=1)
     ]
     decoding = table.decoding or "unknown"
-    notes = [f"Source: {table.source}; {told_n(table.n)}; decoding: {decoding}. {_units(table.columns)}"]
+    notes = [f"Source: {table.source}; {items_of(table.n)}; decoding: {decoding}. {_units(table.columns)}"]
     if any(value is None for row in table.rows for value in row.values.values()):
         notes.append(f"{UNKNOWN}: the number isn't known here, nor whether it was printed.")
     return Section(table.title, rows, [*(f"Flag: {sentence}" for sentence in flags), *notes], columns)
@@ -101,7 +101,7 @@ def _verdict(flags: int, outcomes: Sequence[Outcome]) -> str:
     )
 
 
-def told_unknown(of: Board) -> list[str]:
+def unknown_of(of: Board) -> list[str]:
     """Return a sentence on what isn't known of a board."""
     return [f"Unknown: {'; '.join(of.unknown)}."] if of.unknown else []
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.table import write_atomically
+from ..tables.table import write_atomically
 
 
 class Answers:

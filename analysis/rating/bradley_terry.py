@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.rating.shares import student
-from analysis.statistics import MIN_CLUSTERS
+from ..statistics.spread import MIN_CLUSTERS
+from .shares import student
 
 _STEPS = 200
 

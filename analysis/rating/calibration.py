@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from analysis import numbers
-from analysis.rating.agreement import cohen_kappa
-from analysis.rating.design import PAIRWISE, QUESTIONS
-from analysis.rating.judging import Verdict, left_answers
-from analysis.rating.reading import Rating
-from analysis.rating.results import percent, told
-from analysis.rating.shares import share
-from analysis.table import Column, Section
+from ..tables import numbers
+from ..tables.table import Column, Section
+from .agreement import cohen_kappa
+from .design import PAIRWISE, QUESTIONS
+from .judging import Verdict, left_answers
+from .reading import Rating
+from .results import percent, told
+from .shares import share
 
 _CONDUCT = (
     Column("question", right=False),

@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from analysis.records import Record
-from analysis.samples import SamplesError, read_items
 from persona_sweeps.errors import UserError
+
+from ..read.find import find
+from ..read.results import Result, distinct_ids
+from ..read.samples import SamplesError, read_items
 
 PAIRWISE, LIKERT = "pairwise", "likert"
 DESIGNS = (PAIRWISE, LIKERT)
@@ -47,7 +49,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Key:
-    """All that a sheet hides. `names` tells the runs; `ties` are pairs (item, cluster, run, run) of equal texts.
+    """All that a sheet hides. `names` are by run id, `ties` are pairs (item, cluster, run, run) of equal texts.
 
     Pairs of equal texts are shown to no one: they count as ties.
     """
@@ -97,7 +99,19 @@ def key_from_json(text: str, where: str) -> Key:
     return key
 
 
-def draw(records: Sequence[Record], items: int, design: str, seed: int) -> Drawn:
+def chosen(scored: Sequence[Result], names: Sequence[str]) -> list[Result]:
+    """Return the results to rate: those with generated texts that are named, all of them where no name is given.
+
+    Raises `UserError` for a name that fits none or several.
+    """
+    having = [result for result in scored if result.has_texts] or list(scored)
+    if not names:
+        return having
+    found = [find(name, having, "evaluated run") for name in names]
+    return list({(result.run_id, result.evaluation_id): result for result in found}.values())
+
+
+def draw(results: Sequence[Result], items: int, design: str, seed: int) -> Drawn:
     """Draw units from items that all runs generated for: with one comparability key, or asked in equal words.
 
     Pairwise, every pair of runs meets in each of `items` items; each run of a pair stands left in half of them, one
@@ -105,12 +119,13 @@ def draw(records: Sequence[Record], items: int, design: str, seed: int) -> Drawn
     Raises `UserError` when there are too few runs or no item in common.
     """
     least = 2 if design == PAIRWISE else 1
-    if len(records) < least or items < 1:
+    if len(results) < least or items < 1:
         raise UserError(
-            f"A {design} sheet needs {least} or more runs and 1 or more items; got {len(records)}, {items}."
+            f"A {design} sheet needs {least} or more runs and 1 or more items; got {len(results)}, {items}."
         )
-    lines = {record.run_id: _lines(record) for record in records}
-    common, notes = _common(lines, one_evaluation=len({record.get("comparability_key") for record in records}) == 1)
+    ids = distinct_ids(results)
+    lines = {name: _lines(result) for name, result in zip(ids, results, strict=True)}
+    common, notes = _common(lines, one_evaluation=len({result.key for result in results}) == 1)
     random_ = random.Random(f"{seed} {sorted(lines)}")
     chosen = random_.sample(common, min(items, len(common)))
     if len(chosen) < items:
@@ -124,7 +139,7 @@ def draw(records: Sequence[Record], items: int, design: str, seed: int) -> Drawn
     units = tuple(_unit(f"u{n:04d}", item, runs, lines) for n, (item, runs) in enumerate(drawn, start=1))
     if ties:
         notes.append(f"{len(ties)} pairs of equal texts aren't shown, and count as ties.")
-    names = {record.run_id: str(record.get("name") or record.folder.name) for record in records}
+    names = {name: _called(result, name) for name, result in zip(ids, results, strict=True)}
     return Drawn(Key(design, seed, units, names, tuple(ties)), notes)
 
 
@@ -137,7 +152,7 @@ def _pairs(
     for one, other in itertools.combinations(lines, 2):
         differ = [i for i in items if lines[one][i]["prediction"].strip() != lines[other][i]["prediction"].strip()]
         ties += [(i, str(lines[one][i]["cluster"]), one, other) for i in items if i not in set(differ)]
-        turned = [place % 2 == 0 for place in range(len(differ))]
+        turned = [number % 2 == 0 for number in range(len(differ))]
         if random_.random() < 0.5:
             turned = [not turn for turn in turned]
         random_.shuffle(turned)
@@ -161,17 +176,23 @@ def _unit(name: str, item: str, runs: tuple[str, ...], lines: Mapping[str, Mappi
     )
 
 
-def _lines(record: Record) -> dict[str, Mapping[str, Any]]:
+def _called(result: Result, name: str) -> str:
+    """Return a run's name, with its evaluation where several of the run are rated."""
+    evaluation = name.partition("/")[2]
+    return f"{result.get('name') or result.folder.name}{' ' if evaluation else ''}{evaluation}"
+
+
+def _lines(result: Result) -> dict[str, Mapping[str, Any]]:
     """Return a run's lines with a prediction, by item; raises `UserError` where there are none."""
     try:
-        items = read_items(record)
+        items = read_items(result)
     except SamplesError as error:
-        raise UserError(f"Run {record.run_id} can't be rated: {error}.") from error
+        raise UserError(f"Run {result.run_id} can't be rated: {error}.") from error
     found = {
         str(line["id"]): line for line in (items.lines if items else []) if isinstance(line.get("prediction"), str)
     }
     if not found:
-        raise UserError(f"Run {record.run_id} has no predictions to rate: {record.folder / 'samples.jsonl'}.")
+        raise UserError(f"Run {result.run_id} has no predictions to rate: {result.samples()}.")
     return found
 
 

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
 
-from analysis.rating.answers import Answers
-from analysis.rating.design import ANSWERS, PAIRWISE, QUESTIONS, Key, Unit
-from analysis.rating.endpoint import Endpoint, NoAnswer
+from .answers import Answers
+from .design import ANSWERS, PAIRWISE, QUESTIONS, Key, Unit
+from .endpoint import Endpoint, NoAnswer
 
 _OBJECT = re.compile(r"\{[^{}]*\}")
 _TURNED = {"A": "B", "B": "A", "tie": "tie"}

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from analysis.rating.design import ANSWERS, QUESTIONS, Key, Unit
-from analysis.rating.sheet import HEAD
 from persona_sweeps.errors import UserError, did_you_mean
+
+from .design import ANSWERS, QUESTIONS, Key, Unit
+from .sheet import HEAD
 
 csv.field_size_limit(2**24)
 _MEANT = {"=": "tie", "same": "tie", "equal": "tie", "left": "A", "right": "B"}

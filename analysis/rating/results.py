@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from analysis import numbers
-from analysis.rating.agreement import krippendorff_alpha
-from analysis.rating.bradley_terry import Fit, Meeting, Strength, fit
-from analysis.rating.design import ANSWERS, LIKERT, PAIRWISE, QUESTIONS, Key
-from analysis.rating.reading import Rating, Ratings
-from analysis.rating.shares import Measured, mean, share
-from analysis.statistics import MIN_CLUSTERS
-from analysis.table import Column, Section, Table
+from ..statistics.spread import MIN_CLUSTERS
+from ..tables import numbers
+from ..tables.table import Column, Section, Table
+from .agreement import krippendorff_alpha
+from .bradley_terry import Fit, Meeting, Strength, fit
+from .design import ANSWERS, LIKERT, PAIRWISE, QUESTIONS, Key
+from .reading import Rating, Ratings
+from .shares import Measured, mean, share
 
 _WON = {"A": 1.0, "tie": 0.5, "B": 0.0}
 _RUNS = (

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.statistics import LEVEL, MIN_CLUSTERS, MIN_EFFECTIVE
+from ..statistics.spread import LEVEL, MIN_CLUSTERS, MIN_EFFECTIVE
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,6 @@ def _moments(values: Sequence[float], clusters: Sequence[str]) -> _Moments:
 
 def student(df: float) -> float:
     """Return the half width of a 95 % interval in standard errors."""
-    from analysis.students_t import half_width
+    from ..statistics.student import half_width
 
-    return half_width(1 - LEVEL, df)
+    return float(half_width(1 - LEVEL, df))

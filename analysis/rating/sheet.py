@@ -9,7 +9,7 @@ import io
 from collections.abc import Mapping
 from importlib.resources import files
 
-from analysis.rating.design import ANSWERS, QUESTIONS, Key
+from .design import ANSWERS, QUESTIONS, Key
 
 SIDES = ("A", "B")
 HEAD = ("sheet", "key", "rater", "unit")
@@ -36,7 +36,7 @@ def to_html(key: Key) -> str:
     """Return the sheet as a page that opens from disk and saves the answers as a CSV file; it asks no network."""
     from jinja2 import Environment, StrictUndefined
 
-    assets = files("analysis.rating") / "assets"
+    assets = files(__package__) / "assets"
     style, script = ((assets / name).read_text(encoding="utf-8") for name in ("sheet.css", "sheet.js"))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["shown"] = visible

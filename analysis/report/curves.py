@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.records import Record
-from analysis.report.lines import number, read_lines
 from persona_sweeps.wording import counted
+
+from ..read.files import read_lines
+from ..read.files import short_number as number
+from ..read.results import Result
 
 POINTS = 40_000
 """points of all runs together, which make about 2 MB of the file"""
@@ -20,25 +22,25 @@ SERIES = ("train_nll", "eval_nll")
 
 @dataclass(frozen=True)
 class Curves:
-    """The columns of each run's history by run id, and what has to be told of them."""
+    """The columns of each run's history by run id, and what has to be said of them."""
 
     by_run: Mapping[str, Mapping[str, list[float | None]]]
     notes: Sequence[str]
 
 
-def read_curves(records: Sequence[Record]) -> Curves:
-    """Return the curves of all runs that logged a loss, each column as long as its run has points."""
-    most = max(LEAST, min(MOST, POINTS // max(1, len(records))))
+def read_curves(runs: Sequence[Result]) -> Curves:
+    """Return the curves of these runs that logged a loss, each column as long as its run has points."""
+    most = max(LEAST, min(MOST, POINTS // max(1, len(runs))))
     found, notes, thinned = {}, [], 0
-    for record in records:
-        lines = read_lines(record.folder / "history.jsonl")
+    for run in runs:
+        lines = read_lines(run.folder / "history.jsonl")
         if lines.trouble:
-            notes.append(f"Run {record.run_id}: {lines.trouble}.")
+            notes.append(f"Run {run.run_id}: {lines.trouble}.")
         rows = [row for row in lines.rows if any(number(row.get(series)) is not None for series in SERIES)]
         if rows:
             kept = thin(rows, most)
             thinned += len(kept) < len(rows)
-            found[record.run_id] = {key: [number(row.get(key)) for row in kept] for key in (*AXES, *SERIES)}
+            found[run.run_id] = {key: [number(row.get(key)) for row in kept] for key in (*AXES, *SERIES)}
     if thinned:
         notes.append(
             f"The curves of {counted(thinned, 'run')} are thinned to about {most} points each, keeping the "

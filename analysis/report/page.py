@@ -13,23 +13,22 @@ from typing import Any
 
 from markupsafe import Markup
 
-from analysis.measures import measure
-from analysis.records import Selection
-from analysis.report.about import about
-from analysis.report.curves import Curves, read_curves
-from analysis.report.quality import LESS_IS_BETTER, Comparison, comparisons
-from analysis.report.runs import Run, anchors, link, runs
-from analysis.report.tabulated import Shown, runs_behind, tabulated
-from analysis.report.text import embedded, linked, plain, shown
-from analysis.report.transcripts import PAGE, SCORES, Transcripts, read_transcripts, shown_at_first
-from analysis.settings import has_model
-from analysis.tables import TABLES
-from analysis.tables.common import left_out
+from ..read.results import Result
+from ..read.selection import Selection
+from ..tables import TABLES
+from ..tables.notes import left_out
+from .curves import Curves, read_curves
+from .header import header
+from .quality import QualityPlot, quality_plots
+from .runs import ChartResult, anchors, chart_results, link, page_runs
+from .tabulated import ShownTable, runs_behind, tabulated
+from .text import embedded, linked, plain, shown
+from .transcripts import PAGE, Transcripts, read_transcripts, shown_at_first
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("base.js", "tables.js", "chart.js", "curves.js", "quality.js", "transcripts.js", "start.js")
 SAMPLES = 50
-"""items of each run that are put into the file"""
+"""items of each result that are put into the file"""
 
 
 @dataclass(frozen=True)
@@ -42,49 +41,61 @@ class Report:
     items: int
 
 
-def report(selection: Selection, page: Path, sweep_file: Path | None = None, samples: int = SAMPLES) -> Report:
-    """Return the page that tells of a selection, to be written to `page`, from which its links to run files go out.
+@dataclass(frozen=True)
+class _Charts:
+    """What the page's scripts draw; `first` are the indices of the results whose transcripts are shown at first."""
 
-    `samples` items of each run are put in. Whatever the records hold, nothing in them is run or fetched: all text is
+    results: Sequence[ChartResult]
+    curves: Curves
+    plots: Sequence[QualityPlot]
+    transcripts: Transcripts
+    first: Sequence[int]
+
+
+def report(selection: Selection, page: Path, sweep_file: Path | None = None, samples: int = SAMPLES) -> Report:
+    """Return the page about a selection, to be written to `page`, from which its links to run files go out.
+
+    `samples` items of each result are put in. Whatever the records hold, nothing in them is run or fetched: all text is
     escaped, and the page's policy admits its own styles and scripts alone, by their hashes.
     """
-    places = anchors(selection.records)
-    shown_runs = runs(selection.records, page)
-    told = left_out(selection)
-    tables = [
-        tabulated(name, entry.build(selection), selection.title, places, set(told))
+    places = anchors(selection.results)
+    tables = _tables(selection, places)
+    charts = _charts(selection, page, samples)
+    runs = page_runs(selection.results, page)
+    html = _render(
+        charts,
+        places,
+        title=plain(selection.title),
+        about=header(selection, sweep_file, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
+        tables=tables,
+        runs=runs,
+        selection=selection,
+        problems=[(link(problem.path, page), problem) for problem in selection.problems],
+    )
+    return Report(html.encode("utf-8"), len(runs), len(tables), len(charts.transcripts.items))
+
+
+def _tables(selection: Selection, places: Mapping[str, str]) -> list[ShownTable]:
+    elsewhere = set(left_out(selection))
+    return [
+        tabulated(name, entry.build(selection), selection.title, places, elsewhere)
         for name, entry in TABLES.items()
         if entry.applies(selection)
     ]
-    curves = read_curves(selection.records)
-    transcripts = read_transcripts(selection.records, samples)
-    html = _render(
-        title=plain(selection.title),
-        about=about(selection, sweep_file, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
-        tables=tables,
-        runs=shown_runs,
-        curves=curves,
-        comparisons=comparisons(selection.completed()),
+
+
+def _charts(selection: Selection, page: Path, samples: int) -> _Charts:
+    transcripts = read_transcripts(selection.results, samples)
+    return _Charts(
+        results=chart_results(selection.results, page),
+        curves=read_curves(selection.runs()),
+        plots=quality_plots(selection.scored()),
         transcripts=transcripts,
-        first=shown_at_first(selection.records, transcripts),
-        selection=selection,
-        problems=[(link(problem.path, page), problem) for problem in selection.problems],
-        anchors=places,
+        first=shown_at_first(selection.results, transcripts),
     )
-    return Report(html.encode("utf-8"), len(shown_runs), len(tables), len(transcripts.items))
 
 
-def _render(
-    title: str,
-    tables: Sequence[Shown],
-    runs: Sequence[Run],
-    curves: Curves,
-    comparisons: Sequence[Comparison],
-    transcripts: Transcripts,
-    first: Sequence[str],
-    anchors: Mapping[str, str],
-    **parts: Any,
-) -> str:
+def _render(charts: _Charts, anchors: Mapping[str, str], **parts: Any) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -98,20 +109,16 @@ def _render(
     environment.filters["behind"] = partial(runs_behind, anchors=anchors)
     style, script = _asset("style.css"), "\n".join(_asset(name) for name in SCRIPTS)
     return environment.get_template("page.html.j2").render(
-        title=title,
         style=Markup(style),
         script=Markup(script),
         policy=_policy(style, script),
-        data=embedded(_data(runs, curves, comparisons, transcripts, first)),
-        tables=tables,
-        runs=runs,
-        run_by_id={run.id: run for run in runs},
-        curves=curves,
-        comparisons=comparisons,
-        transcripts=transcripts,
-        first=first,
+        data=embedded(_data(charts)),
+        charted=charts.results,
+        curves=charts.curves,
+        plots=charts.plots,
+        transcripts=charts.transcripts,
+        first=charts.first,
         page_size=PAGE,
-        measure=measure,
         **parts,
     )
 
@@ -134,56 +141,51 @@ def _hash(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
-def _data(
-    runs: Sequence[Run],
-    curves: Curves,
-    comparisons: Sequence[Comparison],
-    transcripts: Transcripts,
-    first: Sequence[str],
-) -> dict[str, Any]:
+def _data(charts: _Charts) -> dict[str, Any]:
     """Return what the page's scripts read."""
-    several = len({run.model for run in runs if has_model(run.record)}) > 1
-    place = {run.id: index for index, run in enumerate(runs)}
+    results = [charted.result for charted in charts.results]
+    of_run = _first_of_run(results)
+    transcripts = charts.transcripts
     return {
-        "runs": [
-            {
-                "id": run.id,
-                "name": f"{run.model} · {run.label}" if several and has_model(run.record) else run.label,
-                "anchor": run.anchor,
-                "colour": run.colour,
-                "status": run.status,
-                "samples": run.files.get("samples.jsonl"),
-            }
-            for run in runs
-        ],
-        "curves": [{"run": place[run_id], **columns} for run_id, columns in curves.by_run.items()],
-        "quality": [_comparison(comparison, place) for comparison in comparisons],
+        "runs": [charted.data() for charted in charts.results],
+        "curves": [{"run": of_run[run_id], **columns} for run_id, columns in charts.curves.by_run.items()],
+        "quality": [_plot(plot, results) for plot in charts.plots],
         "transcripts": {
             "page": PAGE,
-            "scores": list(SCORES.values()),
-            "first": [place[run_id] for run_id in first],
+            "scores": [measure.label for measure in transcripts.scores],
+            "first": list(charts.first),
             "items": [asdict(item) for item in transcripts.items],
             "said": [
                 {
-                    "run": place[run_id],
+                    "run": index,
                     "at": list(answers),
                     "text": [said.text for said in answers.values()],
                     "scores": [said.scores for said in answers.values()],
                 }
-                for run_id, answers in transcripts.said.items()
+                for index, answers in enumerate(transcripts.said)
+                if answers
             ],
         },
     }
 
 
-def _comparison(comparison: Comparison, place: Mapping[str, int]) -> dict[str, Any]:
+def _first_of_run(results: Sequence[Result]) -> dict[str, int]:
+    """Return the index of each run's first result, by its id."""
+    found: dict[str, int] = {}
+    for index, result in enumerate(results):
+        found.setdefault(result.run_id, index)
+    return found
+
+
+def _plot(plot: QualityPlot, results: Sequence[Result]) -> dict[str, Any]:
+    index = {(result.run_id, result.evaluation_id): number for number, result in enumerate(results)}
     return {
-        "title": comparison.title,
-        "labels": comparison.labels,
-        "runs": [[place[record.run_id] for record in setting.records] for setting in comparison.settings],
-        "values": comparison.values,
-        "costs": comparison.costs,
-        "fronts": comparison.fronts,
-        "names": {name: measure(name).label for name in (*comparison.values, *comparison.costs)},
-        "less": {name: LESS_IS_BETTER[name] for name in comparison.values},
+        "title": plot.title,
+        "labels": plot.labels,
+        "runs": [[index[result.run_id, result.evaluation_id] for result in s.results] for s in plot.settings],
+        "values": plot.values,
+        "costs": plot.costs,
+        "fronts": plot.fronts,
+        "names": {measure.name: measure.label for measure in (*plot.metrics, *plot.spent)},
+        "less": {measure.name: not measure.higher_is_better for measure in plot.metrics},
     }

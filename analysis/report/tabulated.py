@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from analysis.numbers import ABSENT
-from analysis.report.text import linked
-from analysis.table import Column, Figure, Section, Table
+from ..tables.numbers import ABSENT
+from ..tables.table import Column, Figure, Section, Table
+from .text import linked
 
 _NUMBER = re.compile(r"([-+−]?)((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:[eE]([-+]?\d+))?(?:\s?([kM])\b)?")
 _EXPONENT = re.compile(r"\b\d(?:\.\d+)?e-\d+\b")
@@ -49,8 +49,8 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A table under the name that the command has for it; `left_out` sentences are told elsewhere on the page."""
+class ShownTable:
+    """A table under the name that the command has for it; `left_out` sentences stand elsewhere on the page."""
 
     name: str
     title: str
@@ -59,10 +59,10 @@ class Shown:
     left_out: int
 
 
-def tabulated(name: str, table: Table, of: str, anchors: Mapping[str, str], told: set[str]) -> Shown:
+def tabulated(name: str, table: Table, of: str, anchors: Mapping[str, str], elsewhere: set[str]) -> ShownTable:
     """Return a table for the page, whose heading says `of` what it is already.
 
-    Notes that are in `told` stand elsewhere on the page, and are counted only.
+    Notes that stand `elsewhere` on the page are counted only.
     """
     behind = _ids_of_rows(table)
     parts, start = [], 0
@@ -71,8 +71,8 @@ def tabulated(name: str, table: Table, of: str, anchors: Mapping[str, str], told
         ids = section.runs or (behind[start : start + len(section.rows)] if behind else None)
         parts.append(_part(section, columns, ids, anchors))
         start += len(section.rows)
-    notes = [note for note in table.notes if note not in told]
-    return Shown(name, table.title.removesuffix(f": {of}"), parts, notes, len(table.notes) - len(notes))
+    notes = [note for note in table.notes if note not in elsewhere]
+    return ShownTable(name, table.title.removesuffix(f": {of}"), parts, notes, len(table.notes) - len(notes))
 
 
 def sort_key(text: str) -> float | None:

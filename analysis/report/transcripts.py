@@ -1,4 +1,4 @@
-"""What runs said, item by item: the same prompt once, with what each run made of it."""
+"""What runs said, item by item: the same prompt once, with what each result made of it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,28 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from analysis.records import Record
-from analysis.report.lines import number, read_lines
-from analysis.report.text import shortened
 from persona_sweeps.wording import counted
+
+from ..read.files import Lines, read_lines
+from ..read.files import short_number as number
+from ..read.labels import method_of
+from ..read.measures import Measure, measures
+from ..read.results import Result
+from ..read.settings import settings
+from ..statistics.ranking import ranking_measure
+from .text import shortened
 
 LONGEST = 20_000
 """characters of one text that are put into the file"""
 BUDGET = 20_000_000
-"""characters of all texts together; runs after that have none"""
-SCORES = {"completion_nll": "NLL a token", "rouge1": "ROUGE-1", "rougeL": "ROUGE-L"}
-"""what an item is told to have scored, by its name in samples.jsonl"""
+"""characters of all texts together; results after that have none"""
 PAGE = 10
 """items of one page"""
 SIDE_BY_SIDE = 3
-"""runs that are shown at first"""
+"""results that are shown at first"""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Item:
-    """An evaluation item, whichever runs had it."""
+    """An evaluation item, whichever results had it."""
 
     id: str
     persona: str
@@ -55,7 +60,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Said:
-    """A run's answer to an item: None where it generated none; `scores` in the order of `SCORES`."""
+    """An answer to an item: None where no text was generated; `scores` in the order of the transcripts' `scores`."""
 
     text: str | None
     scores: tuple[float | None, ...]
@@ -63,44 +68,52 @@ class Said:
 
 @dataclass
 class Transcripts:
-    """Items in order of first appearance; `said` maps a run id to its answers by the items' places."""
+    """Items in order of first appearance; `said` has each result's answers by the items' indices, in order of results.
 
+    `scores` are the metrics that an item has a value of its own in.
+    """
+
+    scores: Sequence[Measure] = ()
     items: list[Item] = field(default_factory=list)
-    said: dict[str, dict[int, Said]] = field(default_factory=dict)
+    said: list[dict[int, Said]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def personas(self) -> list[str]:
         return sorted({item.persona for item in self.items})
 
 
-def read_transcripts(records: Sequence[Record], most: int, budget: int = BUDGET) -> Transcripts:
-    """Return the first `most` items of each run that left any; what the limits here leave out is told in the notes."""
-    return _Reader(most, budget).read(records)
+def read_transcripts(results: Sequence[Result], most: int, budget: int = BUDGET) -> Transcripts:
+    """Return the first `most` items of each result that left any; what the limits here leave out is in the notes."""
+    return _Reader(results, most, budget).read()
 
 
 class _Reader:
-    """Gathers the items of many runs, each once."""
+    """Gathers the items of many results, each once."""
 
-    def __init__(self, most: int, budget: int) -> None:
-        self.most, self.budget = most, budget
-        self.found = Transcripts()
-        self.places: dict[tuple[Any, int], int] = {}
+    def __init__(self, results: Sequence[Result], most: int, budget: int) -> None:
+        from ..statistics.aggregates import item_scores
+
+        self.results, self.most, self.budget = results, most, budget
+        self.scorers = item_scores(measures(results).headlines())
+        self.found = Transcripts([measure for measure, _ in self.scorers])
+        self.indices: dict[tuple[Any, int], int] = {}
         self.rephrased: set[int] = set()
         self.cut = 0
 
-    def read(self, records: Sequence[Record]) -> Transcripts:
+    def read(self) -> Transcripts:
         left, over = 0, []
-        for record in records:
+        for result in self.results:
+            paths = [path for path in result.all_samples() if path.exists()]
             if self.budget <= 0:
-                over.append(record)
+                over += [result] if paths else []
+                self.found.said.append({})
                 continue
-            lines = read_lines(record.folder / "samples.jsonl", self.most)
+            lines = _first(paths, self.most)
             left += lines.more
             if lines.trouble:
-                self.found.notes.append(f"Run {record.run_id}: {lines.trouble}.")
-            if lines.rows:
-                self.found.said[record.run_id] = self._answers(lines.rows, record.get("comparability_key"))
-        self._tell(left, [record for record in over if (record.folder / "samples.jsonl").exists()])
+                self.found.notes.append(f"Run {result.run_id}: {lines.trouble}.")
+            self.found.said.append(self._answers(lines.rows, result.key))
+        self._note_limits(left, over)
         return self.found
 
     def _answers(self, rows: Sequence[Mapping[str, Any]], key: str | None) -> dict[int, Said]:
@@ -108,35 +121,34 @@ class _Reader:
         repeats: Counter[tuple[str, ...]] = Counter()
         for row in rows:
             item = self._item(row)
-            place = self._place(item, repeats[item.name], key)
+            index = self._index(item, repeats[item.name], key)
             repeats[item.name] += 1
             said = row.get("prediction")
             text = None if said is None else self._text(said)
             self.budget -= len(text or "")
-            answers[place] = Said(text, tuple(number(row.get(name)) for name in SCORES))
+            answers[index] = Said(text, tuple(number(score(row)) for _, score in self.scorers))
         return answers
 
-    def _place(self, item: Item, repeat: int, key: str | None) -> int:
-        """Return the place of an item: that of an equal one, or of what runs of the same comparability key call by its
-        id, whose prompt may have another form (a chat template, a few-shot prompt). The shortest form is shown."""
+    def _index(self, item: Item, repeat: int, key: str | None) -> int:
+        """Return the index of an item: that of an equal one, or of what results with the same comparability key have by
+        its id; their prompt may have another form (a chat template, a few-shot prompt). The shortest form is shown."""
         same = (key, item.name) if key is not None else item
-        place = self.places.get((item, repeat), self.places.get((same, repeat), len(self.found.items)))
-        self.places[item, repeat] = self.places[same, repeat] = place
-        if place == len(self.found.items):
+        index = self.indices.get((item, repeat), self.indices.get((same, repeat), len(self.found.items)))
+        self.indices[item, repeat] = self.indices[same, repeat] = index
+        if index == len(self.found.items):
             self.found.items.append(item)
             self.budget -= len(item.reference) + item.prompt_size
-        elif item != self.found.items[place]:
-            self.rephrased.add(place)
-            if item.prompt_size < self.found.items[place].prompt_size:
-                self.budget += self.found.items[place].prompt_size - item.prompt_size
-                self.found.items[place] = item
-        return place
+        elif item != self.found.items[index]:
+            self.rephrased.add(index)
+            if item.prompt_size < self.found.items[index].prompt_size:
+                self.budget += self.found.items[index].prompt_size - item.prompt_size
+                self.found.items[index] = item
+        return index
 
     def _item(self, row: Mapping[str, Any]) -> Item:
         prompt = row.get("prompt", "")
-        turns = prompt if isinstance(prompt, list) else [prompt]
-        told = tuple(self._turn(turn) for turn in turns)
-        return Item(str(row.get("id", "")), str(row.get("persona") or "–"), told, self._text(row.get("reference", "")))
+        turns = tuple(self._turn(turn) for turn in (prompt if isinstance(prompt, list) else [prompt]))
+        return Item(str(row.get("id", "")), str(row.get("persona") or "–"), turns, self._text(row.get("reference", "")))
 
     def _turn(self, turn: Any) -> Turn:
         if isinstance(turn, Mapping) and "content" in turn:
@@ -149,40 +161,44 @@ class _Reader:
         self.cut += rest > 0
         return f"{kept}… ({rest:,} more characters)" if rest else kept
 
-    def _tell(self, left: int, over: Sequence[Record]) -> None:
+    def _note_limits(self, left: int, over: Sequence[Result]) -> None:
         if left:
             self.found.notes.append(
-                f"The first {self.most} items of each run are here (--samples), and {left:,} more in its samples.jsonl."
+                f"The first {self.most} items of each run are here (--samples), and {left:,} more in their samples."
             )
         if self.rephrased:
             many = len(self.rephrased) > 1
             self.found.notes.append(
                 f"{len(self.rephrased):,} item{'s were' if many else ' was'} put to runs in several forms (chat "
-                "templates, few-shot prompts); the shortest is shown, each run's own is in its samples.jsonl."
+                "templates, few-shot prompts); the shortest is shown, each run's own is in its samples."
             )
         if self.cut:
             self.found.notes.append(
                 f"{counted(self.cut, 'text')} longer than {LONGEST:,} characters, cut and marked so."
             )
         if over:
-            names = ", ".join(record.run_id for record in over[:5])
+            names = ", ".join(result.run_id for result in over[:5])
             self.found.notes.append(
                 f"{len(over)} runs have no transcripts here, since others fill the {BUDGET // 10**6} million "
                 f"characters that this file takes: {names}{' …' if len(over) > 5 else ''}."
             )
 
 
-def shown_at_first(records: Sequence[Record], found: Transcripts, most: int = SIDE_BY_SIDE) -> list[str]:
-    """Return the ids of the runs to set side by side: the likeliest of each method, then those that come first."""
-    having = [record for record in records if found.said.get(record.run_id)]
+def _first(paths: Sequence[Path], most: int) -> Lines:
+    return read_lines(paths[0], most) if paths else Lines([])
 
-    def nll(record: Record) -> float:
-        value = record.number("metrics.completion_nll") or record.number("metrics.completion_ppl")
-        return value if value is not None else math.inf
 
-    best: dict[str, Record] = {}
-    for record in sorted(having, key=nll):
-        best.setdefault(str(record.get("config.peft.method")), record)
-    chosen = [record.run_id for record in [*best.values(), *having]]
-    kept = list(dict.fromkeys(chosen))[:most]
-    return [record.run_id for record in having if record.run_id in kept]
+def shown_at_first(results: Sequence[Result], found: Transcripts, most: int = SIDE_BY_SIDE) -> list[int]:
+    """Return the indices of the results to set side by side: the best of each method, then those that come first."""
+    having = [index for index, said in enumerate(found.said) if said]
+    measure = ranking_measure(settings(results), measures(results))
+
+    def loss(index: int) -> float:
+        value = results[index].number(measure.name) if measure else None
+        return measure.sign * value if measure and value is not None else math.inf
+
+    best: dict[str, int] = {}
+    for index in sorted(having, key=loss):
+        best.setdefault(method_of(results[index]), index)
+    kept = list(dict.fromkeys([*best.values(), *having]))[:most]
+    return [index for index in having if index in kept]

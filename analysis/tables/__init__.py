@@ -12,10 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from analysis.options import TableOptions
-from analysis.records import Selection
-from analysis.table import Table
-from analysis.tables import (
+from ..read.selection import Selection
+from . import (
     base_vs_instruct,
     costs,
     hyperparameters,
@@ -24,6 +22,8 @@ from analysis.tables import (
     quantization,
     sampling,
 )
+from .options import TableOptions
+from .table import Table
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Entry:
         table = self.build(selection, options) if self.choice else self.build(selection)
         if not (self.boards and options.against):
             return table
-        from analysis.published.ours import beside
+        from ..published.beside import beside
 
         return beside(table, options.against, selection)
 

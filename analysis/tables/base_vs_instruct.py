@@ -2,215 +2,179 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from analysis import numbers, wording
-from analysis.measured import Measured, maximizes, measured_all
-from analysis.measures import measure
-from analysis.pairs import Pair, pair, together
-from analysis.records import Selection
-from analysis.settings import Setting, dataset_label, has_model, model_label, settings
-from analysis.table import Column, Section, Table
-from analysis.tables.common import (
-    INTERVALS,
-    METRIC_HEADINGS,
-    PAIRED,
-    SPREADS,
-    UNITS,
-    group_by_key,
-    key_label,
-    left_out,
-)
+from ..read.comparable import Comparable, comparable
+from ..read.labels import has_model, model_label
+from ..read.measures import Measure
+from ..read.selection import Selection
+from ..read.settings import Setting
+from ..statistics.measured import Measured, measured_all
+from ..statistics.pairs import Pair, pair, together
+from . import notes, wording
+from .numbers import Reading, rate, reading
+from .table import Column, Section, Table, cells, raw_rows, shown
 
 SUMMARY = "each base model against its instruct counterpart under the same settings, with intervals and corrected p"
 
-METRICS = ("bits_per_byte", "rouge1", "rougeL", "bleu")
-"""compared: all that don't count tokens, of which the two may have other ones"""
-COLUMNS = (
-    Column("base", right=False),
-    Column("instruct", right=False),
-    Column("method", right=False),
-    Column("learning rate"),
-    Column("seeds"),
-    Column("metric", right=False),
-    Column("base [95 %]"),
-    Column("instruct [95 %]"),
-    Column("instruct − base"),
-    Column("in %"),
-    Column("p"),
-    Column("better", right=False),
-)
-_OF_THE_MODEL = ("model_fingerprint", "template_fingerprint")
-
 
 def applies(selection: Selection) -> bool:
-    """Whether a base and its counterpart were both run."""
-    records = [record for record in selection.completed() if has_model(record)]
-    names = {str(record.get("config.model.name")) for record in records}
-    return any(str(record.get("config.model.counterpart")) in names for record in records)
+    """Whether a base and its counterpart were both evaluated."""
+    results = [result for result in selection.scored() if has_model(result)]
+    names = {str(result.get("config.model.name")) for result in results}
+    return any(str(result.get("config.model.counterpart")) in names for result in results)
 
 
 @dataclass(frozen=True)
-class Row:
-    """A base and an instruct model with one setting, in one metric."""
+class ModelPair:
+    """A base and an instruct model with one setting, in one metric; the pair's difference is instruct less base."""
 
     base: Setting
     instruct: Setting
-    metric: str
+    measure: Measure
     of_base: Measured
     of_instruct: Measured
     pair: Pair
 
+    @property
+    def seeds(self) -> str:
+        counts = [str(len(setting.results)) for setting in (self.base, self.instruct)]
+        return ", ".join(dict.fromkeys(counts))
+
+    def reading(self, setting: Setting) -> Reading:
+        of_side = self.of_base if setting is self.base else self.of_instruct
+        return reading(setting, self.measure.name, of_side.interval)
+
+    @property
+    def means(self) -> tuple[float, float]:
+        """The means of base and instruct."""
+        base, instruct = (setting.spread(self.measure.name) for setting in (self.base, self.instruct))
+        assert base is not None and instruct is not None, "rows have both"
+        return base.mean, instruct.mean
+
+    @property
+    def change(self) -> float | None:
+        """How much larger the instruct model's is, as a share of the base's."""
+        base, instruct = self.means
+        return (instruct - base) / base if base > 0 else None
+
 
 def build(selection: Selection) -> Table:
-    """Return one section for each comparability key in which there are pairs."""
+    """Return one section for each set of comparable results in which there are pairs."""
     sections, raw, alone = [], [], 0
-    for key, records in group_by_key(selection.completed()).items():
-        found = settings([record for record in records if has_model(record)])
-        pairs = _pairs(found)
-        alone += len(found) - 2 * len(pairs)
-        if pairs:
-            rows = _rows(pairs)
-            title = f"{' / '.join(dict.fromkeys(dataset_label(record) for record in records))} ({key_label(key)})"
-            ids = [[record.run_id for side in (row.base, row.instruct) for record in side.records] for row in rows]
-            sections.append(Section(title, [_cells(row) for row in rows], _notes(rows), runs=ids))
-            raw += [_raw(row) for row in rows]
+    shown_metrics: list[Measure] = []
+    for group in comparable(selection.scored()):
+        settings = [setting for setting in group.settings if setting.has_model]
+        pairs = _pairs(settings)
+        alone += len(settings) - 2 * len(pairs)
+        rows = _rows(pairs, _compared(group))
+        if rows:
+            ids = [[*row.base.run_ids, *row.instruct.run_ids] for row in rows]
+            sections.append(Section(group.data, cells(COLUMNS, rows), _notes(rows), runs=ids))
+            raw += raw_rows(COLUMNS, rows)
+            shown_metrics += [row.measure for row in rows]
     return Table(
         title=f"Base against instruct: {selection.title}",
-        columns=COLUMNS,
+        columns=shown(COLUMNS),
         sections=sections,
-        notes=[*left_out(selection), *_footnotes(raw, alone)],
+        notes=[*notes.left_out(selection), *_footnotes(shown_metrics, alone)],
         raw=raw,
     )
 
 
+def _compared(group: Comparable) -> list[Measure]:
+    """Return the headline metrics that don't count tokens, of which the two may have other ones."""
+    return [m for m in group.measures.headlines() if not m.per_token and m.higher_is_better is not None]
+
+
 def _pairs(found: Sequence[Setting]) -> list[tuple[Setting, Setting]]:
     """Return base and instruct settings whose cards name one another and that differ in nothing else."""
-    by_kind: dict[tuple[Any, ...], Setting] = {_place(setting): setting for setting in found}
+    by_name = {(*_card(setting, "name"), setting.config_but("model")): setting for setting in found}
     pairs = []
     for setting in found:
-        model = setting.config.get("model")
-        if isinstance(model, Mapping) and model.get("instruct") is False and model.get("counterpart"):
-            other = by_kind.get((model["counterpart"], *_place(setting)[1:]))
+        if setting.first.get("config.model.instruct") is False and setting.first.get("config.model.counterpart"):
+            other = by_name.get((*_card(setting, "counterpart"), setting.config_but("model")))
             if other is not None and other.first.get("config.model.instruct") is True:
                 pairs.append((setting, other))
     return pairs
 
 
-def _place(setting: Setting) -> tuple[Any, ...]:
-    """Return a setting's model, its scale, and all that has nothing to do with the model."""
-    config = {key: value for key, value in setting.config.items() if key not in ("model", "fingerprint")}
-    fingerprints = setting.config.get("fingerprint", {})
-    config["fingerprint"] = {key: value for key, value in fingerprints.items() if key not in _OF_THE_MODEL}
-    name, scale = (setting.first.get(f"config.model.{key}") for key in ("name", "scale"))
-    return name, scale, json.dumps(config, sort_keys=True, default=str)
+def _card(setting: Setting, key: str) -> tuple[str, str]:
+    """Return a model's name, or that of its counterpart, and its scale."""
+    return str(setting.first.get(f"config.model.{key}")), str(setting.first.get("config.model.scale"))
 
 
-def _rows(pairs: Sequence[tuple[Setting, Setting]]) -> list[Row]:
+def _rows(pairs: Sequence[tuple[Setting, Setting]], metrics: Sequence[Measure]) -> list[ModelPair]:
     """Return a row a pair and metric; all p-values of the section are one family."""
     rows = []
     for base, instruct in pairs:
-        of_base, of_instruct = measured_all(base, METRICS), measured_all(instruct, METRICS)
-        rows += [
-            Row(base, instruct, name, of_base[name], of_instruct[name], pair(of_instruct[name], of_base[name]))
-            for name in METRICS
-            if base.spread(f"metrics.{name}") and instruct.spread(f"metrics.{name}")
-        ]
+        of_base, of_instruct = measured_all(base, metrics), measured_all(instruct, metrics)
+        for metric in metrics:
+            if base.spread(metric.name) and instruct.spread(metric.name):
+                sides = of_base[metric.name], of_instruct[metric.name]
+                rows.append(ModelPair(base, instruct, metric, *sides, pair(sides[1], sides[0])))
     corrected = together([row.pair for row in rows])
     return [replace(row, pair=found) for row, found in zip(rows, corrected, strict=True)]
 
 
-def _cells(row: Row) -> list[str]:
-    dotted, form = f"metrics.{row.metric}", measure(row.metric).form
-    base, instruct = row.base.spread(dotted), row.instruct.spread(dotted)
-    seeds = [len(setting.records) for setting in (row.base, row.instruct)]
-    change = _change(row)
+def _difference(row: ModelPair) -> str:
+    base, instruct = row.means
+    form = row.measure.form
+    return wording.absolute(row.pair.absolute, form) if row.pair.absolute else wording.signed(form)(instruct - base)
+
+
+def _share(row: ModelPair) -> str | None:
     interval = row.pair.relative.interval if row.pair.relative else None
-    return [
-        model_label(row.base.first),
-        model_label(row.instruct.first),
-        row.base.label,
-        numbers.rate(row.base.learning_rate),
-        str(seeds[0]) if seeds[0] == seeds[1] else f"{seeds[0]}, {seeds[1]}",
-        METRIC_HEADINGS[row.metric],
-        numbers.with_spread(base, form, seeds[0], row.of_base.interval),
-        numbers.with_spread(instruct, form, seeds[1], row.of_instruct.interval),
-        _difference(row),
-        numbers.ABSENT if change is None else wording.share(change, interval),
-        wording.p_value(row.pair.corrected),
-        _better(row),
-    ]
+    return None if row.change is None else wording.share(row.change, interval)
 
 
-def _difference(row: Row) -> str:
-    form = measure(row.metric).form
-    return wording.absolute(row.pair.absolute, form) if row.pair.absolute else wording.signed(form)(_means(row)[1])
+COLUMNS = [
+    Column(value=lambda row: row.base.first.key, raw="comparability_key"),
+    Column("base", right=False, value=lambda row: model_label(row.base.first)),
+    Column("instruct", right=False, value=lambda row: model_label(row.instruct.first)),
+    Column(value=lambda row: row.base.first.get("config.model.name"), raw="base"),
+    Column(value=lambda row: row.instruct.first.get("config.model.name"), raw="instruct"),
+    Column(value=lambda row: row.base.first.get("config.model.scale"), raw="scale"),
+    Column(value=lambda row: row.base.first.get("config.quantization.method"), raw="quantization"),
+    Column("method", right=False, value=lambda row: row.base.label, raw="setting"),
+    Column("learning rate", value=lambda row: row.base.learning_rate, form=rate, raw="learning_rate"),
+    Column("seeds", value=lambda row: row.seeds),
+    Column("metric", right=False, value=lambda row: row.measure.label),
+    Column(value=lambda row: row.measure.short, raw="metric"),
+    Column("base [95 %]", value=lambda row: row.reading(row.base).text(row.measure.form)),
+    Column("instruct [95 %]", value=lambda row: row.reading(row.instruct).text(row.measure.form)),
+    Column("instruct − base", value=_difference),
+    Column("in %", value=_share),
+    Column(value=lambda row: row.means[0], raw="base_value"),
+    Column(value=lambda row: row.means[1], raw="instruct_value"),
+    Column(value=lambda row: row.change, raw="instruct_over_base"),
+    Column("p", value=lambda row: row.pair.corrected, form=wording.p_value),
+    Column("better", right=False, value=lambda row: wording.verdict(row.pair, row.measure, "instruct", "base")),
+    Column(value=lambda row: row.pair, raw="instruct_base"),
+    Column(value=lambda row: " ".join(row.base.run_ids), raw="base_run_ids"),
+    Column(value=lambda row: " ".join(row.instruct.run_ids), raw="instruct_run_ids"),
+]
 
 
-def _means(row: Row) -> tuple[float, float]:
-    """Return the base's mean, and how much more the instruct model's is."""
-    base, instruct = (setting.spread(f"metrics.{row.metric}") for setting in (row.base, row.instruct))
-    assert base is not None and instruct is not None, "rows have both"
-    return base.mean, instruct.mean - base.mean
-
-
-def _change(row: Row) -> float | None:
-    base, more = _means(row)
-    return more / base if base > 0 else None
-
-
-def _better(row: Row) -> str:
-    if row.pair.corrected is None:
-        return "not tested"
-    if row.pair.corrected > 0.05:
-        return "not shown"
-    return "instruct" if (_means(row)[1] > 0) == maximizes(row.metric) else "base"
-
-
-def _notes(rows: Sequence[Row]) -> list[str]:
-    estimates = [row.of_base.estimate for row in rows if row.of_base.estimate]
-    notes = [wording.evaluated_on(estimates[0])] if estimates else ["No evaluation items (samples.jsonl): not tested."]
+def _notes(rows: Sequence[ModelPair]) -> list[str]:
+    found = wording.evaluated_on(row.of_base.estimate for row in rows)
     sides = {id(setting): setting for row in rows for setting in (row.base, row.instruct)}
-    notes += wording.without_training_noise(list(sides.values()), "rougeL") if estimates else []
-    troubles = (trouble for row in rows for trouble in (row.of_base.trouble, row.of_instruct.trouble, row.pair.trouble))
-    return [*notes, *dict.fromkeys(trouble for trouble in troubles if trouble)]
+    found += wording.without_training_noise(list(sides.values())) if found else ["No evaluation items: not tested."]
+    return [*found, *wording.troubles(part for row in rows for part in (row.of_base, row.of_instruct, row.pair))]
 
 
-def _footnotes(raw: Sequence[Mapping[str, Any]], alone: int) -> list[str]:
-    if not raw:
+def _footnotes(metrics: Sequence[Measure], alone: int) -> list[str]:
+    if not metrics:
         return [
             "No base model was run beside its instruct counterpart with the same settings: run "
             "`python launch.py -m model=gemma3_270m,gemma3_270m_it` with the settings to compare."
         ]
-    notes = [UNITS, SPREADS, INTERVALS, PAIRED]
+    found = [*notes.units(metrics), notes.SPREADS, notes.INTERVALS, notes.PAIRED]
     if alone:
-        notes.append(f"{alone} settings have no counterpart with the same settings, and aren't shown.")
-    notes.append(
+        found.append(f"{alone} settings have no counterpart with the same settings, and aren't shown.")
+    return [
+        *found,
         "The two see different prompts, each in its own form (a chat template or plain text): the pair is compared as "
-        "it is used. Perplexities a token are left out, since tokenizers may differ."
-    )
-    return notes
-
-
-def _raw(row: Row) -> dict[str, Any]:
-    base, more = _means(row)
-    first = row.base.first
-    return {
-        "comparability_key": first.get("comparability_key"),
-        "base": first.get("config.model.name"),
-        "instruct": row.instruct.first.get("config.model.name"),
-        "scale": first.get("config.model.scale"),
-        "quantization": first.get("config.quantization.method"),
-        "setting": row.base.label,
-        "learning_rate": row.base.learning_rate,
-        "metric": row.metric,
-        "base_value": base,
-        "instruct_value": base + more,
-        "instruct_over_base": _change(row),
-        **row.pair.raw("instruct_base"),
-        "base_run_ids": " ".join(record.run_id for record in row.base.records),
-        "instruct_run_ids": " ".join(record.run_id for record in row.instruct.records),
-    }
+        "it is used. Metrics that count tokens are left out, since tokenizers may differ.",
+    ]

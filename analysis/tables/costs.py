@@ -8,63 +8,81 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from analysis import numbers
-from analysis.records import STATUSES, Record, Selection
-from analysis.settings import Setting, model_label, settings
-from analysis.statistics import Spread, spread
-from analysis.table import Column, Section, Table
-from analysis.tables.common import left_out
+from ..read.labels import model_label
+from ..read.results import STATUSES, Result
+from ..read.selection import Selection
+from ..read.settings import Setting, settings
+from ..statistics.spread import spread
+from . import notes
+from .numbers import ABSENT, Form, Reading, count, megabytes, one_decimal, rate
+from .resources import devices, peak_bytes
+from .table import Column, Section, Table, cells, raw_rows, shown
 
 SUMMARY = "what runs took, also pruned and failed ones: time, tokens, memory, parameters, disk; and the totals"
 
-COLUMNS = (
-    Column("model", right=False),
-    Column("method", right=False),
-    Column("learning rate"),
-    Column("runs", right=False),
-    Column("trainable"),
-    Column("tokens"),
-    Column("CPU seconds"),
-    Column("wall seconds"),
-    Column("tokens / CPU second"),
-    Column("peak (MB)"),
-    Column("disk (MB)"),
-)
-TOTALS = (
-    Column("runs", right=False),
-    Column("count"),
-    Column("tokens"),
-    Column("CPU seconds"),
-    Column("wall seconds"),
-    Column("disk (MB)"),
-)
 _TOKENS, _CPU, _WALL = "training.tokens", "resources.cpu_seconds", "resources.wall_seconds"
+_EVALUATION_CPU = "evaluation.resources.cpu_seconds"
+_PROVENANCE = ("provenance", "evaluation.provenance")
+Amount = Callable[["Spent"], float | None]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """A run with all its evaluations here, and the size of its folder."""
+
+    run: Result
+    evaluations: tuple[Result, ...]
+    disk: int
+
+    def number(self, dotted: str) -> float | None:
+        return self.run.number(dotted)
+
+    @property
+    def evaluation_cpu(self) -> float | None:
+        """The CPU seconds of its evaluations together."""
+        known = [seconds for one in self.evaluations if (seconds := one.number(_EVALUATION_CPU)) is not None]
+        return sum(known) if known else None
+
+    @property
+    def peak(self) -> float | None:
+        return max((peak for one in self.evaluations if (peak := peak_bytes(one)) is not None), default=None)
 
 
 def build(selection: Selection) -> Table:
     """Return one row a setting, and a section of totals by what became of the runs."""
-    disk = {record.run_id: disk_bytes(record.folder) for record in selection.records}
-    rows = [_Row(setting, disk) for setting in _settings(selection.records)]
-    sections = [
-        Section(
-            title="settings",
-            rows=[row.cells() for row in rows],
-            notes=_notes(selection.records),
-            runs=[[record.run_id for record in row.setting.records] for row in rows],
-        ),
-        _totals(selection, disk),
-    ]
-    unread = left_out(replace(selection, records=()))
+    spent = _spent(selection.results)
+    rows = [CostRow(setting, [spent[run_id] for run_id in setting.run_ids]) for setting in _settings(selection)]
+    by_setting = Section(
+        title="settings",
+        rows=cells(COLUMNS, rows),
+        notes=_notes(selection.results),
+        runs=[row.setting.run_ids for row in rows],
+    )
+    unread = notes.left_out(replace(selection, results=()))
     return Table(
         title=f"Costs: {selection.title}",
-        columns=COLUMNS,
-        sections=sections if rows else [],
+        columns=shown(COLUMNS),
+        sections=[by_setting, _totals(selection, list(spent.values()))] if rows else [],
         notes=unread if rows else ["There is no run record yet.", *unread],
-        raw=[row.raw() for row in rows],
+        raw=raw_rows(COLUMNS, rows),
     )
+
+
+def _spent(results: Iterable[Result]) -> dict[str, Spent]:
+    """Return what each run took, by its id."""
+    by_run: dict[str, list[Result]] = {}
+    for result in results:
+        by_run.setdefault(result.run_id, []).append(result)
+    return {run_id: Spent(of[0], tuple(of), disk_bytes(of[0].folder)) for run_id, of in by_run.items()}
+
+
+def _settings(selection: Selection) -> list[Setting]:
+    """Group runs by their setting, however they were evaluated, and whether they came as far as that."""
+    return settings(replace(run, raw={**run.raw, "comparability_key": None}) for run in selection.runs())
 
 
 def disk_bytes(folder: Path) -> int:
@@ -83,169 +101,168 @@ def _sizes(folder: str | Path) -> Iterator[int]:
 
 
 @dataclass(frozen=True)
-class _Row:
-    """A setting with what its runs took, `disk` by run id."""
+class CostRow:
+    """A setting with what its runs took."""
 
     setting: Setting
-    disk: dict[str, int]
+    runs: Sequence[Spent]
+
+    @cached_property
+    def counted(self) -> list[Spent]:
+        """The completed runs, or all where none was completed."""
+        return [spent for spent in self.runs if spent.run.run_status == "completed"] or list(self.runs)
 
     @property
-    def records(self) -> Sequence[Record]:
-        return self.setting.records
+    def states(self) -> str:
+        """How many runs were completed, pruned and so on: `3 completed, 1 pruned`."""
+        found = Counter(spent.run.run_status for spent in self.runs)
+        return ", ".join(f"{found[status]} {status}" for status in STATUSES if found[status])
 
-    @property
-    def completed(self) -> list[Record]:
-        return [record for record in self.records if record.status == "completed"]
-
-    def mean(self, dotted: str) -> Spread | None:
-        """Return a number's mean over completed runs, or over all where none was completed."""
-        values = [record.number(dotted) for record in self.completed or self.records]
-        return spread([value for value in values if value is not None])
+    def reading(self, of: Amount) -> Amounts:
+        """Return an amount's mean over the counted runs, and its total over all."""
+        return Amounts(_known(self.counted, of), len(self.counted), _known(self.runs, of))
 
     @property
     def speed(self) -> float | None:
-        """Training tokens a CPU second over all runs that tell both; evaluation is in the seconds."""
-        both = [(r.number(_TOKENS), r.number(_CPU)) for r in self.records]
+        """Training tokens a CPU second of training over all runs that have both."""
+        both = [(spent.number(_TOKENS), spent.number(_CPU)) for spent in self.runs]
         known = [(tokens, cpu) for tokens, cpu in both if tokens and cpu]
         return sum(tokens for tokens, _ in known) / sum(cpu for _, cpu in known) if known else None
 
     @property
     def peak(self) -> float | None:
         """The largest peak of a run: of the GPUs where it ran on one, else of the process, in bytes."""
-        known = [value for value in map(_peak, self.records) if value is not None]
-        return max(known, default=None)
+        return max((spent.peak for spent in self.runs if spent.peak is not None), default=None)
 
-    def cells(self) -> list[str]:
-        first, runs = self.setting.first, len(self.completed or self.records)
-        return [
-            model_label(first),
-            self.setting.label,
-            numbers.rate(self.setting.learning_rate),
-            told_states(self.records),
-            numbers.count(first.number("training.trainable_parameters")),
-            numbers.with_spread(self.mean(_TOKENS), numbers.count, runs),
-            numbers.with_spread(self.mean(_CPU), one_decimal, runs),
-            numbers.with_spread(self.mean(_WALL), one_decimal, runs),
-            numbers.ABSENT if self.speed is None else f"{self.speed:,.1f}",
-            _megabytes(self.peak),
-            _megabytes(sum(self.disk[record.run_id] for record in self.records)),
-        ]
+    @property
+    def disk(self) -> int:
+        return sum(spent.disk for spent in self.runs)
 
-    def raw(self) -> dict[str, Any]:
-        first, states = self.setting.first, Counter(record.status for record in self.records)
-        row: dict[str, Any] = {
-            "model": first.get("config.model.name"),
-            "scale": first.get("config.model.scale"),
-            "quantization": first.get("config.quantization.method"),
-            "method": self.setting.method,
-            "setting": self.setting.label,
-            "learning_rate": self.setting.learning_rate,
-            **{status: states[status] for status in STATUSES},
-            "trainable_parameters": first.number("training.trainable_parameters"),
-        }
-        for name, dotted in (("tokens", _TOKENS), ("cpu_seconds", _CPU), ("wall_seconds", _WALL)):
-            mean, total = self.mean(dotted), _sum(self.records, dotted)
-            row |= {name: mean and mean.mean, f"{name}_sd": mean and mean.sd, f"{name}_n": mean.n if mean else 0}
-            row[f"{name}_total"] = total[0] if total[1] else None
-        return row | {
-            "tokens_per_cpu_second": self.speed,
-            "peak_bytes": self.peak,
-            "disk_bytes": sum(self.disk[record.run_id] for record in self.records),
-            "device": " ".join(_devices(self.records)),
-            "run_ids": " ".join(record.run_id for record in self.records),
+
+@dataclass(frozen=True)
+class Amounts:
+    """An amount of the runs that are counted, of so many `runs`, and of `all` runs."""
+
+    counted: Sequence[float]
+    runs: int
+    all: Sequence[float]
+
+    def text(self, form: Form) -> str:
+        return Reading(spread(self.counted), self.runs).text(form)
+
+    def raw(self, name: str) -> dict[str, Any]:
+        """Return mean, deviation and count over the counted runs, and the total of all."""
+        return Reading(spread(self.counted), self.runs).raw(name) | {
+            f"{name}_total": sum(self.all) if self.all else None
         }
 
 
-def told_states(records: Sequence[Record]) -> str:
-    """Return how many runs were completed, pruned and so on: `3 completed, 1 pruned`."""
-    count = Counter(record.status for record in records)
-    return ", ".join(f"{count[status]} {status}" for status in STATUSES if count[status])
+def _known(runs: Iterable[Spent], of: Amount) -> list[float]:
+    return [value for spent in runs if (value := of(spent)) is not None]
 
 
-def one_decimal(value: float) -> str:
-    return f"{value:,.1f}"
+_AMOUNTS: Sequence[tuple[str, str, Amount, Form]] = (
+    ("tokens", "tokens", lambda spent: spent.number(_TOKENS), count),
+    ("CPU seconds", "cpu_seconds", lambda spent: spent.number(_CPU), one_decimal),
+    ("wall seconds", "wall_seconds", lambda spent: spent.number(_WALL), one_decimal),
+    ("evaluating (CPU s)", "evaluation_cpu_seconds", lambda spent: spent.evaluation_cpu, one_decimal),
+)
+"""heading, raw name, amount and form of what is averaged and added up"""
 
 
-def _settings(records: Sequence[Record]) -> list[Setting]:
-    """Group runs by config less their seed, whether or not they came as far as to have a comparability key."""
-    whole = {record.run_id: record for record in records}
-    bare = [replace(r, raw={**r.raw, "comparability_key": None, "provenance": {}}) for r in records]
-    return [replace(found, records=tuple(whole[r.run_id] for r in found.records)) for found in settings(bare)]
+def _amount(heading: str, raw: str, of: Amount, form: Form) -> Column:
+    return Column(heading, value=lambda row: row.reading(of), form=lambda found: found.text(form), raw=raw)
 
 
-def _totals(selection: Selection, disk: dict[str, int]) -> Section:
+def _status(status: str) -> Column:
+    return Column(value=lambda row: sum(spent.run.run_status == status for spent in row.runs), raw=status)
+
+
+COLUMNS = [
+    Column("model", right=False, value=lambda row: model_label(row.setting.first)),
+    Column(value=lambda row: row.setting.first.get("config.model.name"), raw="model"),
+    Column(value=lambda row: row.setting.first.get("config.model.scale"), raw="scale"),
+    Column(value=lambda row: row.setting.first.get("config.quantization.method"), raw="quantization"),
+    Column(value=lambda row: row.setting.method, raw="method"),
+    Column("method", right=False, value=lambda row: row.setting.label, raw="setting"),
+    Column("learning rate", value=lambda row: row.setting.learning_rate, form=rate, raw="learning_rate"),
+    Column("runs", right=False, value=lambda row: row.states),
+    *map(_status, STATUSES),
+    Column(
+        "trainable",
+        value=lambda row: row.setting.first.number("training.trainable_parameters"),
+        form=count,
+        raw="trainable_parameters",
+    ),
+    *(_amount(*amount) for amount in _AMOUNTS),
+    Column("tokens / CPU second", value=lambda row: row.speed, form=one_decimal, raw="tokens_per_cpu_second"),
+    Column("peak (MB)", value=lambda row: row.peak, form=megabytes, raw="peak_bytes"),
+    Column("disk (MB)", value=lambda row: row.disk, form=megabytes, raw="disk_bytes"),
+    Column(value=lambda row: " ".join(devices(one for spent in row.runs for one in spent.evaluations)), raw="device"),
+    Column(value=lambda row: " ".join(row.setting.run_ids), raw="run_ids"),
+]
+
+
+def _totals(selection: Selection, spent: Sequence[Spent]) -> Section:
     """Return the sums by what became of the runs, those of trials and finals where there are studies, and of all."""
-    records = selection.records
     finals = {final.run_id for study in selection.studies for final in study.finals}
     trials = {trial.run_id for study in selection.studies for trial in study.trials} - finals
-    parts = [(status, [record for record in records if record.status == status]) for status in STATUSES]
+    parts = [(status, [one for one in spent if one.run.run_status == status]) for status in STATUSES]
     if selection.studies:
-        parts.append(("of these, studies' trials", [record for record in records if record.run_id in trials]))
-        parts.append(("of these, studies' finals", [record for record in records if record.run_id in finals]))
-    parts.append(("all", list(records)))
-    notes = ["Runs that were trained side by side share their wall time: the sum of it is more than what passed."]
-    elapsed = _elapsed(records)
+        parts.append(("of these, studies' trials", [one for one in spent if one.run.run_id in trials]))
+        parts.append(("of these, studies' finals", [one for one in spent if one.run.run_id in finals]))
+    parts.append(("all", list(spent)))
+    found = ["Runs that were trained side by side share their wall time: the sum of it is more than what passed."]
+    elapsed = _elapsed(selection.results)
     if elapsed is not None:
-        notes.append(f"From the first run's start to the last one's end, {elapsed:,.0f} seconds passed.")
+        found.append(f"From the first run's start to the last one's end, {elapsed:,.0f} seconds passed.")
     if selection.absent:
-        notes.append(f"{len(selection.absent)} cells of the sweep have no record, so that what they took isn't known.")
-    rows = [_total(name, part, disk) for name, part in parts if part]
-    return Section("totals", rows, notes, TOTALS)
+        found.append(f"{len(selection.absent)} cells of the sweep have no record, so that what they took isn't known.")
+    rows = [part for part in parts if part[1]]
+    return Section("totals", cells(_TOTALS, rows), found, _TOTALS)
 
 
-def _total(name: str, records: Sequence[Record], disk: dict[str, int]) -> list[str]:
-    sums = [_sum(records, dotted) for dotted in (_TOKENS, _CPU, _WALL)]
-    forms = (numbers.count, one_decimal, one_decimal)
-    told = [_told_sum(total, n, len(records), form) for (total, n), form in zip(sums, forms, strict=True)]
-    return [name, str(len(records)), *told, _megabytes(sum(disk[record.run_id] for record in records))]
+def _total(heading: str, of: Amount, form: Form) -> Column:
+    """Return the column of a sum, with the number of runs that have it where not all do."""
+
+    def text(runs: Sequence[Spent]) -> str:
+        known = _known(runs, of)
+        return ABSENT if not known else form(sum(known)) + ("" if len(known) == len(runs) else f" (n={len(known)})")
+
+    return Column(heading, value=lambda part: part[1], form=text)
 
 
-def _sum(records: Iterable[Record], dotted: str) -> tuple[float, int]:
-    """Return the sum of a number, and how many records have it."""
-    values = [value for value in (record.number(dotted) for record in records) if value is not None]
-    return sum(values), len(values)
+_TOTALS = [
+    Column("runs", right=False, value=lambda part: part[0]),
+    Column("count", value=lambda part: len(part[1])),
+    *(_total(heading, of, form) for heading, _, of, form in _AMOUNTS),
+    _total("disk (MB)", lambda spent: spent.disk, megabytes),
+]
 
 
-def _told_sum(total: float, n: int, runs: int, form: Callable[[float], str]) -> str:
-    if not n:
-        return numbers.ABSENT
-    return form(total) if n == runs else f"{form(total)} (n={n})"
-
-
-def _elapsed(records: Sequence[Record]) -> float | None:
-    """Return the seconds between the first start and the last end; None where no run tells both."""
-    times = []
-    for record in records:
-        with suppress(ValueError, TypeError):
-            times.append([datetime.fromisoformat(record.get(f"provenance.{key}")) for key in ("created", "finished")])
+def _elapsed(results: Sequence[Result]) -> float | None:
+    """Return the seconds between the first moment that a record has and the last; None for fewer than two."""
+    moments = []
+    for path in (f"{part}.{key}" for part in _PROVENANCE for key in ("created", "finished")):
+        for result in results:
+            with suppress(ValueError, TypeError):
+                moments.append(datetime.fromisoformat(result.get(path)))
     with suppress(TypeError):  # times with and without a zone can't be compared
-        return (max(end for _, end in times) - min(start for start, _ in times)).total_seconds() if times else None
+        return (max(moments) - min(moments)).total_seconds() if len(moments) > 1 else None
     return None
 
 
-def _notes(records: Sequence[Record]) -> list[str]:
-    notes = [
+def _notes(results: Sequence[Result]) -> list[str]:
+    found = [
         "Means ± sample standard deviation over the setting's completed runs, or over all where none was completed; "
-        "(n=k) where only k runs tell it.",
-        "CPU seconds of a run that trained in company are its share of the group's, evaluation included: so tokens / "
-        "CPU second (training tokens, all runs of the setting) is less than the speed of training alone.",
+        "(n=k) where only k runs have it.",
+        "Tokens, CPU and wall seconds are those of training; CPU seconds of a run that trained in a group are its "
+        "share of the group's. Evaluating adds up all evaluations of a run here; predictions that several score count "
+        "in each.",
         "peak is the most memory held by the setting's runs: of the GPUs where they ran on one, else of the process, "
         "which a group shares. disk is what the run folders hold now. 1 MB is 10⁶ bytes.",
     ]
-    others = [device for device in _devices(records) if device != "cpu"]
+    others = [device for device in devices(results) if device != "cpu"]
     if others:
-        notes.append(f"Runs on {', '.join(others)} computed there: their CPU seconds are only what fed the device.")
-    return [*notes, "The CSV of the same name has full precision, totals and run ids."]
-
-
-def _devices(records: Sequence[Record]) -> list[str]:
-    return sorted({str(record.get("resources.device")) for record in records if record.get("resources.device")})
-
-
-def _peak(record: Record) -> float | None:
-    on_gpu = str(record.get("resources.device", "")).startswith("cuda")
-    return record.number("resources.peak_device_bytes" if on_gpu else "resources.peak_rss_bytes")
-
-
-def _megabytes(value: float | None) -> str:
-    return numbers.ABSENT if value is None else f"{value / 1e6:,.1f}"
+        found.append(f"Runs on {', '.join(others)} computed there: their CPU seconds are only what fed the device.")
+    return [*found, "The CSV of the same name has full precision, totals and run ids."]

@@ -1,39 +1,34 @@
-"""The leaderboard: every completed run, ranked among those that it may be compared with, as far as ranks are known."""
+"""The leaderboard: every scored result, ranked among those that it may be compared with, as far as ranks are known."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
-from analysis import numbers, references, wording
-from analysis.comparability import base_label, differences
-from analysis.measures import measure
-from analysis.options import TableOptions
-from analysis.ranking import Placed, placed
-from analysis.records import Record, Selection
-from analysis.settings import Setting, dataset_label, has_model, model_label, settings
-from analysis.table import Column, Section, Table
-from analysis.tables.common import (
-    INTERVALS,
-    METRIC_HEADINGS,
-    SPREADS,
-    UNITS,
-    group_by_key,
-    key_label,
-    left_out,
-    raw_interval,
-    raw_setting,
-)
 from persona_sweeps.wording import counted
 
-SUMMARY = "all completed runs, ranked by likelihood within each set of comparable runs, ranks as ranges"
+from ..read.comparable import Comparable, comparable, why_apart
+from ..read.labels import base_label
+from ..read.measures import Measure
+from ..read.results import Result
+from ..read.selection import Selection
+from ..read.settings import Setting
+from ..statistics.measured import Measured
+from ..statistics.ranking import Placed, placed, ranking_measure, tokenizers
+from . import notes, references, wording
+from .numbers import Reading, reading
+from .options import TableOptions
+from .shared_columns import cost_columns, identity_columns, metric_column, metric_columns, setting_columns
+from .table import Column, Section, Table, cells, raw_rows, shown
 
-_SORTS = {
-    "metrics.bits_per_byte": "bits per byte, since models with different tokenizers stand here",
-    "metrics.completion_ppl": "completion perplexity",
-    "metrics.rougeL": "ROUGE-L, since no run measured the likelihood",
-}
-_BESIDE = ("completion_ppl", "bits_per_byte", "rougeL", "bleu")
+SUMMARY = (
+    "all evaluated runs, ranked by their first headline metric within each set of comparable runs, ranks as ranges"
+)
+
+HEAD = (Column("rank"), Column("method", right=False), Column("learning rate"), Column("seeds"))
+"""of a leaderboard without rows"""
 _RANKS = (
     "rank is the range of ranks that can't be excluded at 95 %, of all rows at once: rows are compared in pairs on the "
     "same items, with Holm's correction (Mogstad, Romano, Shaikh & Wilhelm 2024). A row that may be first is tied with "
@@ -42,186 +37,178 @@ _RANKS = (
 
 
 def build(selection: Selection, options: TableOptions | None = None) -> Table:
-    """Return the leaderboard: one section a comparability key, since no ranking may mix two.
+    """Return the leaderboard: one section for each set of comparable results, since no ranking may mix two.
 
     `options.metric` is what to rank by; where it counts tokens, each model has a section of its own.
     """
-    metric = options.metric if options else None
-    sections, raw = [], []
-    groups = group_by_key(selection.completed())
-    reference: Record | None = None
-    for key, records in groups.items():
-        apart = _apart(reference, records[0]) if reference else []
-        reference = reference or records[0]
-        for part in _parts(records, metric):
-            section, rows = _section(key, part, metric, apart)
-            sections.append(section)
-            raw += rows
-    notes = [] if sections else ["No run has completed yet."]
+    asked = options.metric if options else None
+    groups = comparable(selection.scored())
+    rankings = [_ranking(part, groups[0], asked) for group in groups for part in _parts(group, asked)]
     return Table(
         title=f"Leaderboard: {selection.title}",
-        columns=_columns(metric or "metrics.completion_ppl", []),
-        sections=sections,
-        notes=[*notes, *left_out(selection), *(_footnotes(raw) if raw else [])],
-        raw=raw,
+        columns=HEAD,
+        sections=[ranking.section() for ranking in rankings],
+        notes=[*([] if rankings else [notes.NOTHING]), *notes.left_out(selection), *_footnotes(rankings)],
+        raw=[row for ranking in rankings for row in ranking.raw()],
     )
 
 
-def _apart(reference: Record, record: Record) -> list[str]:
-    told = "; ".join(differences(reference, record))
-    return [f"Not in one ranking with the first section: {told}."] if told else []
+def _parts(group: Comparable, asked: str | None) -> list[Comparable]:
+    """Return the results that may be ranked together: of a metric that counts tokens, those of one model."""
+    if asked is None or not group.measures[asked].per_token:
+        return [group]
+    by_model: dict[str, list[Result]] = {}
+    for result in group.results:
+        by_model.setdefault(base_label(result), []).append(result)
+    return [replace(group, results=tuple(of_model)) for of_model in by_model.values()]
 
 
-def _footnotes(raw: Sequence[dict[str, Any]]) -> list[str]:
-    notes = [UNITS, SPREADS, _RANKS]
-    if any(row["low"] is not None for row in raw):
-        notes.append(INTERVALS)
-    notes.append("The CSV of the same name has full precision, all metrics, standardized effects and the run ids.")
-    return notes
+@dataclass(frozen=True)
+class _Ranking:
+    """A section of the leaderboard: its rows by `measure`, None where there is nothing to rank by."""
+
+    group: Comparable
+    measure: Measure | None
+    asked: bool
+    rows: Sequence[Placed]
+    apart: Sequence[str]
+    """what keeps it apart from the first section, as clauses"""
+
+    @cached_property
+    def several_tokenizers(self) -> bool:
+        return tokenizers(row.setting for row in self.rows) > 1
+
+    @property
+    def beside(self) -> list[Measure]:
+        """The metrics printed beside the ranked one: those of tokens only where all have one tokenizer."""
+        headlines = [measure for measure in self.group.measures.headlines() if measure != self.measure]
+        return [measure for measure in headlines if not (measure.per_token and self.several_tokenizers)]
+
+    @cached_property
+    def columns(self) -> list[Column]:
+        """The columns of the section, those of raw rows among them."""
+        return [
+            Column("rank", value=lambda row: None if row.best is None else row.rank, raw="rank"),
+            *setting_columns(_setting, references.marked, model=len(self.group.models) > 1),
+            Column("seeds", value=lambda row: len(row.setting.results)),
+            Column(value=lambda row: row.setting.is_reference, raw="reference"),
+            Column(value=lambda row: row.best, raw="best_rank"),
+            Column(value=lambda row: row.worst, raw="worst_rank"),
+            Column(value=lambda row: self.measure and self.measure.short, raw="ranked_by"),
+            *identity_columns(_setting),
+            *([] if self.measure is None else _ranked_by(self.measure)),
+            *metric_columns(self.group.measures.without(self.measure), self.beside, _setting),
+            *cost_columns(_setting),
+        ]
+
+    def section(self) -> Section:
+        models = self.group.models
+        title = f"{models[0]} · {self.group.data}" if len(models) == 1 else self.group.data
+        return Section(title, cells(self.columns, self.rows), self._notes(), shown(self.columns))
+
+    def raw(self) -> list[dict[str, Any]]:
+        return raw_rows(self.columns, self.rows)
+
+    def _notes(self) -> list[str]:
+        found = [f"Not in one ranking with the first section: {'; '.join(self.apart)}."] if self.apart else []
+        if self.measure is None:
+            return [*found, "Nothing to rank by: no headline metric by which all of these can be compared."]
+        ranked = [row for row in self.rows if row.best is not None]
+        found += [self._ranked_by(self.measure), *_certainty(ranked, self.measure)]
+        found += wording.troubles(row.measured for row in self.rows)
+        found += [f"Not tested: {trouble}." for trouble in wording.troubles(row.against_best for row in self.rows)]
+        if without := len(self.rows) - len(ranked):
+            found.append(f"{counted(without, 'row')} without {self.measure.label}: last, and without a rank.")
+        return found + references.notes([row.setting for row in self.rows])
+
+    def _ranked_by(self, measure: Measure) -> str:
+        """Say what is ranked by, and why by no metric with a larger headline."""
+        larger = [] if self.asked else [m for m in self.group.measures.headlines() if m.headline > measure.headline]
+        if not larger:
+            return f"Ranked by {measure.label}."
+        first = larger[0]
+        if first.per_token and self.several_tokenizers:
+            return f"Ranked by {measure.label}, since models with different tokenizers stand here."
+        why = (
+            f"records don't say which way {first.label} is better"
+            if first.higher_is_better is None
+            else (f"no row has a {first.label}")
+        )
+        return f"Ranked by {measure.label}, since {why}."
 
 
-def _parts(records: Sequence[Record], metric: str | None) -> list[list[Record]]:
-    """Return the records that may be ranked together: of a metric that counts tokens, those of one model."""
-    if metric is None or not measure(metric.removeprefix("metrics.")).a_token:
-        return [list(records)]
-    by_model: dict[str, list[Record]] = {}
-    for record in records:
-        by_model.setdefault(base_label(record), []).append(record)
-    return list(by_model.values())
+def _ranking(group: Comparable, first: Comparable, asked: str | None) -> _Ranking:
+    measure = group.measures[asked] if asked else ranking_measure(group.settings, group.measures)
+    unranked = [Placed(setting, Measured()) for setting in group.settings]
+    rows = placed(group.settings, measure) if measure else unranked
+    return _Ranking(group, measure, asked is not None, rows, why_apart(first, group))
 
 
-def _section(
-    key: str, records: Sequence[Record], asked: str | None, apart: Sequence[str]
-) -> tuple[Section, list[dict[str, Any]]]:
-    found = settings(records)
-    metric = asked or _sort_metric(found)
-    rows = placed(found, metric) if metric else placed(found, "metrics.completion_ppl")
-    models = list(dict.fromkeys(model_label(record) for record in records if has_model(record)))
-    labels = " / ".join(dict.fromkeys(dataset_label(record) for record in records))
-    title = f"{models[0]} · {labels}" if len(models) == 1 else labels
-    shown = metric or "metrics.completion_ppl"
-    section = Section(
-        f"{title} ({key_label(key)})",
-        [_row(row, shown, models) for row in rows],
-        [*apart, *_notes(rows, metric, asked)],
-        _columns(shown, models),
-    )
-    return section, [_raw(row, shown) for row in rows]
+def _setting(row: Placed) -> Setting:
+    return row.setting
 
 
-def _notes(rows: Sequence[Placed], metric: str | None, asked: str | None) -> list[str]:
-    if metric is None:
-        return ["Nothing to rank by: no metric."]
-    name = metric.removeprefix("metrics.")
-    notes = [f"Ranked by {measure(name).label if asked else _SORTS[metric]}."]
-    ranked = [row for row in rows if row.best is not None]
-    notes += _certainty(ranked, name, metric != name)
-    notes += dict.fromkeys(row.measured.trouble for row in rows if row.measured.trouble)
-    notes += dict.fromkeys(f"Not tested: {row.against_best.trouble}." for row in rows if row.against_best.trouble)
-    if len(ranked) < len(rows):
-        notes.append(f"{counted(len(rows) - len(ranked), 'row')} without {name}: last, and without a rank.")
-    return notes + references.notes([row.setting for row in rows])
+def _ranked_by(measure: Measure) -> list[Column]:
+    """Return the columns of the number that rows are ranked by."""
+
+    def reads(row: Placed) -> Reading:
+        return reading(row.setting, measure.name, row.measured.interval)
+
+    return [
+        metric_column(measure, _setting, f"{measure.label} [95 %]", reads),
+        Column(value=lambda row: row.measured.interval and row.measured.interval.low, raw="low"),
+        Column(value=lambda row: row.measured.interval and row.measured.interval.high, raw="high"),
+        Column(
+            "against best [95 %]",
+            value=lambda row: row.against_best,
+            form=lambda pair: wording.difference(pair, measure),
+            raw="against_best",
+        ),
+        Column("p", right=False, value=_p),
+    ]
 
 
-def _certainty(ranked: Sequence[Placed], name: str, on_items: bool) -> list[str]:
+def _p(row: Placed) -> str | None:
+    corrected = row.against_best.corrected
+    if corrected is None:
+        return None
+    return f"{wording.p_value(corrected)}{' tied with best' if row.best == 1 else ''}"
+
+
+def _certainty(ranked: Sequence[Placed], measure: Measure) -> list[str]:
     """Say on how much the ranks rest, and what they can't speak of."""
     found = [row.measured.estimate for row in ranked if row.measured.estimate is not None]
     trusted = [estimate for estimate in found if estimate.trusted]
-    notes = []
+    sentences = wording.evaluated_on(found)
     if found:
-        notes.append(wording.evaluated_on([*trusted, *found][0]))
-        notes += wording.without_training_noise([row.setting for row in ranked], name)
+        sentences += wording.without_training_noise([row.setting for row in ranked])
     if trusted and len(trusted) < len(found):
-        notes.append(
+        sentences.append(
             f"Of {len(found) - len(trusted)} of {len(found)} rows a few scenes or dialogues decide the value, too few "
             "for an interval or a test: no rank of theirs can be excluded."
         )
     if not all(row.stepwise for row in ranked):
-        notes.append(
+        sentences.append(
             "So many rows are compared that Holm's first step alone was taken (Bonferroni's correction): p-values are "
             "up to twice as large as his further steps would give, and a few more ranks stay possible."
         )
-    if on_items and len(found) < len(ranked):
-        notes.append(
-            f"{len(ranked) - len(found)} of {len(ranked)} have no usable evaluation items (samples.jsonl), so "
-            "nothing can be said of how sure their ranks are: the order is that of the means and may be chance."
+    if measure.is_metric and len(found) < len(ranked):
+        sentences.append(
+            f"{len(ranked) - len(found)} of {len(ranked)} have no usable evaluation items (samples), so nothing can be "
+            "said of how sure their ranks are: the order is that of the means and may be chance."
         )
-    return notes
+    return sentences
 
 
-def _columns(metric: str, models: Sequence[str]) -> list[Column]:
-    name = metric.removeprefix("metrics.")
+def _footnotes(rankings: Sequence[_Ranking]) -> list[str]:
+    if not rankings:
+        return []
+    printed = [m for ranking in rankings for m in (ranking.measure, *ranking.beside) if m is not None]
+    has_intervals = any(row.measured.interval for ranking in rankings for row in ranking.rows)
     return [
-        Column("rank"),
-        *([Column("model", right=False)] if len(models) > 1 else []),
-        Column("method", right=False),
-        Column("learning rate"),
-        Column("seeds"),
-        Column(f"{METRIC_HEADINGS.get(name, name)} [95 %]"),
-        Column("against best [95 %]"),
-        Column("p", right=False),
-        *(Column(METRIC_HEADINGS[other]) for other in _beside(metric, models)),
+        *notes.units(printed),
+        notes.SPREADS,
+        _RANKS,
+        *([notes.INTERVALS] if has_intervals else []),
+        "The CSV of the same name has full precision, all metrics, standardized effects and the run ids.",
     ]
-
-
-def _beside(metric: str, models: Sequence[str]) -> list[str]:
-    """Return the metrics told beside the ranked one: perplexities only where all have one tokenizer."""
-    return [
-        other for other in _BESIDE if f"metrics.{other}" != metric and not (len(models) > 1 and measure(other).a_token)
-    ]
-
-
-def _row(row: Placed, metric: str, models: Sequence[str]) -> list[str]:
-    setting, form = row.setting, measure(metric.removeprefix("metrics.")).form
-    runs = len(setting.records)
-    others = [(other, measure(other).form) for other in _beside(metric, models)]
-    return [
-        row.told_rank,
-        *([model_label(setting.first)] if len(models) > 1 else []),
-        references.marked(setting),
-        numbers.rate(setting.learning_rate),
-        str(runs),
-        numbers.with_spread(setting.spread(metric), form, runs, row.measured.interval),
-        _against(row, metric),
-        _p(row),
-        *(numbers.with_spread(setting.spread(f"metrics.{other}"), form, runs) for other, form in others),
-    ]
-
-
-def _against(row: Placed, metric: str) -> str:
-    """Return the difference from the best: of perplexities, whose logarithms are compared, as a share."""
-    name = metric.removeprefix("metrics.")
-    if name.endswith("_ppl"):
-        return wording.relative(row.against_best.relative)
-    return wording.absolute(row.against_best.absolute, measure(name).form)
-
-
-def _p(row: Placed) -> str:
-    corrected = row.against_best.corrected
-    if corrected is None:
-        return numbers.ABSENT
-    tied = " tied with best" if row.best == 1 else ""
-    return f"{wording.p_value(corrected)}{tied}"
-
-
-def _raw(row: Placed, metric: str) -> dict[str, Any]:
-    interval = row.measured.interval
-    return {
-        "rank": row.told_rank if row.best is not None else None,
-        "reference": references.is_reference(row.setting),
-        "best_rank": row.best,
-        "worst_rank": row.worst,
-        "ranked_by": metric.removeprefix("metrics."),
-        "low": interval and interval.low,
-        "high": interval and interval.high,
-        **raw_setting(row.setting),
-        **(raw_interval("completion_ppl", interval if metric == "metrics.completion_ppl" else None)),
-        **row.against_best.raw("against_best"),
-    }
-
-
-def _sort_metric(found: Sequence[Setting]) -> str | None:
-    """Return what to rank by: perplexity among models that share a tokenizer, else bits per byte."""
-    models = {base_label(setting.first) for setting in found if has_model(setting.first)}
-    likelihood = "metrics.bits_per_byte" if len(models) > 1 else "metrics.completion_ppl"
-    return next((metric for metric in (likelihood, "metrics.rougeL") if any(s.spread(metric) for s in found)), None)

@@ -4,209 +4,257 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from analysis import numbers, wording
-from analysis.contenders import METRIC, Contender, contenders
-from analysis.measured import Measured, measured
-from analysis.pairs import Pair, pair, together
-from analysis.records import Record, Selection
-from analysis.settings import Setting, dataset_label, has_model, model_label, settings
-from analysis.table import Column, Section, Table
-from analysis.tables.common import (
-    INTERVALS,
-    PAIRED,
-    SPREADS,
-    UNITS,
-    group_by_key,
-    key_label,
-    left_out,
-    raw_interval,
-    raw_setting,
-)
+from ..read.comparable import Comparable, comparable, key_label
+from ..read.labels import dataset_label, model_label
+from ..read.measures import Measure
+from ..read.results import Result
+from ..read.selection import Selection
+from ..read.settings import Setting
+from ..statistics.measured import Measured, measured
+from ..statistics.pairs import Pair, pair, together
+from ..statistics.ranking import ranking_measure
+from . import notes, wording
+from .best_settings import BestSetting, best_settings
+from .numbers import Reading, count, rate, reading
+from .shared_columns import cost_columns, identity_columns, metric_column, metric_columns
+from .table import Column, Section, Table, cells, raw_rows, shown
 
 SUMMARY = "for each model and persona: untuned base, best LoRA, best prompt tuning, and how many settings each tried"
 
-NAMES = {"none": "untuned base", "lora": "LoRA", "prompt_tuning": "prompt tuning"}
+BASE, LORA, PROMPT = "none", "lora", "prompt_tuning"
+NAMES = {BASE: "untuned base", LORA: "LoRA", PROMPT: "prompt tuning"}
 """The methods compared, by `peft.method`, in the order of their rows."""
 
-COLUMNS = (
-    Column("method", right=False),
-    Column("best setting", right=False),
-    Column("learning rate"),
-    Column("settings tried"),
-    Column("seeds"),
-    Column("PPL [95 %]"),
-    Column("against base [95 %]"),
-    Column("p"),
-    Column("bits/byte"),
-    Column("ROUGE-1"),
-    Column("ROUGE-L"),
-    Column("BLEU"),
-    Column("trainable"),
-    Column("parameters ÷ prompt tuning"),
-)
-_PPL = METRIC.removeprefix("metrics.")
+
+@dataclass(frozen=True)
+class MethodRow:
+    """A method at its best within one comparison."""
+
+    method: str
+    best: BestSetting
+    measured: Measured
+    against_base: Pair
+    base: BestSetting | None
+    prompt_tuning: BestSetting | None
+
+    @property
+    def setting(self) -> Setting:
+        return self.best.setting
+
+    @property
+    def change(self) -> float | None:
+        """The relative change against the base: -0.2 is a fifth less; None for the base itself."""
+        if self.base is None or self.method == BASE or self.base.value <= 0:
+            return None
+        return self.best.value / self.base.value - 1
+
+    @property
+    def parameter_ratio(self) -> float | None:
+        few = self.prompt_tuning.parameters if self.prompt_tuning else None
+        return self.best.parameters / few if few and self.best.parameters is not None else None
+
+    @property
+    def against(self) -> str | None:
+        """The change against the base in words, or the difference of a metric of which shares mean nothing."""
+        if self.method == BASE or self.base is None:
+            return None
+        if self.change is None:
+            return wording.absolute(self.against_base.absolute, self.best.measure.form)
+        relative = self.against_base.relative
+        return wording.share(self.change, relative.interval if relative else None)
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """The methods on one model, by one metric; the results may be compared."""
+
+    group: Comparable
+    model: str
+    settings: Sequence[Setting]
+    measure: Measure
+    best: Mapping[str, BestSetting]
+
+    @cached_property
+    def items(self) -> dict[str, Measured]:
+        return {method: measured(best.setting, self.measure) for method, best in self.best.items()}
+
+    @cached_property
+    def pairs(self) -> dict[tuple[str, str], Pair]:
+        """The comparisons of the methods that there are, their p-values corrected together."""
+        asked = [(LORA, BASE), (PROMPT, BASE), (LORA, PROMPT)]
+        there = [both for both in asked if both[0] in self.best and both[1] in self.best]
+        found = together([pair(self.items[first], self.items[second]) for first, second in there])
+        return dict(zip(there, found, strict=True))
+
+    @cached_property
+    def rows(self) -> list[MethodRow]:
+        base, prompt = self.best.get(BASE), self.best.get(PROMPT)
+        return [
+            MethodRow(method, best, self.items[method], self.pairs.get((method, BASE), Pair()), base, prompt)
+            for method, best in self.best.items()
+        ]
+
+    @cached_property
+    def columns(self) -> list[Column]:
+        def reads(row: MethodRow) -> Reading:
+            return reading(row.setting, self.measure.name, row.measured.interval)
+
+        others = self.group.measures.without(self.measure)
+        return [
+            Column("method", right=False, value=lambda row: NAMES[row.method]),
+            Column("best setting", right=False, value=lambda row: row.setting.label),
+            Column("learning rate", value=lambda row: row.setting.learning_rate, form=rate),
+            Column("settings tried", value=lambda row: row.best.tried),
+            Column("seeds", value=lambda row: len(row.setting.results)),
+            *identity_columns(_setting),
+            Column(value=lambda row: row.best.measure.short, raw="metric"),
+            metric_column(self.measure, _setting, f"{self.measure.label} [95 %]", reads),
+            Column("against base [95 %]", value=lambda row: row.against),
+            Column("p", value=lambda row: row.against_base.corrected, form=wording.p_value),
+            *metric_columns(others, others.headlines(), _setting),
+            Column("trainable", value=lambda row: row.best.parameters, form=count),
+            Column(
+                "parameters ÷ prompt tuning", value=lambda row: row.parameter_ratio or None, form=lambda x: f"{x:.3g}×"
+            ),
+            *cost_columns(_setting),
+            Column(value=lambda row: row.best.tried, raw="settings_tried"),
+            Column(value=lambda row: row.best.study and row.best.study.name, raw="chosen_by_study"),
+            Column(value=lambda row: row.change, raw="change_against_base"),
+            Column(value=lambda row: row.against_base, raw="against_base"),
+            Column(value=lambda row: row.parameter_ratio, raw="parameters_over_prompt_tuning"),
+        ]
+
+    def section(self) -> Section:
+        first = self.settings[0].first
+        title = f"{self.model} · {dataset_label(first)} ({key_label(self.group.key)})"
+        return Section(title, cells(self.columns, self.rows), self._notes(first), shown(self.columns))
+
+    def raw(self) -> list[dict[str, Any]]:
+        return raw_rows(self.columns, self.rows)
+
+    def _notes(self, example: Result) -> list[str]:
+        found = [*_verdict(self), *_chosen(self.best), *wording.troubles(self.items.values())]
+        on_items = wording.evaluated_on(item.estimate for item in self.items.values())
+        if on_items:
+            found += [*on_items, *wording.without_training_noise([best.setting for best in self.best.values()])]
+        return [*found, *_missing(self, example), *_unmeasured(self)]
 
 
 def build(selection: Selection) -> Table:
-    """Return one section for each model within each comparability key."""
-    sections, raw = [], []
-    for key, records in group_by_key(selection.completed()).items():
-        by_model: dict[str, list[Record]] = {}
-        for record in filter(has_model, records):
-            by_model.setdefault(model_label(record), []).append(record)
-        for model, of_model in by_model.items():
-            section, rows = _section(key, model, of_model, selection)
-            sections.append(section)
-            raw += rows
-    notes = [] if sections else ["No run has completed yet, so there is nothing to compare."]
-    if raw:
-        notes += [
-            UNITS,
-            SPREADS,
-            "A method's best setting is the one that a study chose on validation data, else the one with the lowest "
-            "mean perplexity on the evaluation items themselves. The latter flatters whoever tried more settings, so "
-            "compare bests with their counts (pruned settings count as tried, failed ones don't).",
-            *([INTERVALS, PAIRED] if any(row["completion_ppl_low"] is not None for row in raw) else []),
-            "The CSV of the same name has full precision and the run ids behind each row.",
-        ]
+    """Return one section for each model within each set of comparable results."""
+    comparisons = [
+        comparison for group in comparable(selection.scored()) for comparison in _comparisons(group, selection)
+    ]
+    raw = [row for comparison in comparisons for row in comparison.raw()]
+    printed = [
+        measure
+        for comparison in comparisons
+        for measure in (comparison.measure, *comparison.group.measures.without(comparison.measure).headlines())
+    ]
+    has_intervals = any(item.interval for comparison in comparisons for item in comparison.items.values())
+    footnotes = [
+        *notes.units(printed),
+        notes.SPREADS,
+        "A method's best setting is the one that a study chose on validation data, else the one with the best mean on "
+        "the evaluation items themselves. The latter flatters whoever tried more settings, so compare bests with their "
+        "counts (pruned settings count as tried, failed ones don't).",
+        *([notes.INTERVALS, notes.PAIRED] if has_intervals else []),
+        notes.CSV,
+    ]
     return Table(
         title=f"LoRA against prompt tuning: {selection.title}",
-        columns=COLUMNS,
-        sections=sections,
-        notes=[*left_out(selection), *notes],
+        columns=(Column("method", right=False),),
+        sections=[comparison.section() for comparison in comparisons],
+        notes=[
+            *notes.left_out(selection),
+            *([] if comparisons else ["No run has been evaluated yet, so there is nothing to compare."]),
+            *(footnotes if raw else []),
+        ],
         raw=raw,
     )
 
 
-def _section(
-    key: str, model: str, records: Sequence[Record], selection: Selection
-) -> tuple[Section, list[dict[str, Any]]]:
-    found = settings(records)
-    present = contenders(tuple(NAMES), records, selection.records, selection.studies)
-    items = {method: measured(contender.best, _PPL) for method, contender in present.items()}
-    pairs = _pairs(items)
-    rows = [_row(method, present, items[method], pairs.get((method, "none"), Pair())) for method in present]
-    raw = [
-        {
-            **raw_setting(contender.best),
-            **raw_interval("completion_ppl", items[method].interval),
-            "settings_tried": contender.tried,
-            "chosen_by_study": contender.study and contender.study.name,
-            "ppl_change_against_base": _change(contender, present.get("none")) if method != "none" else None,
-            **pairs.get((method, "none"), Pair()).raw("ppl_against_base"),
-            "parameters_over_prompt_tuning": _parameter_ratio(contender, present.get("prompt_tuning")),
-        }
-        for method, contender in present.items()
-    ]
-    notes = [*_verdict(present, pairs.get(("lora", "prompt_tuning"))), *_chosen(present), *_certainty(present, items)]
-    notes += [*_missing(present, records[0]), *_unmeasured(found)]
-    title = f"{model} · {dataset_label(records[0])} ({key_label(key)})"
-    return Section(title, rows, notes), raw
+def _comparisons(group: Comparable, selection: Selection) -> list[_Comparison]:
+    """Return a comparison for each model, where there is a metric to compare by."""
+    by_model: dict[str, list[Setting]] = {}
+    for setting in group.settings:
+        if setting.has_model:
+            by_model.setdefault(model_label(setting.first), []).append(setting)
+    found = []
+    for model, settings in by_model.items():
+        measure = ranking_measure(settings, group.measures)
+        if measure is not None:
+            best = best_settings(tuple(NAMES), settings, measure, selection.results, selection.studies)
+            found.append(_Comparison(group, model, settings, measure, best))
+    return found
 
 
-def _pairs(items: Mapping[str, Measured]) -> dict[tuple[str, str], Pair]:
-    """Return the comparisons of the methods that there are, their p-values corrected together."""
-    asked = [("lora", "none"), ("prompt_tuning", "none"), ("lora", "prompt_tuning")]
-    present = [both for both in asked if both[0] in items and both[1] in items]
-    found = together([pair(items[first], items[second]) for first, second in present])
-    return dict(zip(present, found, strict=True))
+def _setting(row: MethodRow) -> Setting:
+    return row.setting
 
 
-def _chosen(present: Mapping[str, Contender]) -> list[str]:
+def _chosen(best: Mapping[str, BestSetting]) -> list[str]:
     """Say which settings were chosen on other data, and which are flattered by how they were chosen."""
-    notes = [
-        f"{NAMES[method]} was chosen by the study {contender.study.name} on validation data: nothing here chose it."
-        for method, contender in present.items()
-        if contender.study is not None
+    found = [
+        f"{NAMES[method]} was chosen by the study {setting.study.name} on validation data: nothing here chose it."
+        for method, setting in best.items()
+        if setting.study is not None
     ]
-    flattered = [NAMES[method] for method, contender in present.items() if contender.flattered]
+    flattered = [NAMES[method] for method, setting in best.items() if setting.is_flattered]
     if flattered:
-        notes.append(
+        found.append(
             f"{' and '.join(flattered)}: chosen by these very numbers, so flattered, and p-values are too small. A "
             "study (hydra/sweeper=optuna) chooses on validation data."
         )
-    return notes
+    return found
 
 
-def _certainty(present: Mapping[str, Contender], items: Mapping[str, Measured]) -> list[str]:
-    notes = list(dict.fromkeys(found.trouble for found in items.values() if found.trouble))
-    estimates = [found.estimate for found in items.values() if found.estimate]
-    if estimates:
-        notes.append(wording.evaluated_on(estimates[0]))
-        notes += wording.without_training_noise([contender.best for contender in present.values()], _PPL)
-    return notes
-
-
-def _row(method: str, present: Mapping[str, Contender], of_row: Measured, against: Pair) -> list[str]:
-    contender = present[method]
-    best, runs = contender.best, len(contender.best.records)
-    ratio = _parameter_ratio(contender, present.get("prompt_tuning"))
-    change = _change(contender, present.get("none")) if method != "none" else None
-    rates = ("rouge1", "rougeL", "bleu")
-    return [
-        NAMES[method],
-        best.label,
-        numbers.rate(best.learning_rate),
-        str(contender.tried),
-        str(runs),
-        numbers.with_spread(best.spread(METRIC), numbers.perplexity, runs, of_row.interval),
-        numbers.ABSENT
-        if change is None
-        else wording.share(change, against.relative.interval if against.relative else None),
-        wording.p_value(against.corrected),
-        numbers.with_spread(best.spread("metrics.bits_per_byte"), numbers.three_decimals, runs),
-        *(numbers.with_spread(best.spread(f"metrics.{rate}"), numbers.three_decimals, runs) for rate in rates),
-        numbers.count(contender.parameters),
-        numbers.ABSENT if not ratio else f"{ratio:.3g}×",
-    ]
-
-
-def _change(contender: Contender, base: Contender | None) -> float | None:
-    """Return the relative change of perplexity against the base: -0.2 is a fifth lower."""
-    return contender.ppl / base.ppl - 1 if base and base.ppl else None
-
-
-def _parameter_ratio(contender: Contender, prompt_tuning: Contender | None) -> float | None:
-    few = prompt_tuning.parameters if prompt_tuning else None
-    return contender.parameters / few if few and contender.parameters is not None else None
-
-
-def _verdict(present: Mapping[str, Contender], between: Pair | None) -> list[str]:
+def _verdict(of: _Comparison) -> list[str]:
     """Say which came out ahead, by how much, and how far that can be trusted."""
-    lora, prompt = present.get("lora"), present.get("prompt_tuning")
+    lora, prompt = of.best.get(LORA), of.best.get(PROMPT)
     if lora is None or prompt is None:
         return []
-    ahead, behind = sorted(("lora", "prompt_tuning"), key=lambda method: present[method].ppl)
-    less = 1 - present[ahead].ppl / present[behind].ppl
-    ratio = _parameter_ratio(lora, prompt)
+    ahead, behind = sorted((LORA, PROMPT), key=lambda method: of.measure.sign * of.best[method].value)
+    ratio = next((row.parameter_ratio for row in of.rows if row.method == LORA), None)
     cost = f"; LoRA trains {ratio:.3g} times as many parameters" if ratio else ""
-    said = [f"Best {NAMES[ahead]} has {100 * less:.1f} % lower perplexity than best {NAMES[behind]}{cost}."]
-    if between and between.relative and between.relative.interval:
-        change = wording.share(present["lora"].ppl / present["prompt_tuning"].ppl - 1, between.relative.interval)
+    said = [f"Best {NAMES[ahead]} has {_ahead(of.measure, of.best[ahead].value, of.best[behind].value)} than best "
+            f"{NAMES[behind]}{cost}."]  # fmt: skip
+    between = of.pairs[LORA, PROMPT]
+    if between.relative and between.relative.interval and prompt.value > 0:
+        change = wording.share(lora.value / prompt.value - 1, between.relative.interval)
         said.append(f"LoRA against prompt tuning: {change}, p = {wording.p_value(between.corrected)} (Holm).")
     if lora.tried != prompt.tried:
         said.append(
             f"The searches differ: best of {lora.tried} for LoRA, best of {prompt.tried} for prompt tuning; "
-            f"the larger one has an advantage."
+            "the larger one has an advantage."
         )
-    if min(len(lora.best.records), len(prompt.best.records)) == 1:
+    if min(len(lora.setting.results), len(prompt.setting.results)) == 1:
         said.append("With a single seed on a side, the difference can't be told from seed noise.")
     return said
 
 
-def _missing(present: Mapping[str, Contender], example: Record) -> list[str]:
-    """Say which method has no completed run with a perplexity, and the command that makes one."""
+def _ahead(measure: Measure, better: float, worse: float) -> str:
+    """Return by how much a value is better: as a share where both are positive, else as a difference."""
+    word = "higher" if measure.higher_is_better else "lower"
+    by = f"{100 * abs(better / worse - 1):.1f} %" if better > 0 and worse > 0 else measure.form(abs(better - worse))
+    return f"{by} {word} {measure.label}"
+
+
+def _missing(of: _Comparison, example: Result) -> list[str]:
+    """Say which method has no evaluated run with the metric, and the command that makes one."""
     return [
-        f"Missing: {NAMES[method]} has no completed run with a perplexity here; "
+        f"Missing: {NAMES[method]} has no evaluated run with {of.measure.label} here; "
         f"run `{_command(method, example)}` with the sweep's other settings."
         for method in NAMES
-        if method not in present
+        if method not in of.best
     ]
 
 
-def _command(method: str, example: Record) -> str:
+def _command(method: str, example: Result) -> str:
     overrides = [
         f"model={example.get('config.model.name')}",
         f"peft={method}",
@@ -219,8 +267,8 @@ def _command(method: str, example: Record) -> str:
     return shlex.join(["python", "launch.py", *overrides])
 
 
-def _unmeasured(found: Sequence[Setting]) -> list[str]:
-    without = dict.fromkeys(s.label for s in found if s.method in NAMES and s.spread(METRIC) is None)
-    beside = sorted({setting.method for setting in found} - set(NAMES))
-    notes = [f"Without a perplexity, and so not compared: {', '.join(without)}."] if without else []
-    return notes + ([f"Other methods here, in the leaderboard only: {', '.join(beside)}."] if beside else [])
+def _unmeasured(of: _Comparison) -> list[str]:
+    without = dict.fromkeys(s.label for s in of.settings if s.method in NAMES and s.spread(of.measure.name) is None)
+    beside = sorted({setting.method for setting in of.settings} - set(NAMES))
+    found = [f"Without {of.measure.label}, and so not compared: {', '.join(without)}."] if without else []
+    return found + ([f"Other methods here, in the leaderboard only: {', '.join(beside)}."] if beside else [])

@@ -1,4 +1,4 @@
-"""A metric by any two config keys: mean ± standard deviation over seeds, one section a comparability key."""
+"""A number by any two config keys: mean ± standard deviation over seeds, one section a set of comparable results."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from analysis import numbers
-from analysis.measures import MEASURES, measure
-from analysis.records import Record, Selection
-from analysis.settings import dataset_label, has_model, settings
-from analysis.statistics import Spread, spread
-from analysis.table import Column, Section, Table
-from analysis.tables.common import group_by_key, key_label, left_out
-from analysis.where import plain
+from ..read.comparable import Comparable, comparable, why_apart
+from ..read.labels import has_model, plain
+from ..read.measures import Measure, measures
+from ..read.results import Result
+from ..read.selection import Selection
+from ..read.settings import settings
+from ..read.where import value_at
+from ..statistics.spread import Spread, spread
+from . import notes
+from .numbers import ABSENT
+from .table import Column, Section, Table
 
 _MODEL = ("config.model.name", "config.model.scale", "config.model.hub_id")
+Headings = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Pivot:
-    """What stands where: dotted paths into the record; several keys make one heading together."""
+    """What stands where: dotted paths into results; several keys make one heading together."""
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
@@ -30,71 +34,76 @@ class Pivot:
 
 @dataclass(frozen=True)
 class _Cell:
-    """The completed runs at one place."""
+    """The scored results at one place."""
 
-    records: Sequence[Record]
-    metric: str
+    results: Sequence[Result]
+    measure: Measure
+
+    @cached_property
+    def having(self) -> list[Result]:
+        """The results that have the number."""
+        return [result for result in self.results if result.number(self.measure.name) is not None]
 
     @cached_property
     def values(self) -> Spread | None:
-        """Mean and deviation over runs that have the metric."""
-        found = [record.number(self.metric) for record in self.records]
-        return spread([value for value in found if value is not None])
+        values = (result.number(self.measure.name) for result in self.having)
+        return spread([value for value in values if value is not None])
 
     @cached_property
     def settings(self) -> int:
-        return len(settings([record for record in self.records if record.number(self.metric) is not None]))
+        return len(settings(self.having))
 
     @cached_property
     def mixes_tokenizers(self) -> bool:
         """Whether it would average a number that counts a tokenizer's tokens over several models."""
-        name = self.metric.removeprefix("metrics.")
-        models = {tuple(plain(record.get(key)) for key in _MODEL) for record in self.records if has_model(record)}
-        return name in MEASURES and MEASURES[name].a_token and len(models) > 1
+        models = {tuple(plain(result.get(key)) for key in _MODEL) for result in self.results if has_model(result)}
+        return self.measure.per_token and len(models) > 1
 
-    def told(self) -> str:
+    def text(self) -> str:
         if self.values is None or self.mixes_tokenizers:
-            return numbers.ABSENT
-        form = measure(self.metric.removeprefix("metrics.")).form
-        spread_told = f" ± {form(self.values.sd)}" if self.values.sd is not None else ""
+            return ABSENT
+        form = self.measure.form
+        deviation = f" ± {form(self.values.sd)}" if self.values.sd is not None else ""
         mixed = f", {self.settings} settings" if self.settings > 1 else ""
-        return f"{form(self.values.mean)}{spread_told} (n={self.values.n}{mixed})"
+        return f"{form(self.values.mean)}{deviation} (n={self.values.n}{mixed})"
 
 
 def build(selection: Selection, pivot: Pivot) -> Table:
     """Return the pivot; cells of several settings say so, and none averages tokens of several tokenizers."""
     sections, raw = [], []
-    for key, records in group_by_key(selection.completed()).items():
-        section, rows = _section(key, records, pivot)
+    groups = comparable(selection.scored())
+    for group in groups:
+        section, rows = _section(group, groups[0], pivot)
         sections.append(section)
         raw += rows
-    label = measure(pivot.metric.removeprefix("metrics.")).label
+    measure = measures(selection.scored())[pivot.metric]
     return Table(
-        title=f"{label} by {_names([*pivot.rows, *pivot.columns])}: {selection.title}",
+        title=f"{measure.label} by {_names([*pivot.rows, *pivot.columns])}: {selection.title}",
         columns=(),
         sections=sections,
-        notes=[*left_out(selection), *_footnotes(pivot, bool(sections))],
+        notes=[*notes.left_out(selection), *_footnotes(measure, bool(sections))],
         raw=raw,
     )
 
 
-def _section(key: str, records: Sequence[Record], pivot: Pivot) -> tuple[Section, list[dict[str, Any]]]:
-    rows = _headings(records, pivot.rows)
-    columns = _headings(records, pivot.columns)
-    places: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Record]] = {}
-    for record in records:
-        places.setdefault((_at(record, pivot.rows), _at(record, pivot.columns)), []).append(record)
-    cells = {(row, column): _Cell(places.get((row, column), []), pivot.metric) for row in rows for column in columns}
-    shown = [[" ".join(row), *(cells[row, column].told() for column in columns)] for row in rows]
+def _section(group: Comparable, first: Comparable, pivot: Pivot) -> tuple[Section, list[dict[str, Any]]]:
+    rows, columns = (_headings(group.results, keys) for keys in (pivot.rows, pivot.columns))
+    found: dict[tuple[Headings, Headings], list[Result]] = {}
+    for result in group.results:
+        found.setdefault((_at(result, pivot.rows), _at(result, pivot.columns)), []).append(result)
+    measure = group.measures[pivot.metric]
+    cells = {(row, column): _Cell(found.get((row, column), []), measure) for row in rows for column in columns}
+    texts = [[" ".join(row), *(cells[row, column].text() for column in columns)] for row in rows]
     headings = [Column(_names(pivot.rows), right=False), *(Column(" ".join(column) or "all") for column in columns)]
-    labels = " / ".join(dict.fromkeys(map(dataset_label, records)))
-    raw = [_raw(key, place, cell, pivot) for place, cell in cells.items() if cell.records]
-    return Section(f"{labels} ({key_label(key)})", shown, _notes(list(cells.values()), pivot), headings), raw
+    apart = why_apart(first, group)
+    why = [f"Not comparable with the first section: {'; '.join(apart)}."] if apart else []
+    raw = [_raw(group.key, at, cell, pivot) for at, cell in cells.items() if cell.results]
+    return Section(group.data, texts, [*why, *_notes(list(cells.values()))], headings), raw
 
 
-def _headings(records: Sequence[Record], keys: Sequence[str]) -> list[tuple[str, ...]]:
+def _headings(results: Sequence[Result], keys: Sequence[str]) -> list[Headings]:
     """Return the values at these keys, numbers in order of size."""
-    return sorted({_at(record, keys) for record in records}, key=lambda values: [_order(value) for value in values])
+    return sorted({_at(result, keys) for result in results}, key=lambda values: [_order(value) for value in values])
 
 
 def _order(value: str) -> tuple[bool, float, str]:
@@ -104,54 +113,55 @@ def _order(value: str) -> tuple[bool, float, str]:
         return True, 0.0, value
 
 
-def _at(record: Record, keys: Sequence[str]) -> tuple[str, ...]:
-    return tuple(plain(record.get(key)) for key in keys)
+def _at(result: Result, keys: Sequence[str]) -> Headings:
+    return tuple(plain(value_at(result, key)) for key in keys)
 
 
-def _notes(cells: Sequence[_Cell], pivot: Pivot) -> list[str]:
-    notes = []
+def _notes(cells: Sequence[_Cell]) -> list[str]:
+    found = []
     mixed = [cell for cell in cells if not cell.mixes_tokenizers and cell.settings > 1]
     if mixed:
-        notes.append(
+        found.append(
             f"{len(mixed)} cells hold several settings, which differ in more than their seed: their mean and deviation "
             "are over all runs. Choose with --where, or give their keys to --rows or --columns."
         )
     tokenizers = sum(cell.mixes_tokenizers for cell in cells)
     if tokenizers:
-        notes.append(
+        found.append(
             f"{tokenizers} cells would average a number that counts a tokenizer's tokens over several models, and are "
-            "left empty: add model.name to --rows, or choose --metric bits_per_byte."
+            "left empty: add model.name to --rows, or choose a metric that doesn't count tokens."
         )
-    without = sum(record.number(pivot.metric) is None for cell in cells for record in cell.records)
+    without = sum(len(cell.results) - len(cell.having) for cell in cells)
     if without:
-        notes.append(f"{without} completed runs don't have the metric.")
-    return notes
+        found.append(f"{without} evaluated runs don't have the metric.")
+    return found
 
 
-def _raw(key: str, place: tuple[tuple[str, ...], tuple[str, ...]], cell: _Cell, pivot: Pivot) -> dict[str, Any]:
+def _raw(key: str, at: tuple[Headings, Headings], cell: _Cell, pivot: Pivot) -> dict[str, Any]:
     values = None if cell.mixes_tokenizers else cell.values
     keys = [*pivot.rows, *pivot.columns]
-    headings = [*place[0], *place[1]]
     return {
         "comparability_key": key,
-        **{name.removeprefix("config."): value for name, value in zip(keys, headings, strict=True)},
-        "metric": pivot.metric.removeprefix("metrics."),
+        **{name.removeprefix("config."): value for name, value in zip(keys, [*at[0], *at[1]], strict=True)},
+        "metric": cell.measure.short,
         "mean": values and values.mean,
         "sd": values and values.sd,
         "n": values.n if values else 0,
         "settings": cell.settings,
-        "run_ids": " ".join(record.run_id for record in cell.records),
+        "run_ids": " ".join(dict.fromkeys(result.run_id for result in cell.results)),
     }
 
 
-def _footnotes(pivot: Pivot, any_run: bool) -> list[str]:
+def _footnotes(measure: Measure, any_run: bool) -> list[str]:
     if not any_run:
-        return ["No run has completed yet."]
-    notes = ["Mean ± sample standard deviation over n runs; sections aren't comparable with one another."]
-    name = pivot.metric.removeprefix("metrics.")
-    if name in MEASURES and MEASURES[name].a_token:
-        notes.append("It counts a tokenizer's tokens: between models with different tokenizers, compare bits_per_byte.")
-    return notes
+        return [notes.NOTHING]
+    found = ["Mean ± sample standard deviation over n runs; sections aren't comparable with one another."]
+    found += notes.units([measure])
+    if measure.per_token:
+        found.append(
+            "It counts a tokenizer's tokens, so it can't be compared between models with different tokenizers."
+        )
+    return found
 
 
 def _names(keys: Sequence[str]) -> str:

@@ -1,229 +1,237 @@
-"""What quantizing the base model costs in likelihood, and what it saves."""
+"""What quantizing the base model costs in quality, and what it saves."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
-from analysis import numbers, wording
-from analysis.comparability import base_label
-from analysis.measured import Measured, measured
-from analysis.pairs import Pair, pair, together
-from analysis.records import Record, Selection
-from analysis.settings import Setting, dataset_label, has_model, settings
-from analysis.statistics import Spread
-from analysis.table import Column, Section, Table
-from analysis.tables.common import (
-    INTERVALS,
-    PAIRED,
-    SPREADS,
-    group_by_key,
-    key_label,
-    left_out,
-    raw_interval,
-    raw_setting,
-    told_seeds,
-)
+from ..read.comparable import Comparable, comparable, key_label
+from ..read.labels import base_label, dataset_label, has_model
+from ..read.measures import Measure
+from ..read.results import Result
+from ..read.selection import Selection
+from ..read.settings import Setting
+from ..statistics.measured import Measured, measured
+from ..statistics.pairs import Pair, pair, together
+from ..statistics.ranking import ranking_measure
+from ..statistics.spread import Spread, spread
+from . import notes, wording
+from .numbers import Reading, megabytes, rate, reading, seconds
+from .resources import cpu_seconds, peak_bytes, weights_bytes
+from .shared_columns import cost_columns, identity_columns, metric_column, metric_columns
+from .table import Column, Section, Table, cells, raw_rows, shown
 
-SUMMARY = "for each model and method: likelihood, memory and time under each quantization, against none"
+SUMMARY = "for each model and method: quality, memory and time under each quantization, against none"
 
-COLUMNS = (
-    Column("method", right=False),
-    Column("learning rate"),
-    Column("quantization", right=False),
-    Column("seeds"),
-    Column("PPL [95 %]"),
-    Column("PPL against none"),
-    Column("p"),
-    Column("weights (MB)"),
-    Column("weights saved"),
-    Column("peak (MB)"),
-    Column("peak saved"),
-    Column("CPU seconds"),
-)
 NONE = "none"
-ORDER = (NONE, "int8", "nf4", "fp4")
-_PPL, _WEIGHTS = "metrics.completion_ppl", "resources.weights_bytes"
+HEAD = (Column("method", right=False), Column("quantization", right=False))
+"""of a table without rows"""
 
 
 def applies(selection: Selection) -> bool:
-    """Whether the completed runs have more than one quantization."""
-    return len({_method(record) for record in selection.completed() if has_model(record)}) > 1
+    """Whether the evaluated runs have more than one quantization."""
+    return len({_method(result) for result in selection.scored() if has_model(result)}) > 1
 
 
 @dataclass(frozen=True)
-class Row:
-    """A setting under one quantization, beside the same setting with none."""
+class QuantizedRow:
+    """A setting under one quantization, beside the same setting with none, by one metric."""
 
     setting: Setting
     unquantized: Setting | None
+    measure: Measure
+    measured: Measured = Measured()
+    pair: Pair = Pair()
 
     @property
     def quantization(self) -> str:
         """The method with its own settings, such as `nf4 double_quant=true`."""
-        config = self.setting.first.get("config.quantization", {})
+        config = self.setting.first.part("config.quantization")
         own = [f"{key}={json.dumps(value)}" for key, value in config.items() if key != "method"]
         return " ".join([_method(self.setting.first), *own])
 
-    def change(self, number: Spread | None, unquantized: Spread | None) -> float | None:
-        """Return how much a number differs from what it is without quantization, as a share of that."""
-        if number is None or unquantized is None or not unquantized.mean or self.setting is self.unquantized:
+    @cached_property
+    def value(self) -> Spread | None:
+        return self.setting.spread(self.measure.name)
+
+    @property
+    def change(self) -> float | None:
+        """How much the metric differs from what it is without quantization, as a share of that."""
+        other = self.unquantized.spread(self.measure.name) if self.unquantized else None
+        return self._share(self.value, other)
+
+    @property
+    def against_none(self) -> str | None:
+        """The change in words, or the difference of a metric of which shares mean nothing."""
+        if self.unquantized is None or self.unquantized is self.setting:
+            return None
+        if self.change is None:
+            return wording.absolute(self.pair.absolute, self.measure.form)
+        return wording.share(self.change, self.pair.relative.interval if self.pair.relative else None)
+
+    @cached_property
+    def weights(self) -> Spread | None:
+        return _mean(self.setting, weights_bytes)
+
+    @cached_property
+    def peak(self) -> Spread | None:
+        return _mean(self.setting, peak_bytes)
+
+    @property
+    def weights_change(self) -> float | None:
+        return self._share(self.weights, _mean(self.unquantized, weights_bytes) if self.unquantized else None)
+
+    @property
+    def peak_change(self) -> float | None:
+        return self._share(self.peak, _mean(self.unquantized, peak_bytes) if self.unquantized else None)
+
+    def _share(self, number: Spread | None, unquantized: Spread | None) -> float | None:
+        if number is None or unquantized is None or unquantized.mean <= 0 or self.setting is self.unquantized:
             return None
         return number.mean / unquantized.mean - 1
 
-    def change_of(self, dotted: str) -> float | None:
-        other = self.unquantized.spread(dotted) if self.unquantized else None
-        return self.change(self.setting.spread(dotted), other)
-
-    def change_of_peak(self) -> float | None:
-        return self.change(_peak(self.setting), _peak(self.unquantized) if self.unquantized else None)
-
 
 def build(selection: Selection) -> Table:
-    """Return one section for each model within each comparability key."""
-    sections, raw = [], []
-    for key, records in group_by_key(selection.completed()).items():
-        by_model: dict[str, list[Record]] = {}
-        for record in filter(has_model, records):
-            by_model.setdefault(base_label(record), []).append(record)
-        for model, of_model in by_model.items():
-            section, rows = _section(f"{model} · {dataset_label(of_model[0])} ({key_label(key)})", of_model)
-            sections.append(section)
-            raw += rows
+    """Return one section for each model within each set of comparable results."""
+    sections, raw, printed = [], [], []
+    for group in comparable(selection.scored()):
+        by_model: dict[str, list[Setting]] = {}
+        for setting in group.settings:
+            if setting.has_model:
+                by_model.setdefault(base_label(setting.first), []).append(setting)
+        for model, settings in by_model.items():
+            measure = ranking_measure(settings, group.measures)
+            if measure is not None:
+                section, rows = _section(model, settings, measure, group)
+                sections.append(section)
+                raw += rows
+                printed.append(measure)
     return Table(
         title=f"Quantization: {selection.title}",
-        columns=COLUMNS,
+        columns=HEAD,
         sections=sections,
-        notes=[*left_out(selection), *_notes(selection, raw)],
+        notes=[*notes.left_out(selection), *_notes(selection, raw, printed)],
         raw=raw,
     )
 
 
-def _notes(selection: Selection, raw: Sequence[Mapping[str, Any]]) -> list[str]:
+def _notes(selection: Selection, raw: Sequence[Mapping[str, Any]], printed: Sequence[Measure]) -> list[str]:
     if not raw:
-        return ["No run has completed yet, so there is nothing to compare."]
-    notes = [] if applies(selection) else ["All runs have the same quantization: sweep quantization=none,int8,nf4,fp4."]
-    notes += [
-        "PPL is perplexity a completion token: lower is better. Changes and savings are against the same setting with "
-        "quantization=none.",
-        SPREADS,
+        return ["No run has been evaluated yet, so there is nothing to compare."]
+    found = [] if applies(selection) else ["All runs have the same quantization: sweep quantization=none,int8,nf4,fp4."]
+    found += [
+        *notes.units(printed),
+        "Changes and savings are against the same setting with quantization=none.",
+        notes.SPREADS,
     ]
-    if any(row["completion_ppl_low"] is not None for row in raw):
-        notes += [INTERVALS, PAIRED]
-    notes.append(
+    if any(f"{row['metric']}_low" in row for row in raw):
+        found += [notes.INTERVALS, notes.PAIRED]
+    found.append(
         "weights are what the loaded base model takes, scales included; peak is the most memory held while the run's "
         "group was loaded, trained and evaluated: of the GPUs where it ran on one, else of the whole process, whose "
         "first group has up to 200 MB less, since libraries are loaded as they are needed. 1 MB is 10⁶ bytes."
     )
     if len({row["group_size"] for row in raw}) > 1:
-        notes.append("Runs were trained in groups of different sizes, which changes their peaks.")
-    notes.append("The CSV of the same name has full precision and the run ids behind each row.")
-    return notes
+        found.append("Runs were trained in groups of different sizes, which changes their peaks.")
+    return [*found, notes.CSV]
 
 
-def _section(title: str, records: Sequence[Record]) -> tuple[Section, list[dict[str, Any]]]:
-    compared = _compared(settings(records))
-    items = {id(row.setting): measured(row.setting, _PPL.removeprefix("metrics.")) for row in compared}
-    pairs = together([_pair(row, items) for row in compared])
-    rows, raw = [], []
-    for row, found in zip(compared, pairs, strict=True):
-        of_row = items[id(row.setting)]
-        rows.append(_cells(row, of_row, found))
-        raw.append(_raw(row, of_row, found))
-    notes = list(dict.fromkeys(found.trouble for found in items.values() if found.trouble))
-    estimates = [found.estimate for found in items.values() if found.estimate]
-    if estimates:
-        notes.append(wording.evaluated_on(estimates[0]))
-        notes += wording.without_training_noise([row.setting for row in compared], "completion_ppl")
-    alone = [row for row in raw if row["quantization"] != NONE and row["unquantized_run_ids"] is None]
+def _section(
+    model: str, settings: Sequence[Setting], measure: Measure, group: Comparable
+) -> tuple[Section, list[dict[str, Any]]]:
+    rows = _compared(settings, measure)
+    columns = _columns(measure, group)
+    found = wording.troubles(row.measured for row in rows)
+    on_items = wording.evaluated_on(row.measured.estimate for row in rows)
+    if on_items:
+        found += [*on_items, *wording.without_training_noise([row.setting for row in rows])]
+    alone = [row for row in rows if _method(row.setting.first) != NONE and row.unquantized is None]
     if alone:
-        notes.append(
-            f"{len(alone)} of {len(rows)} have no run with quantization=none and otherwise the same settings, so no "
-            "change is told."
+        found.append(
+            f"{len(alone)} of {len(rows)} have no run with quantization=none and otherwise the same settings, so they "
+            "have no change."
         )
-    return Section(title, rows, notes), raw
+    title = f"{model} · {dataset_label(settings[0].first)} ({key_label(group.key)})"
+    return Section(title, cells(columns, rows), found, shown(columns)), raw_rows(columns, rows)
 
 
-def _compared(found: Sequence[Setting]) -> list[Row]:
-    """Put settings that differ in their quantization alone below one another, unquantized first."""
+def _compared(found: Sequence[Setting], measure: Measure) -> list[QuantizedRow]:
+    """Put settings that differ in their quantization alone below one another, unquantized first, and compare them."""
     alike: dict[str, list[Setting]] = {}
     for setting in found:
-        config = {key: value for key, value in setting.config.items() if key != "quantization"}
-        alike.setdefault(json.dumps(config, sort_keys=True, default=str), []).append(setting)
+        alike.setdefault(setting.config_but("quantization"), []).append(setting)
     rows = []
     for group in alike.values():
-        group.sort(key=lambda setting: _place(_method(setting.first)))
         unquantized = next((setting for setting in group if _method(setting.first) == NONE), None)
-        rows += [Row(setting, unquantized) for setting in group]
-    return rows
+        group.sort(key=_order)
+        rows += [QuantizedRow(setting, unquantized, measure, measured(setting, measure)) for setting in group]
+    items = {id(row.setting): row.measured for row in rows}
+    pairs = together([_pair(row, items) for row in rows])
+    return [replace(row, pair=of_row) for row, of_row in zip(rows, pairs, strict=True)]
 
 
-def _pair(row: Row, items: Mapping[int, Measured]) -> Pair:
+def _order(setting: Setting) -> tuple[bool, float]:
+    """Return a key that puts the unquantized first, then the larger weights."""
+    weights = _mean(setting, weights_bytes)
+    return _method(setting.first) != NONE, -weights.mean if weights else 0.0
+
+
+def _pair(row: QuantizedRow, items: Mapping[int, Measured]) -> Pair:
     """Compare a quantized setting with the same one unquantized."""
     if row.unquantized is None or row.unquantized is row.setting:
         return Pair()
-    return pair(items[id(row.setting)], items[id(row.unquantized)])
+    return pair(row.measured, items[id(row.unquantized)])
 
 
-def _cells(row: Row, of_row: Measured, found: Pair) -> list[str]:
-    setting, runs = row.setting, len(row.setting.records)
+def _columns(measure: Measure, group: Comparable) -> list[Column]:
+    def reads(row: QuantizedRow) -> Reading:
+        return reading(row.setting, measure.name, row.measured.interval)
+
     return [
-        setting.label,
-        numbers.rate(setting.learning_rate),
-        row.quantization,
-        told_seeds(setting),
-        numbers.with_spread(setting.spread(_PPL), numbers.perplexity, runs, of_row.interval),
-        _change(row.change_of(_PPL), found),
-        wording.p_value(found.corrected),
-        _megabytes(setting.spread(_WEIGHTS)),
-        _saving(row.change_of(_WEIGHTS)),
-        _megabytes(_peak(setting)),
-        _saving(row.change_of_peak()),
-        numbers.seconds(setting.spread("resources.cpu_seconds")),
+        Column("method", right=False, value=lambda row: row.setting.label),
+        Column("learning rate", value=lambda row: row.setting.learning_rate, form=rate),
+        Column("quantization", right=False, value=lambda row: row.quantization),
+        Column("seeds", value=lambda row: row.setting.seeds_label),
+        *identity_columns(_setting),
+        Column(value=lambda row: row.quantization, raw="quantization_settings"),
+        Column(value=lambda row: row.measure.short, raw="metric"),
+        metric_column(measure, _setting, f"{measure.label} [95 %]", reads),
+        Column(f"{measure.label} against none", value=lambda row: row.against_none),
+        Column("p", value=lambda row: row.pair.corrected, form=wording.p_value),
+        Column("weights (MB)", value=lambda row: _mean_of(row.weights), form=megabytes, raw="weights_bytes"),
+        Column("weights saved", value=lambda row: row.weights_change, form=_saving, raw="weights_change_against_none"),
+        Column("peak (MB)", value=lambda row: _mean_of(row.peak), form=megabytes, raw="peak_bytes"),
+        Column("peak saved", value=lambda row: row.peak_change, form=_saving, raw="peak_change_against_none"),
+        Column("CPU seconds", value=lambda row: _mean_of(_mean(row.setting, cpu_seconds)), form=seconds),
+        *metric_columns(group.measures.without(measure), (), _setting),
+        *cost_columns(_setting),
+        Column(value=lambda row: row.change, raw="change_against_none"),
+        Column(value=lambda row: row.pair, raw="against_none"),
+        Column(
+            value=lambda row: " ".join(row.unquantized.run_ids) if row.unquantized else None, raw="unquantized_run_ids"
+        ),
     ]
 
 
-def _raw(row: Row, of_row: Measured, found: Pair) -> dict[str, Any]:
-    weights, peak = row.setting.spread(_WEIGHTS), _peak(row.setting)
-    of_none = row.unquantized
-    return {
-        **raw_setting(row.setting),
-        "quantization_settings": row.quantization,
-        **raw_interval("completion_ppl", of_row.interval),
-        "ppl_change_against_none": row.change_of(_PPL),
-        **found.raw("ppl_against_none"),
-        "weights_bytes": weights and weights.mean,
-        "weights_change_against_none": row.change_of(_WEIGHTS),
-        "peak_bytes": peak and peak.mean,
-        "peak_change_against_none": row.change_of_peak(),
-        "unquantized_run_ids": " ".join(record.run_id for record in of_none.records) if of_none else None,
-    }
+def _setting(row: QuantizedRow) -> Setting:
+    return row.setting
 
 
-def _peak(setting: Setting) -> Spread | None:
-    """Return the peak of the GPUs where the runs had one, else that of the process."""
-    on_gpu = str(setting.first.get("resources.device", "")).startswith("cuda")
-    return setting.spread("resources.peak_device_bytes" if on_gpu else "resources.peak_rss_bytes")
+def _mean(setting: Setting, of: Any) -> Spread | None:
+    values = [of(result) for result in setting.results]
+    return spread([value for value in values if value is not None])
 
 
-def _method(record: Record) -> str:
-    return str(record.get("config.quantization.method") or NONE)
+def _mean_of(found: Spread | None) -> float | None:
+    return found.mean if found else None
 
 
-def _place(method: str) -> int:
-    return ORDER.index(method) if method in ORDER else len(ORDER)
+def _method(result: Result) -> str:
+    return str(result.get("config.quantization.method") or NONE)
 
 
-def _megabytes(value: Spread | None) -> str:
-    return numbers.ABSENT if value is None else f"{value.mean / 1e6:,.1f}"
-
-
-def _change(value: float | None, found: Pair) -> str:
-    interval = found.relative.interval if found.relative else None
-    return numbers.ABSENT if value is None else wording.share(value, interval)
-
-
-def _saving(change: float | None) -> str:
-    return numbers.ABSENT if change is None else f"{-100 * change:.1f} %"
+def _saving(change: float) -> str:
+    return f"{-100 * change:.1f} %"

@@ -1,193 +1,200 @@
-"""Generation settings against metrics, between runs that share everything else."""
+"""Decoding settings against metrics, between evaluations that share everything else."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from analysis import numbers
-from analysis.diversity import Diversity, read_diversity
-from analysis.options import TableOptions
-from analysis.records import Record, Selection
-from analysis.samples import SamplesError
-from analysis.settings import Setting, dataset_label, model_label, settings
-from analysis.statistics import Spread, spread
-from analysis.table import Column, Section, Table
-from analysis.tables.common import left_out, raw_setting, told_seeds
-from analysis.where import plain
+from ..read.comparable import by_versions
+from ..read.labels import canonical, dataset_label, decoding_label, method_label, model_label
+from ..read.measures import Measure, Measures, measures
+from ..read.results import Result, put_together
+from ..read.samples import SamplesError
+from ..read.selection import Selection
+from ..read.settings import Setting, settings
+from ..statistics.diversity import Diversity, read_diversity
+from ..statistics.spread import spread
+from . import notes
+from .numbers import Form, Reading, by, form_of, rate, reading, three_decimals
+from .options import TableOptions
+from .shared_columns import cost_columns, identity_columns, metric_columns
+from .table import Column, Section, Table, cells, raw_rows, shown
 
-SUMMARY = "generation settings (greedy, temperature, top_p, …) against metrics and diversity, all else being equal"
+SUMMARY = "decoding settings (greedy, temperature, top_p, …) against metrics and diversity, all else being equal"
 
-COLUMNS = (
-    Column("generation", right=False),
-    Column("seeds"),
-    Column("ROUGE-1"),
-    Column("ROUGE-L"),
-    Column("BLEU"),
-    Column("distinct-1"),
-    Column("distinct-2"),
-    Column("words"),
-    Column("empty"),
-)
-_METRICS = ("rouge1", "rougeL", "bleu")
-_MEASURED = ("distinct_1", "distinct_2", "words", "empty")
-_DEFAULT = "metrics.rougeL"
-_SCORERS = ("rouge-score", "rouge_score", "sacrebleu", "evaluate")
-_LESS_IS_BETTER = ("nll", "ppl", "bits_per_byte")
+HEAD = (Column("decoding", right=False), Column("seeds"))
+"""of a table without rows"""
+_SAME = 1e-9
+"""relative difference below which two values are the same"""
 
 
 def applies(selection: Selection) -> bool:
-    """Whether some completed runs differ in their generation settings alone."""
-    return any(len(group) > 1 for group in _alike(selection.completed()))
+    """Whether some evaluations differ in their decoding alone."""
+    return any(len(group) > 1 for group in _alike(selection.scored()))
 
 
 def build(selection: Selection, options: TableOptions | None = None) -> Table:
-    """Return one section a set of runs that differ in `config.generation` alone, the best by the metric first.
+    """Return one section a set of evaluations that differ in `config.generation` alone, the best by the metric first.
 
     The comparability key has the decoding in it, so rows of a section have different ones by intent.
     """
-    metric = (options.metric if options else None) or _DEFAULT
-    groups = _alike(selection.completed())
-    sections, raw = [], []
-    for group in groups:
-        if len(group) > 1:
-            section, rows = _section(group, metric)
-            sections.append(section)
-            raw += rows
+    groups = _alike(selection.scored())
+    found = [_comparison(group, options.metric if options else None) for group in groups if len(group) > 1]
     alone = sum(len(group) == 1 for group in groups)
-    notes = [f"{alone} settings were run with one generation setting only, and so aren't shown."] if alone else []
+    footnotes = _footnotes(found) if found else [_HOW]
     return Table(
-        title=f"Generation settings: {selection.title}",
-        columns=_columns(metric),
-        sections=sections,
-        notes=[*left_out(selection), *notes, *(_footnotes() if sections else [_HOW])],
-        raw=raw,
+        title=f"Decoding settings: {selection.title}",
+        columns=HEAD,
+        sections=[comparison.section() for comparison in found],
+        notes=[
+            *notes.left_out(selection),
+            *([f"{alone} settings were decoded in one way only, and so aren't shown."] if alone else []),
+            *footnotes,
+        ],
+        raw=[row for comparison in found for row in raw_rows(comparison.columns(), comparison.rows)],
     )
 
 
 _HOW = (
-    "No completed runs differ in their generation settings alone: sweep them, such as "
+    "No evaluations differ in their decoding alone: sweep it, such as "
     "generation=nucleus generation.temperature=0.7,1.0."
 )
 
 
 @dataclass(frozen=True)
-class _Row:
-    """A setting with the diversity of each of its runs, as far as they have samples."""
+class DecodingRow:
+    """A setting under one decoding, with the diversity of each of its evaluations, as far as they have samples."""
 
     setting: Setting
-    measured: Sequence[Diversity]
+    diversity: Sequence[Diversity]
 
-    def value(self, dotted: str) -> Spread | None:
-        """Return a record's number, or with `diversity.` a measure of the samples, over the setting's runs."""
-        if not dotted.startswith("diversity."):
-            return self.setting.spread(dotted)
-        values = [getattr(found, dotted.removeprefix("diversity.")) for found in self.measured]
-        return spread([value for value in values if value is not None])
+    def reading(self, name: str) -> Reading:
+        """Return a measure of the diversity."""
+        values = [getattr(found, name) for found in self.diversity]
+        return Reading(spread([value for value in values if value is not None]), len(self.setting.results))
 
 
-def _alike(records: Sequence[Record]) -> list[list[Setting]]:
-    """Group settings that share all but their generation, in order of first appearance."""
-    groups: dict[str, list[Setting]] = {}
-    for setting in settings(records):
-        rest = {k: v for k, v in setting.config.items() if k not in ("generation", "comparability_key")}
-        packages = setting.first.get("provenance.packages")
-        rest["packages"] = [packages.get(name) for name in _SCORERS] if isinstance(packages, Mapping) else None
-        groups.setdefault(json.dumps(rest, sort_keys=True, default=str), []).append(setting)
-    return list(groups.values())
+@dataclass(frozen=True)
+class _Comparison:
+    """The rows of a section, the best by `measure` first; `printed` are the metrics that have a column."""
+
+    rows: Sequence[DecodingRow]
+    known: Measures
+    printed: Sequence[Measure]
+    notes: Sequence[str]
+
+    def columns(self) -> list[Column]:
+        return [
+            Column("decoding", right=False, value=lambda row: decoding_label(row.setting.first), raw="decoding"),
+            Column("seeds", value=lambda row: row.setting.seeds_label),
+            *identity_columns(_setting),
+            *metric_columns(self.known, [measure for measure in self.printed if measure.is_metric], _setting),
+            *(_other(measure) for measure in self.printed if not measure.is_metric),
+            *(_diversity(*column) for column in _DIVERSITY),
+            *cost_columns(_setting),
+        ]
+
+    def section(self) -> Section:
+        setting = self.rows[0].setting
+        first = setting.first
+        parts = [model_label(first), method_label(first), rate(setting.learning_rate), dataset_label(first)]
+        columns = self.columns()
+        return Section(" · ".join(parts), cells(columns, self.rows), self.notes, shown(columns))
 
 
-def _section(group: Sequence[Setting], metric: str) -> tuple[Section, list[dict[str, Any]]]:
-    rows, notes = [], []
+def _alike(results: Sequence[Result]) -> list[list[Setting]]:
+    """Group settings with generated texts that share all but their decoding, in order of first appearance."""
+    groups: dict[tuple[str, ...], list[Result]] = {}
+    for result in results:
+        if result.has_texts:
+            data = (result.get(f"config.{key}") for key in ("dataset", "max_length"))
+            source = str(result.get("evaluation.provenance.data_fingerprint"))
+            groups.setdefault((result.setting_key, *map(canonical, data), source), []).append(result)
+    return [settings(put_together(part)) for group in groups.values() for part, _ in by_versions(group)]
+
+
+def _comparison(group: Sequence[Setting], asked: str | None) -> _Comparison:
+    rows, found = [], []
     for setting in group:
-        measured, trouble = _measure(setting)
-        notes += trouble
-        rows.append(_Row(setting, measured))
-    rows.sort(key=lambda row: _place(row, metric))
-    notes += _items_differ(rows)
-    first = group[0].first
-    method = group[0].label.removesuffix(group[0].extra).strip()
-    title = f"{model_label(first)} · {method} · {numbers.rate(group[0].learning_rate)} · {dataset_label(first)}"
-    return Section(title, [_cells(row, metric) for row in rows], notes), [_raw(row) for row in rows]
+        diversity, troubles = _measure(setting)
+        found += troubles
+        rows.append(DecodingRow(replace(setting, extra=""), diversity))
+    known = measures(result for setting in group for result in setting.results)
+    moving = [measure for measure in known.headlines() if _moves(measure, group)]
+    ranked = [measure for measure in moving if measure.higher_is_better is not None]
+    measure = known[asked] if asked else ranked[0] if ranked else None
+    if measure is not None:
+        rows.sort(key=lambda row: _order(row, measure))
+        found.append(f"In order of {measure.label}.")
+    if len({tuple(sorted(of_run.items)) for row in rows for of_run in row.diversity}) > 1:
+        found.append("Runs here generated for different items: their numbers can't be compared.")
+    printed = moving or known.headlines()
+    more = [measure] if measure is not None and measure not in printed else []
+    return _Comparison(rows, known, [*printed, *more], found)
+
+
+def _moves(measure: Measure, group: Sequence[Setting]) -> bool:
+    """Whether decoding bears on a metric: whether its values differ."""
+    values = [found.mean for setting in group if (found := setting.spread(measure.name)) is not None]
+    return bool(values) and max(values) - min(values) > _SAME * max(map(abs, values))
 
 
 def _measure(setting: Setting) -> tuple[list[Diversity], list[str]]:
-    found, trouble = [], []
-    for record in setting.records:
+    found, troubles = [], []
+    for result in setting.results:
         try:
-            of_run = read_diversity(record)
+            of_run = read_diversity(result)
         except SamplesError as error:
-            trouble.append(f"No diversity of run {record.run_id}: {error}.")
+            troubles.append(f"No diversity of run {result.run_id}: {error}.")
         else:
             found += [of_run] if of_run is not None else []
-    return found, trouble
+    return found, troubles
 
 
-def _place(row: _Row, metric: str) -> tuple[bool, float]:
+def _order(row: DecodingRow, measure: Measure) -> tuple[bool, float]:
     """Return a key that puts the best first and a row without a value last."""
-    value = row.value(metric)
-    if value is None:
-        return True, 0.0
-    return False, value.mean if metric.endswith(_LESS_IS_BETTER) else -value.mean
+    value = row.setting.spread(measure.name)
+    return (True, 0.0) if value is None else (False, measure.sign * value.mean)
 
 
-def _items_differ(rows: Sequence[_Row]) -> list[str]:
-    items = {tuple(sorted(found.items)) for row in rows for found in row.measured}
-    return ["Runs here generated for different items: their numbers can't be compared."] if len(items) > 1 else []
+def _setting(row: DecodingRow) -> Setting:
+    return row.setting
 
 
-def generation_label(record: Record) -> str:
-    """Return a run's generation settings: `nucleus temperature=0.8 top_p=0.95 max_new_tokens=64`."""
-    config = record.get("config.generation", {})
-    if not isinstance(config, Mapping):
-        return "?"
-    told = [f"{key}={plain(value)}" for key, value in sorted(config.items(), reverse=True) if key != "method"]
-    return " ".join([str(config.get("method", "?")), *told])
+def _other(measure: Measure) -> Column:
+    return Column(measure.label, value=lambda row: reading(row.setting, measure.name), form=form_of(measure))
 
 
-def _cells(row: _Row, metric: str) -> list[str]:
-    runs = len(row.setting.records)
-    shown = [f"metrics.{name}" for name in _METRICS] + [f"diversity.{name}" for name in _MEASURED]
-    forms = [numbers.three_decimals] * 5 + [_one_decimal, _share]
-    values = [numbers.with_spread(row.value(key), form, runs) for key, form in zip(shown, forms, strict=True)]
-    more = [] if metric in shown else [numbers.with_spread(row.value(metric), _four_digits, runs)]
-    return [generation_label(row.setting.first), told_seeds(row.setting), *values, *more]
-
-
-def _columns(metric: str) -> tuple[Column, ...]:
-    shown = metric in [f"metrics.{name}" for name in _METRICS]
-    return COLUMNS if shown else (*COLUMNS, Column(metric.removeprefix("metrics.")))
-
-
-def _raw(row: _Row) -> dict[str, Any]:
-    raw: dict[str, Any] = {"generation": generation_label(row.setting.first), **raw_setting(row.setting)}
-    for name in _MEASURED:
-        value = row.value(f"diversity.{name}")
-        raw |= {name: value and value.mean, f"{name}_sd": value and value.sd, f"{name}_n": value.n if value else 0}
-    return raw
-
-
-def _footnotes() -> list[str]:
-    return [
-        "Rows of a section share everything but how text was generated, the best by the metric first; between sections "
-        "nothing is compared. Mean ± sample standard deviation over seeds. Likelihood doesn't depend on generation.",
-        "distinct-1 and distinct-2 are the distinct words and word pairs of all of a run's predictions, as a share of "
-        "all: they fall as texts grow longer, so compare them at like words. words is the mean length of a prediction, "
-        "empty the share of predictions without a word.",
-        "How many predictions were cut at max_new_tokens isn't known: samples don't tell how many tokens they took.",
-        "The CSV of the same name has full precision and the run ids behind each row.",
-    ]
+def _diversity(heading: str, name: str, form: Form) -> Column:
+    return Column(heading, value=lambda row: row.reading(name), form=by(form), raw=name)
 
 
 def _one_decimal(value: float) -> str:
     return f"{value:.1f}"
 
 
-def _four_digits(value: float) -> str:
-    return f"{value:.4g}"
-
-
 def _share(value: float) -> str:
     return f"{100 * value:.1f} %"
+
+
+_DIVERSITY: Sequence[tuple[str, str, Form]] = (
+    ("distinct-1", "distinct_1", three_decimals),
+    ("distinct-2", "distinct_2", three_decimals),
+    ("words", "words", _one_decimal),
+    ("empty", "empty", _share),
+)
+
+
+def _footnotes(found: Sequence[_Comparison]) -> list[str]:
+    printed: list[Any] = [measure for comparison in found for measure in comparison.printed]
+    return [
+        "Rows of a section share everything but how text was generated; between sections nothing is compared. Mean ± "
+        "sample standard deviation over seeds. Metrics on which decoding has no bearing aren't shown.",
+        *notes.units(printed),
+        "distinct-1 and distinct-2 are the distinct words and word pairs of all of a run's predictions, as a share of "
+        "all: they fall as texts grow longer, so compare them at like words. words is the mean length of a prediction, "
+        "empty the share of predictions without a word.",
+        "How many predictions were cut at max_new_tokens isn't known: samples don't say how many tokens they took.",
+        notes.CSV,
+    ]

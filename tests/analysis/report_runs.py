@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
-from typing import Any, Protocol
+from typing import Any
+
+from tests.analysis.outputs import Outputs
+from tests.analysis.records import json_lines
 
 HOSTILE = {
     "script": "<script>document.title='owned';alert(1)</script>",
@@ -25,36 +27,26 @@ METHODS = (("none", None), ("lora", 1e-3), ("lora", 5e-3), ("prompt_tuning", 3e-
 PERSONAS = ("HAMLET", "OPHELIA", "KING")
 
 
-class Place(Protocol):
-    """The part of conftest's `Outputs` that is used here."""
-
-    def run(
-        self, method: str = ..., ppl: float | None = ..., change: dict[str, Any] | None = ..., **top: Any
-    ) -> str: ...
-    def write(self, relative: str, text: str) -> Any: ...
-    def folder(self, run_id: str) -> Any: ...
-
-
 def items(count: int, quality: float, seed: int, hostile: bool = False) -> list[dict[str, Any]]:
     """Return evaluation items whose mean NLL is about `quality`; the first ones say what is hostile."""
     draw = random.Random(seed)
     rows = []
     evil = list(HOSTILE.values()) if hostile else []
-    for place in range(count):
-        said = evil[place] if place < len(evil) else f"Answer {place}, said in the manner of seed {seed}."
+    for number in range(count):
+        said = evil[number] if number < len(evil) else f"Answer {number}, said in the manner of seed {seed}."
         rows.append(
             {
-                "id": f"scene-{place // 3}/{place}",
-                "cluster": f"scene-{place // 3}",
-                "persona": PERSONAS[place % len(PERSONAS)],
+                "id": f"scene-{number // 3}/{number}",
+                "cluster": f"scene-{number // 3}",
+                "persona": PERSONAS[number % len(PERSONAS)],
                 "prompt": [
-                    {"role": "system", "content": f"You are {PERSONAS[place % len(PERSONAS)]}."},
-                    {"role": "user", "content": f"Line {place}: what news?\nSpeak."},
+                    {"role": "system", "content": f"You are {PERSONAS[number % len(PERSONAS)]}."},
+                    {"role": "user", "content": f"Line {number}: what news?\nSpeak."},
                 ],
-                "reference": f"My lord, the news is number {place}.",
+                "reference": f"My lord, the news is number {number}.",
                 "prediction": said,
                 "completion_nll": max(0.1, quality + draw.gauss(0, 0.3)),
-                "completion_tokens": 5 + place % 7,
+                "completion_tokens": 5 + number % 7,
                 "completion_bytes": 30,
                 "rouge1": draw.random() / 2,
                 "rougeL": draw.random() / 3,
@@ -76,18 +68,18 @@ def history(steps: int, quality: float, seed: int) -> list[dict[str, Any]]:
 
 
 def add_run(
-    outputs: Place,
-    place: int,
+    outputs: Outputs,
+    number: int,
     count: int = 24,
     steps: int = 60,
     hostile: bool = False,
     change: dict[str, Any] | None = None,
 ) -> str:
     """Add a completed run with its items and its history, and return its id."""
-    method, rate = METHODS[place % len(METHODS)]
-    seed = place // len(METHODS)
-    quality = {"none": 4.2, "lora": 3.1, "prompt_tuning": 3.4}[method] + 0.03 * math.sin(place) + 20 * (rate or 0)
-    rows = items(count, quality, place, hostile)
+    method, rate = METHODS[number % len(METHODS)]
+    seed = number // len(METHODS)
+    quality = {"none": 4.2, "lora": 3.1, "prompt_tuning": 3.4}[method] + 0.03 * math.sin(number) + 20 * (rate or 0)
+    rows = items(count, quality, number, hostile)
     tokens = sum(row["completion_tokens"] for row in rows)
     nll = sum(row["completion_nll"] * row["completion_tokens"] for row in rows) / max(1, tokens)
     changed: dict[str, Any] = {
@@ -96,7 +88,7 @@ def add_run(
         "metrics.completion_nll": nll,
         "metrics.bits_per_byte": nll / 3,
         "metrics.rouge1": 0.3 - nll / 40,
-        "resources.cpu_seconds": 20.0 + 37 * (place % len(METHODS)) + place,
+        "resources.cpu_seconds": 20.0 + 37 * (number % len(METHODS)) + number,
         "training.tokens": 900 * steps,
         "training.final_train_nll": quality,
         **(change or {}),
@@ -105,12 +97,7 @@ def add_run(
     changed |= {f"provenance.{key}": value for key, value in provenance.items()}
     changed |= {"provenance.git_commit": "0123456789abcdef0123", "provenance.git_dirty": True}
     run_id = outputs.run(method, math.exp(nll), changed)
-    folder = outputs.folder(run_id)
-    lines(folder / "samples.jsonl", rows)
+    outputs.add_samples(run_id, rows)
     if method != "none":
-        lines(folder / "history.jsonl", history(steps, quality, place))
+        (outputs.folder(run_id) / "history.jsonl").write_text(json_lines(history(steps, quality, number)))
     return run_id
-
-
-def lines(path: Any, rows: list[dict[str, Any]]) -> None:
-    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")

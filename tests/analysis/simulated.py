@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.corpus import Sums, corpus
-from analysis.estimates import Estimate, estimate
+from analysis.read.measures import described
+from analysis.statistics.aggregates import Aggregate, Sums, aggregate
+from analysis.statistics.estimates import Estimate, estimate
+from tests.analysis.records import DESCRIPTIONS
 
-NLL = corpus("completion_nll")
+
+def of(metric: str) -> Aggregate:
+    """Return how one of the project's metrics follows from items."""
+    return aggregate(described(metric, DESCRIPTIONS[metric]))
+
+
+NLL = of("completion_nll")
 TRUTH = 3.0
 
 

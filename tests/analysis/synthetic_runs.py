@@ -1,21 +1,22 @@
-"""Many run folders at once, with evaluation items whose truth is known."""
+"""Many run folders at once, with evaluated items whose truth is known."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-Config = dict[str, Any]
+from tests.analysis.records import Record, evaluation_record, json_lines, predictor, run_record
 
 
-def config(**change: Any) -> Config:
+def config(**change: Any) -> Record:
     """Return a run's config, changed by keys with `__` for dots."""
-    found: Config = {
+    found: Record = {
         "model": {"name": "m", "scale": "full", "instruct": False, "counterpart": "m_it"},
         "quantization": {"method": "none"},
         "peft": {"method": "lora", "learning_rate": 1e-3, "r": 8, "alpha": 16.0},
@@ -28,74 +29,86 @@ def config(**change: Any) -> Config:
     }
     for dotted, value in change.items():
         *path, last = dotted.split("__")
-        place = found
+        node = found
         for key in path:
-            place = place[key]
-        place[last] = value
+            node = node[key]
+        node[last] = value
     return found
+
+
+@lru_cache(maxsize=64)
+def bleu_counts(prediction: str, reference: str) -> list[int]:
+    """Return matches and totals of 1- to 4-grams, and both lengths, as sacreBLEU counts them."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    score = BLEU(effective_order=True).sentence_score(prediction, [reference])
+    return [int(count) for count in (*score.counts, *score.totals, score.sys_len, score.ref_len)]
+
+
+def corpus_bleu(texts: Sequence[tuple[str, str]]) -> float:
+    """Return sacreBLEU's score of predictions and references, as a fraction."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    predictions, references = [text for text, _ in texts], [reference for _, reference in texts]
+    return min(1.0, BLEU(force=True).corpus_score(predictions, [references]).score / 100)
 
 
 def write(
     root: Path,
     run_id: str,
-    of_run: Config,
+    of_run: Record,
     nll: Sequence[Sequence[float]],
     tokens: Sequence[Sequence[int]] | None = None,
     key: str = "k" * 16,
     texts: Sequence[tuple[str, str]] = (("to be or not to be", "to be or to sleep"),),
-    likelihood: bool = True,
+    metrics: Mapping[str, float] | None = None,
+    descriptions: Mapping[str, Any] | None = None,
+    columns: Mapping[str, Sequence[Any]] | None = None,
+    of_evaluation: Mapping[str, Any] | None = None,
     **top: Any,
 ) -> Path:
     """Write a run with these NLLs (nats a token), a list a scene; its metrics are those of its items.
 
-    Without `likelihood` it's a run without a model: its texts are scored, and NLLs and tokens are null.
+    A run without a model has its texts scored alone. `metrics` are more of them, with `columns` of the items. Returns
+    the run's folder, whose evaluation is called `e`.
     """
+    has_model = predictor(of_run["peft"])["has_model"]
     tokens = tokens or [[10] * len(scene) for scene in nll]
-    lines, place = [], 0
+    lines: list[Record] = []
     for scene, (values, counts) in enumerate(zip(nll, tokens, strict=True)):
         for line, (value, count) in enumerate(zip(values, counts, strict=True)):
-            prediction, reference = texts[place % len(texts)]
-            place += 1
+            prediction, reference = texts[len(lines) % len(texts)]
+            likelihood = {"completion_nll": value, "completion_tokens": count, "completion_bytes": 4 * count}
+            more = {name: column[len(lines)] for name, column in (columns or {}).items()}
             lines.append(
                 {"id": f"{scene}/{line}", "cluster": f"scene {scene}", "prompt": "p", "prediction": prediction,
-                 "reference": reference, "completion_nll": value, "completion_tokens": count,
-                 "completion_bytes": 4 * count, "rougeL": 1 / (1 + value)}
+                 "reference": reference, **(likelihood if has_model else {}), "rougeL": 1 / (1 + value), **more}
             )  # fmt: skip
-    total = sum(line["completion_nll"] * line["completion_tokens"] for line in lines)
-    words = sum(line["completion_tokens"] for line in lines)
-    metrics = {
-        "completion_nll": total / words,
-        "completion_ppl": math.exp(total / words),
-        "bits_per_byte": total / words / 4 / math.log(2),
-        "rougeL": sum(line["rougeL"] for line in lines) / len(lines),
-    }
-    if not likelihood:
-        metrics = {"rougeL": metrics["rougeL"]}
-        lines = [line | {"completion_nll": None, "completion_tokens": None} for line in lines]
-    record = {
-        "schema_version": 1, "run_id": run_id, "name": f"run-{run_id}", "status": "completed", "config": of_run,
-        "comparability_key": key, "metrics": metrics, "training": {"trainable_parameters": 1000},
-        "resources": {"wall_seconds": 5.0, "cpu_seconds": 9.0, "group_size": 1, "device": "cpu"},
-        "provenance": {"data_fingerprint": "d0", "packages": {"sacrebleu": "2.6.0"}},
-        "data": {"eval_examples": len(lines)}, "failure": None, **top,
-    }  # fmt: skip
+    found = {**(_likelihood(lines) if has_model else {}), "rougeL": sum(line["rougeL"] for line in lines) / len(lines)}
+    run = run_record(run_id, of_run, **top)
     folder = root / "runs" / f"run-{run_id}"
-    folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps(record))
-    (folder / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "evaluations").mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps(run))
+    evaluation = evaluation_record(
+        run, of_run, found | dict(metrics or {}), key, "e", len(lines), descriptions, **(of_evaluation or {})
+    )
+    (folder / "evaluations" / "e.json").write_text(json.dumps(evaluation))
+    (folder / "evaluations" / "e.samples.jsonl").write_text(json_lines(lines))
     return folder
+
+
+def _likelihood(lines: Sequence[Record]) -> dict[str, float]:
+    tokens = sum(line["completion_tokens"] for line in lines)
+    mean = sum(line["completion_nll"] * line["completion_tokens"] for line in lines) / tokens
+    return {"completion_nll": mean, "completion_ppl": math.exp(mean), "bits_per_byte": mean / 4 / math.log(2)}
 
 
 def sweep(root: Path, settings: int, seeds: int, scenes: int = 8, effect: float = 0.0, seed: int = 0) -> None:
     """Write `settings` × `seeds` runs on the same items; setting k's true NLL is 3 + k·effect."""
     rng = np.random.default_rng(seed)
     common = rng.normal(3, 0.4, scenes)
-    for place in range(settings):
+    for number in range(settings):
         for of_seed in range(seeds):
-            value = common + place * effect + rng.normal(0, 0.05, scenes)
-            write(
-                root,
-                f"{place:06x}{of_seed:04x}",
-                config(peft__r=place + 1, seed=of_seed),
-                [[v] for v in value.tolist()],
-            )
+            value = common + number * effect + rng.normal(0, 0.05, scenes)
+            run_id = f"{number:06x}{of_seed:04x}"
+            write(root, run_id, config(peft__r=number + 1, seed=of_seed), [[v] for v in value.tolist()])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.analysis.conftest import Outputs
+from tests.analysis.outputs import Outputs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -10,7 +10,7 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.report.text import name_of
-from tests.analysis.conftest import Outputs
+from tests.analysis.outputs import Outputs
 from tests.analysis.report_runs import HOSTILE, add_run
 from tests.browser.conftest import Opened
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from analysis.published.boards import Board
-from analysis.published.checks import agreement, best, likelihood, order, relative, targets, units
-from analysis.published.checks.outcome import Outcome
 from persona_sweeps.errors import DataError, did_you_mean
+
+from ..boards import Board
+from . import agreement, best, likelihood, order, relative, targets, units
+from .outcome import Outcome
 
 CHECKS: dict[str, Callable[[Board, Mapping[str, Any]], Outcome]] = {
     "agreement": agreement.check,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.published.boards import Board, Printing
-from analysis.published.checks.outcome import Outcome, raw
-from analysis.published.rounding import Verdict
-from analysis.table import Column, Section
+from ...tables.table import Column, Section
+from ..boards import Board, Printing
+from ..rounding import Verdict
+from .outcome import Outcome, raw
 
 AGREES = Verdict("agrees", False)
 

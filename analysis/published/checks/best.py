@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.published.boards import Board
-from analysis.published.checks.outcome import Outcome, known
-from analysis.table import Column, Section
+from ...tables.table import Column, Section
+from ..boards import Board
+from .outcome import Outcome, known
 
 
 def check(board: Board, spec: Mapping[str, Any]) -> Outcome:

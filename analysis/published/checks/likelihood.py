@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from analysis.published.boards import MEAN_PERPLEXITY, NLL, PERPLEXITY, Board, Heading, Printing
-from analysis.published.checks.outcome import Outcome, known, raw
-from analysis.published.rounding import Printed, Range, judge, plain, span
-from analysis.table import Column, Section
 from persona_sweeps.errors import DataError
+
+from ...tables.table import Column, Section
+from ..boards import MEAN_PERPLEXITY, NLL, PERPLEXITY, Board, Heading, Printing
+from ..rounding import Printed, Range, judge, plain, span
+from .outcome import Outcome, known, raw
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from analysis.published.boards import Board
-from analysis.published.checks.outcome import Outcome, known, raw
-from analysis.published.rounding import FOLLOWS, Printed, Range, Verdict
-from analysis.table import Column, Section
+from ...tables.table import Column, Section
+from ..boards import Board
+from ..rounding import FOLLOWS, Printed, Range, Verdict
+from .outcome import Outcome, known, raw
 
 
 def check(board: Board, spec: Mapping[str, Any]) -> Outcome:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from analysis.published.boards import Heading, Printing, Row
-from analysis.published.rounding import Printed, Range, Verdict
-from analysis.table import Section
+from ...tables.table import Section
+from ..boards import Heading, Printing, Row
+from ..rounding import Printed, Range, Verdict
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from analysis.published.boards import Board, Heading, Printing
-from analysis.published.checks.outcome import Outcome, raw
-from analysis.published.rounding import Printed, Range, Verdict, cut_to, judge, percent, round_to
-from analysis.table import Column, Section
 from persona_sweeps.errors import DataError
+
+from ...tables.table import Column, Section
+from ..boards import Board, Heading, Printing
+from ..rounding import Printed, Range, Verdict, cut_to, judge, percent, round_to
+from .outcome import Outcome, raw
 
 WINNER = "winner/loser"
 OTHER = "other/base"

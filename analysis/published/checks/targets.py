@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.published.boards import Board
-from analysis.published.checks.outcome import Outcome, raw
-from analysis.published.rounding import Printed, Range, Verdict, percent, plain
-from analysis.table import Column, Section
 from persona_sweeps.errors import DataError
+
+from ...tables.table import Column, Section
+from ..boards import Board
+from ..rounding import Printed, Range, Verdict, percent, plain
+from .outcome import Outcome, raw
 
 
 def check(board: Board, spec: Mapping[str, Any]) -> Outcome:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from analysis.published.boards import FRACTION, PERCENT, Board, Heading, Printing
-from analysis.published.checks.outcome import Outcome, known, raw
-from analysis.published.rounding import Printed, Range, Verdict, plain
-from analysis.table import Column, Section
+from ...tables.table import Column, Section
+from ..boards import FRACTION, PERCENT, Board, Heading, Printing
+from ..rounding import Printed, Range, Verdict, plain
+from .outcome import Outcome, known, raw
 
 _SCALES: dict[str | None, Fraction] = {PERCENT: Fraction(1, 100), FRACTION: Fraction(1)}
 _UNCHANGED = Fraction(1)

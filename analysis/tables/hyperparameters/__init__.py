@@ -1,13 +1,13 @@
 """What tuning gave and what it cost: studies at equal numbers of trials, what mattered in them, the winners on test.
 
-One module a kind of section; `evaluations` has which studies may be compared. They are imported when the table is made,
+One module a kind of section; `comparisons` has which studies may be compared. They are imported when the table is made,
 since the statistics need numpy.
 """
 
 from __future__ import annotations
 
-from analysis.records import Selection
-from analysis.table import Table
+from ...read.selection import Selection
+from ..table import Table
 
 SUMMARY = "studies at equal numbers of trials and by what a target costs, which parameters mattered, winners on test"
 
@@ -19,6 +19,6 @@ def applies(selection: Selection) -> bool:
 
 def build(selection: Selection) -> Table:
     """Return the sections of all kinds, with a raw row a trial."""
-    from analysis.tables.hyperparameters.whole import table
+    from .table import table
 
     return table(selection)

@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from analysis import figures, numbers, tuning
-from analysis.figures.best_of_k import Curve, draw
-from analysis.measures import Measure, measure
-from analysis.settings import dataset_label, model_label
-from analysis.statistics import Interval
-from analysis.studies import PLANNED, Trial
-from analysis.table import Column, Figure, Section
-from analysis.tables.hyperparameters.evaluations import Entrant, Evaluation, in_words, run_ids
-from analysis.tables.hyperparameters.told import attention, counts, spent_tokens
+from ... import figures
+from ...figures.best_of_k import Curve, draw
+from ...read.labels import dataset_label, model_label
+from ...read.measures import Measure
+from ...read.results import Result
+from ...read.studies import PLANNED, Study, Trial
+from ...statistics import tuning
+from ...statistics.spread import Interval
+from .. import numbers
+from ..table import Column, Figure, Section, cells
+from .comparisons import ComparedStudy, StudyComparison, in_words, run_ids
+from .objectives import STUDY_COLUMNS
+from .study_notes import attention
 
 NOTES = (
     "trials are those completed / pruned / failed, and tokens what all of them were trained on; a run that two trials "
@@ -37,70 +41,94 @@ INDEPENDENT = ("random", "qmc")
 
 @dataclass(frozen=True)
 class Standing:
-    """One study of a comparison with its curve."""
+    """One study of a comparison with its curve, and what `target`, a value of its metric, costs it."""
 
-    entrant: Entrant
+    compared: ComparedStudy
+    target: float = 0.0
 
     @property
-    def maximizes(self) -> bool:
-        return self.entrant.study.maximizes()
+    def label(self) -> str:
+        return self.compared.label
+
+    @property
+    def example(self) -> Result:
+        return self.compared.example
+
+    @property
+    def study(self) -> Study:
+        return self.compared.study
 
     @cached_property
     def ks(self) -> list[int]:
-        return tuning.budgets(len(self.entrant.values))
+        return tuning.budgets(len(self.compared.values))
 
     @cached_property
     def expected(self) -> list[float]:
-        return [float(best) for best in tuning.expected_best(self.entrant.values, self.ks, self.maximizes)]
+        return [float(best) for best in tuning.expected_best(self.compared.values, self.ks, self.study.maximizes())]
 
     @cached_property
     def bands(self) -> list[Interval | None]:
-        return tuning.bands(self.entrant.values, self.ks, self.maximizes)
+        return tuning.bands(self.compared.values, self.ks, self.study.maximizes())
 
     @cached_property
     def spent(self) -> list[tuning.Spent]:
         """The trials that were begun, in order; one under another comparability key counts as not completed."""
-        counted = {trial.number for trial in self.entrant.completed}
-        begun = [trial for trial in self.entrant.study.trials if trial.state != PLANNED]
+        counted = {trial.number for trial in self.compared.completed}
+        begun = [trial for trial in self.study.trials if trial.state != PLANNED]
         return [tuning.Spent(trial.value if trial.number in counted else None, trial.tokens) for trial in begun]
 
     @property
     def best(self) -> Trial:
-        return self.entrant.best()
+        return self.compared.best()
+
+    @property
+    def best_value(self) -> float:
+        assert self.best.value is not None, "a completed trial has a value"
+        return self.best.value
+
+    @cached_property
+    def expected_cost(self) -> tuning.Cost | None:
+        """What to expect until the target is reached."""
+        return tuning.expected_cost(self.spent, self.target, self.study.maximizes())
+
+    @cached_property
+    def real_cost(self) -> tuning.Cost | None:
+        """What it took to reach the target."""
+        return tuning.real_cost(self.spent, self.target, self.study.maximizes())
 
     def at(self, k: int) -> tuple[float, Interval | None]:
-        place = self.ks.index(k)
-        return self.expected[place], self.bands[place]
+        index = self.ks.index(k)
+        return self.expected[index], self.bands[index]
 
     def curve(self) -> Curve:
         tokens = tuning.tokens_a_trial(self.spent)
-        return Curve(self.entrant.label, self.ks, self.expected, self.bands, tokens)
+        return Curve(self.label, self.ks, self.expected, self.bands, tokens)
 
 
-def section(evaluation: Evaluation, figure_name: str) -> Section:
+def section(comparison: StudyComparison, figure_name: str) -> Section:
     """Return a row a study, the best to expect of the most trials that all have first, with its figure if it can be."""
-    standings = [Standing(entrant) for entrant in evaluation.entrants]
-    metric = measure(evaluation.metrics[0])
-    fewest = min(len(standing.entrant.values) for standing in standings)
+    metric = comparison.measures[0]
+    fewest = min(len(compared.values) for compared in comparison.studies)
     ks = [2**power for power in range(fewest.bit_length())]
-    sign = -1 if standings[0].maximizes else 1
+    sign = -1 if comparison.studies[0].study.maximizes() else 1
+    last = max((Standing(compared) for compared in comparison.studies), key=lambda found: sign * found.best_value)
+    standings = [Standing(compared, last.best_value) for compared in comparison.studies]
     standings.sort(key=lambda standing: sign * standing.at(ks[-1])[0])
-    last = max(standings, key=lambda standing: sign * _value(standing.best))
-    target = _value(last.best)
+    columns = _columns(metric, ks)
     return Section(
-        title=evaluation.title,
-        rows=[_row(standing, metric, ks, target) for standing in standings],
+        title=comparison.title,
+        rows=cells(columns, standings),
         notes=[
-            _told_target(metric.form(target), last.entrant, len(standings)),
-            *(note for standing in standings for note in (*_independence(standing), *attention(standing.entrant))),
+            _target(metric.form(last.best_value), last.compared, len(standings)),
+            *(note for standing in standings for note in (*_independence(standing), *attention(standing.compared))),
         ],
-        columns=_columns(metric, ks),
-        figures=[_figure(evaluation, standings, metric, figure_name)] if figures.can_draw() else [],
-        runs=[run_ids(standing.entrant.study.trials) for standing in standings],
+        columns=columns,
+        figures=[_figure(standings, metric, figure_name)] if figures.can_draw() else [],
+        runs=[run_ids(standing.study.trials) for standing in standings],
     )
 
 
-def _told_target(target: str, last: Entrant, studies: int) -> str:
+def _target(target: str, last: ComparedStudy, studies: int) -> str:
     if studies == 1:
         return f"The target is {target}, the best of the only study here."
     return f"The target is {target}, the worst of the bests (that of {last.label}), so that every study reaches it."
@@ -108,57 +136,35 @@ def _told_target(target: str, last: Entrant, studies: int) -> str:
 
 def _columns(metric: Measure, ks: Sequence[int]) -> list[Column]:
     return [
-        Column("study", right=False),
-        Column("model", right=False),
-        Column("method", right=False),
-        Column("trials"),
-        Column("tokens"),
-        Column("best"),
-        Column("setting of the best", right=False),
-        *(Column(f"best of {k}") for k in ks),
-        Column("trials to target"),
-        Column("tokens to target"),
-        Column("trials it took"),
-        Column("tokens it took"),
+        *STUDY_COLUMNS,
+        Column("best", value=lambda row: row.best_value, form=metric.form),
+        Column("setting of the best", right=False, value=lambda row: in_words(row.best.params)),
+        *(_best_of(k, metric) for k in ks),
+        Column("trials to target", value=lambda row: row.expected_cost, form=lambda cost: f"{cost.trials:,.1f}"),
+        Column("tokens to target", value=lambda row: row.expected_cost, form=_tokens),
+        Column("trials it took", value=lambda row: row.real_cost, form=lambda cost: f"{cost.trials:,.0f}"),
+        Column("tokens it took", value=lambda row: row.real_cost, form=_tokens),
     ]
 
 
-def _row(standing: Standing, metric: Measure, ks: Sequence[int], target: float) -> list[str]:
-    entrant = standing.entrant
-    expected = tuning.expected_cost(standing.spent, target, standing.maximizes)
-    real = tuning.real_cost(standing.spent, target, standing.maximizes)
-    return [
-        entrant.label,
-        model_label(entrant.example),
-        str(entrant.example.get("config.peft.method", "?")),
-        counts(entrant.study),
-        numbers.tokens(spent_tokens(entrant.study)),
-        metric.form(_value(standing.best)),
-        in_words(standing.best.params),
-        *(_with_band(*standing.at(k), metric) for k in ks),
-        *_cost(expected, "{:,.1f}"),
-        *_cost(real, "{:,.0f}"),
-    ]
+def _best_of(k: int, metric: Measure) -> Column:
+    return Column(
+        f"best of {k}", value=lambda row: row.at(k), form=lambda found: _with_band(found[0], found[1], metric)
+    )
 
 
-def _cost(cost: tuning.Cost | None, form: str) -> tuple[str, str]:
-    """Return trials and tokens in words."""
-    return (numbers.ABSENT, numbers.ABSENT) if cost is None else (form.format(cost.trials), numbers.tokens(cost.tokens))
+def _tokens(cost: tuning.Cost) -> str:
+    return numbers.tokens(cost.tokens)
 
 
 def _with_band(value: float, band: Interval | None, metric: Measure) -> str:
-    told = metric.form(value)
-    return told if band is None else f"{told} [{metric.form(band.low)}, {metric.form(band.high)}]"
-
-
-def _value(trial: Trial) -> float:
-    assert trial.value is not None, "a completed trial has a value"
-    return trial.value
+    best = metric.form(value)
+    return best if band is None else f"{best} [{metric.form(band.low)}, {metric.form(band.high)}]"
 
 
 def _independence(standing: Standing) -> list[str]:
     """Say what keeps a study's trials from being independent draws, as its curve takes for granted."""
-    study = standing.entrant.study
+    study = standing.study
     reasons = []
     if study.sampler not in INDEPENDENT:
         reasons.append(f"its sampler ({study.sampler}) learns from trials or leaves out what was tried")
@@ -167,15 +173,15 @@ def _independence(standing: Standing) -> list[str]:
     if not reasons:
         return []
     return [
-        f"{standing.entrant.label}: best-of-k and target assume trials drawn independently, and {'; '.join(reasons)}. "
+        f"{standing.label}: best-of-k and target assume trials drawn independently, and {'; '.join(reasons)}. "
         "Take its curve as a description of this search, not as what a search of k trials gives."
     ]
 
 
-def _figure(evaluation: Evaluation, standings: Sequence[Standing], metric: Measure, name: str) -> Figure:
-    examples = [standing.entrant.example for standing in standings]
-    models = dict.fromkeys(model_label(record) for record in examples)
-    title = f"{' / '.join(models)} · {' / '.join(dict.fromkeys(dataset_label(record) for record in examples))}"
+def _figure(standings: Sequence[Standing], metric: Measure, name: str) -> Figure:
+    examples = [standing.example for standing in standings]
+    models = dict.fromkeys(map(model_label, examples))
+    title = f"{' / '.join(models)} · {' / '.join(dict.fromkeys(map(dataset_label, examples)))}"
     curves = [standing.curve() for standing in standings]
     caption = "Expected best of k trials, against trials and against their mean training tokens"
     return Figure(name, caption, partial(figures.files, partial(draw, title, metric.label, curves)))

@@ -2,50 +2,50 @@
 
 from __future__ import annotations
 
-from analysis import numbers
-from analysis.measures import measure
-from analysis.settings import model_label
-from analysis.table import Column, Section
-from analysis.tables.hyperparameters.evaluations import Entrant, Evaluation, in_words, run_ids
-from analysis.tables.hyperparameters.told import attention, counts, spent_tokens
+from ...read.labels import method_of, model_label
+from ...read.measures import Measure
+from .. import numbers
+from ..table import Column, Section, cells
+from .comparisons import ComparedStudy, StudyComparison, in_words, run_ids
+from .study_notes import attention, counts, spent_tokens
 
 ALONE = (
     "These studies have several metrics, so no one order ranks their trials: there is no curve of the best, no target "
     "and no importance, but the best trial by each metric."
 )
+STUDY_COLUMNS = [
+    Column("study", right=False, value=lambda row: row.label),
+    Column("model", right=False, value=lambda row: model_label(row.example)),
+    Column("method", right=False, value=lambda row: method_of(row.example)),
+    Column("trials", value=lambda row: counts(row.study)),
+    Column("tokens", value=lambda row: spent_tokens(row.study), form=numbers.tokens),
+]
 
 
-def section(evaluation: Evaluation) -> Section:
+def section(comparison: StudyComparison) -> Section:
     """Return a row a study with the best value of every metric and its setting."""
-    columns = [
-        Column("study", right=False),
-        Column("model", right=False),
-        Column("method", right=False),
-        Column("trials"),
-        Column("tokens"),
-    ]
-    for metric in evaluation.metrics:
-        columns += [Column(f"best {metric}"), Column("setting", right=False)]
-    notes = [note for entrant in evaluation.entrants for note in attention(entrant)]
+    columns = list(STUDY_COLUMNS)
+    for index, measure in enumerate(comparison.measures):
+        columns += _best(index, measure)
+    notes = [note for study in comparison.studies for note in attention(study)]
     return Section(
-        title=evaluation.title,
-        rows=[_row(entrant) for entrant in evaluation.entrants],
+        title=comparison.title,
+        rows=cells(columns, comparison.studies),
         notes=[ALONE, *notes],
         columns=columns,
-        runs=[run_ids(entrant.study.trials) for entrant in evaluation.entrants],
+        runs=[run_ids(compared.study.trials) for compared in comparison.studies],
     )
 
 
-def _row(entrant: Entrant) -> list[str]:
-    row = [
-        entrant.label,
-        model_label(entrant.example),
-        str(entrant.example.get("config.peft.method", "?")),
-        counts(entrant.study),
-        numbers.tokens(spent_tokens(entrant.study)),
-    ]
-    for place, metric in enumerate(entrant.study.metrics):
-        best = entrant.best(place)
+def _best(index: int, measure: Measure) -> list[Column]:
+    """Return the columns of the best trial by one metric."""
+
+    def value(row: ComparedStudy) -> float:
+        best = row.best(index)
         assert best.values is not None, "a completed trial has values"
-        row += [measure(metric).form(best.values[place]), in_words(best.params)]
-    return row
+        return best.values[index]
+
+    return [
+        Column(f"best {measure.label}", value=value, form=measure.form),
+        Column("setting", right=False, value=lambda row: in_words(row.best(index).params)),
+    ]

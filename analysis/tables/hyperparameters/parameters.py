@@ -7,66 +7,54 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
-from analysis import numbers
-from analysis.importance import MAX_RESAMPLED, TOP, NoImportance, importances
-from analysis.measures import Measure, measure
-from analysis.studies import FAILED, PRUNED, Trial
-from analysis.table import Column, Section
-from analysis.tables.hyperparameters.evaluations import Entrant, run_ids, value_in_words
+from ...read.results import FAILED, PRUNED
+from ...read.studies import Trial
+from ...statistics.importance import MAX_RESAMPLED, TOP, NoImportance, importances
+from ..numbers import count
+from ..table import Column, Section, cells
+from .comparisons import ComparedStudy, run_ids, value_in_words
 
-IMPORTANCE_COLUMNS = (
-    Column("parameter", right=False),
-    Column("importance"),
-    Column("5–95 %"),
-    Column("by chance, up to"),
-)
-SLICE_COLUMNS = (
-    Column("parameter", right=False),
-    Column("value", right=False),
-    Column("completed"),
-    Column("pruned"),
-    Column("failed"),
-    Column("best"),
-    Column("median"),
-)
+
+def _two_decimals(value: float) -> str:
+    return f"{value:.2f}"
+
+
+IMPORTANCE_COLUMNS = [
+    Column("parameter", right=False, value=lambda item: item.parameter),
+    Column("importance", value=lambda item: item.share, form=_two_decimals),
+    Column("5–95 %", value=lambda item: item.spread, form=lambda found: f"{found.low:.2f}–{found.high:.2f}"),
+    Column("by chance, up to", value=lambda item: item.chance, form=_two_decimals),
+]
 MANY = 8
-"""whole numbers that may take more values than this are told in terciles, like floats"""
+"""whole numbers that may take more values than this are shown in terciles, like floats"""
 SLICES_NOTE = (
     "In slices, the other parameters differ as they were drawn, and a slice with more trials has the better chance of "
-    "a good best: compare medians first. Numbers are told in thirds of their range, on the scale they were drawn on."
+    "a good best: compare medians first. Numbers are shown in thirds of their range, on the scale they were drawn on."
 )
 
 
-def importance(entrant: Entrant) -> Section | str:
+def importance(compared: ComparedStudy) -> Section | str:
     """Return the importance of each parameter, or a sentence on why there is none."""
     try:
-        found = importances(entrant.study, entrant.completed)
+        found = importances(compared.study, compared.completed)
     except NoImportance as why:
-        return f"No importance of parameters for {entrant.label}: {str(why).rstrip('.')}."
-    n = len(entrant.completed)
-    rows = [
-        [
-            item.parameter,
-            f"{item.share:.2f}",
-            numbers.ABSENT if item.spread is None else f"{item.spread.low:.2f}–{item.spread.high:.2f}",
-            numbers.ABSENT if item.chance is None else f"{item.chance:.2f}",
-        ]
-        for item in found
-    ]
+        return f"No importance of parameters for {compared.label}: {str(why).rstrip('.')}."
+    n = len(compared.completed)
     spread = (
         "the range is of resamples of these trials, and chance is what a share exceeds in one of twenty shuffles of "
         "their values: an importance below it may be noise"
         if n <= MAX_RESAMPLED
-        else f"range and chance aren't told, which take long with more than {MAX_RESAMPLED} trials"
+        else f"range and chance aren't given, which take long with more than {MAX_RESAMPLED} trials"
     )
     note = (
         f"From {n} completed trials, of which the best {max(1, math.ceil(TOP * n))} or so count as good: how much each "
         f"parameter decides whether a trial is among them (PED-ANOVA, Watanabe et al. 2023); {spread}."
     )
-    return Section(f"Importance of parameters: {entrant.label}", rows, [note], IMPORTANCE_COLUMNS)
+    rows = cells(IMPORTANCE_COLUMNS, found)
+    return Section(f"Importance of parameters: {compared.label}", rows, [note], IMPORTANCE_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -77,35 +65,58 @@ class Slice:
     has: Callable[[Any], bool]
 
 
-def slices(entrant: Entrant) -> Section:
+@dataclass(frozen=True)
+class SliceRow:
+    """The trials of a study with one slice of a parameter's values."""
+
+    parameter: str
+    slice: Slice
+    compared: ComparedStudy
+
+    def among(self, trials: Sequence[Trial]) -> list[Trial]:
+        return [
+            trial for trial in trials if self.parameter in trial.params and self.slice.has(trial.params[self.parameter])
+        ]
+
+    @cached_property
+    def values(self) -> list[float]:
+        """The values of the completed trials."""
+        return [trial.value for trial in self.among(self.compared.completed) if trial.value is not None]
+
+    def count(self, state: str) -> int:
+        return sum(trial.state == state for trial in self.among(self.compared.study.trials))
+
+    @property
+    def best(self) -> float | None:
+        return (max if self.compared.study.maximizes() else min)(self.values, default=None)
+
+    @property
+    def median(self) -> float | None:
+        return statistics.median(self.values) if self.values else None
+
+
+def slices(compared: ComparedStudy) -> Section:
     """Return a row for each value of every parameter, or for each third of its range."""
-    metric = measure(entrant.study.metrics[0])
-    rows, runs, notes = [], [], []
-    for key, distribution in entrant.study.space.items():
+    form = compared.measure.form
+    columns = [
+        Column("parameter", right=False, value=lambda row: row.parameter),
+        Column("value", right=False, value=lambda row: row.slice.words),
+        Column("completed", value=lambda row: len(row.values), form=count),
+        Column("pruned", value=lambda row: row.count(PRUNED), form=count),
+        Column("failed", value=lambda row: row.count(FAILED), form=count),
+        Column("best", value=lambda row: row.best, form=form),
+        Column("median", value=lambda row: row.median, form=form),
+    ]
+    rows, notes = [], []
+    for key, distribution in compared.study.space.items():
         found = _slices_of(distribution)
         if found is None:
             notes.append(f"{key} isn't sliced: its distribution can't be read.")
             continue
-        rows += [[key, part.words, *_cells(entrant, key, part, metric)] for part in found]
-        runs += [run_ids(_those(entrant.study.trials, key, part)) for part in found]
-    title = f"Slices of {metric.label}: {entrant.label}"
-    return Section(title, rows, notes, SLICE_COLUMNS, runs=runs)
-
-
-def _those(trials: Sequence[Trial], key: str, part: Slice) -> list[Trial]:
-    return [trial for trial in trials if key in trial.params and part.has(trial.params[key])]
-
-
-def _cells(entrant: Entrant, key: str, part: Slice, metric: Measure) -> list[str]:
-    values = [trial.value for trial in _those(entrant.completed, key, part) if trial.value is not None]
-    best = max if entrant.study.maximizes() else min
-    others = _those(entrant.study.trials, key, part)
-    return [
-        numbers.count(len(values)),
-        *(numbers.count(sum(trial.state == state for trial in others)) for state in (PRUNED, FAILED)),
-        metric.form(best(values)) if values else numbers.ABSENT,
-        metric.form(statistics.median(values)) if values else numbers.ABSENT,
-    ]
+        rows += [SliceRow(key, part, compared) for part in found]
+    title = f"Slices of {compared.measure.label}: {compared.label}"
+    runs = [run_ids(row.among(compared.study.trials)) for row in rows]
+    return Section(title, cells(columns, rows), notes, columns, runs=runs)
 
 
 def _slices_of(distribution: Mapping[str, Any]) -> list[Slice] | None:
@@ -142,8 +153,8 @@ def _terciles(attributes: Mapping[str, Any]) -> list[Slice]:
     edges = [-math.inf, *cuts, math.inf]
     words = [value_in_words(edge) for edge in (low, *cuts, high)]
     return [
-        Slice(f"{words[place]} to {words[place + 1]}", partial(_lies, edges[place], edges[place + 1]))
-        for place in range(3)
+        Slice(f"{words[third]} to {words[third + 1]}", partial(_lies, edges[third], edges[third + 1]))
+        for third in range(3)
     ]
 
 

@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from analysis import numbers
-from analysis.measures import measure
-from analysis.records import Record
-from analysis.settings import Setting, dataset_label, model_label, settings
-from analysis.studies import COMPLETED, Study
-from analysis.table import Column, Section
-from analysis.tables.common import key_label, told_seeds
-from analysis.tables.hyperparameters.evaluations import in_words
+from ...read.comparable import Comparable, comparable
+from ...read.labels import model_label
+from ...read.measures import Measure
+from ...read.results import COMPLETED, Result
+from ...read.settings import Setting, settings
+from ...read.studies import Final, Study, path_of
+from ..shared_columns import metric_column
+from ..table import Column, Section, cells
+from .comparisons import in_words
 
-METRICS = ("completion_nll", "completion_ppl", "bits_per_byte", "rouge1", "rougeL", "bleu")
 NOTE = (
     "Winners were chosen on other data and trained anew with other seeds: mean ± sample standard deviation over these "
     "seeds, which nothing was chosen by."
 )
 
 
+@dataclass(frozen=True)
+class Winner:
+    """A trial's setting, trained anew, with the seeds that were scored."""
+
+    study: Study
+    trial: int
+    setting: Setting
+
+    @property
+    def params(self) -> str:
+        found = next((trial.params for trial in self.study.trials if trial.number == self.trial), {})
+        return in_words(found) or self.setting.label
+
+
 def sections(studies: Sequence[Study], labels: Mapping[int, str]) -> list[Section]:
-    """Return one section for each evaluation that winners were scored by, with a row a winner."""
-    by_key: dict[str, list[tuple[Study, int, Setting]]] = {}
-    for study, trial, setting in _found(studies):
-        by_key.setdefault(str(setting.first.get("comparability_key")), []).append((study, trial, setting))
-    return [_section(key, rows, labels) for key, rows in by_key.items()]
+    """Return one section for each set of comparable evaluations that winners were scored by, with a row a winner."""
+    scored = {(r.run_id, r.evaluation_id): r for study in studies for final in study.finals if (r := _scored(final))}
+    return [_section(group, list(_winners(group, studies)), labels) for group in comparable(list(scored.values()))]
 
 
 def unfinished(studies: Sequence[Study], labels: Mapping[int, str]) -> list[str]:
@@ -40,47 +53,37 @@ def unfinished(studies: Sequence[Study], labels: Mapping[int, str]) -> list[str]
     return notes
 
 
-def _found(studies: Sequence[Study]) -> Iterator[tuple[Study, int, Setting]]:
-    """Yield every winner with the seeds of its setting that were completed."""
+def _scored(final: Final) -> Result | None:
+    return final.result if final.state == COMPLETED else None
+
+
+def _winners(group: Comparable, studies: Sequence[Study]) -> Iterator[Winner]:
+    """Yield every winner that has seeds in this group; two studies may have the same runs."""
     for study in studies:
-        by_trial: dict[int, list[Record]] = {}
+        by_trial: dict[int, set[str]] = {}
         for final in study.finals:
-            if final.record is not None and final.state == COMPLETED:
-                by_trial.setdefault(final.trial, []).append(final.record)
-        for trial, records in by_trial.items():
-            for setting in settings(records):
-                yield study, trial, setting
+            if result := _scored(final):
+                by_trial.setdefault(final.trial, set()).add(result.run_id)
+        for trial, run_ids in by_trial.items():
+            for setting in settings(result for result in group.results if result.run_id in run_ids):
+                yield Winner(study, trial, setting)
 
 
-def _section(key: str, rows: Sequence[tuple[Study, int, Setting]], labels: Mapping[int, str]) -> Section:
-    chosen_by = [metric for study, _, _ in rows for metric in study.metrics if "." not in metric]
-    shown = [
-        metric
-        for metric in dict.fromkeys([*chosen_by, *METRICS])
-        if any(setting.spread(f"metrics.{metric}") for _, _, setting in rows)
-    ]
+def _section(group: Comparable, rows: Sequence[Winner], labels: Mapping[int, str]) -> Section:
     columns = [
-        Column("study", right=False),
-        Column("model", right=False),
-        Column("trial"),
-        Column("setting", right=False),
-        Column("seeds"),
-        *(Column(measure(metric).label) for metric in shown),
+        Column("study", right=False, value=lambda row: labels[id(row.study)]),
+        Column("model", right=False, value=lambda row: model_label(row.setting.first)),
+        Column("trial", value=lambda row: row.trial),
+        Column("setting", right=False, value=lambda row: row.params),
+        Column("seeds", value=lambda row: row.setting.seeds_label),
+        *(metric_column(measure, lambda row: row.setting, measure.label) for measure in _shown(group, rows)),
     ]
-    data = dict.fromkeys(dataset_label(setting.first) for _, _, setting in rows)
-    lines = [_row(*row, shown, labels) for row in rows]
-    runs = [[record.run_id for record in setting.records] for _, _, setting in rows]
-    return Section(f"Winners trained anew: {' / '.join(data)} ({key_label(key)})", lines, [NOTE], columns, runs=runs)
+    runs = [row.setting.run_ids for row in rows]
+    return Section(f"Winners trained anew: {group.data}", cells(columns, rows), [NOTE], columns, runs=runs)
 
 
-def _row(study: Study, trial: int, setting: Setting, shown: Sequence[str], labels: Mapping[int, str]) -> list[str]:
-    params = next((found.params for found in study.trials if found.number == trial), {})
-    runs = len(setting.records)
-    return [
-        labels[id(study)],
-        model_label(setting.first),
-        str(trial),
-        in_words(params) or setting.label,
-        told_seeds(setting),
-        *(numbers.with_spread(setting.spread(f"metrics.{name}"), measure(name).form, runs) for name in shown),
-    ]
+def _shown(group: Comparable, rows: Sequence[Winner]) -> list[Measure]:
+    """Return the metrics that winners were chosen by, then the headlines."""
+    chosen_by = [group.measures[path_of(metric)] for row in rows for metric in row.study.metrics]
+    found = {measure.name: measure for measure in (*chosen_by, *group.measures.headlines())}
+    return [measure for measure in found.values() if any(row.setting.spread(measure.name) for row in rows)]

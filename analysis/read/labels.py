@@ -1,0 +1,84 @@
+"""What results are called in tables: their model, data and decoding, as far as their records tell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from .results import Result
+
+NO_MODEL = "no model"
+
+
+def model_label(result: Result) -> str:
+    """Return the model's name, with its quantization and `(tiny)` where they aren't the usual; "no model" without."""
+    if not has_model(result):
+        return NO_MODEL
+    quantization = result.get("config.quantization.method", "none")
+    name = str(result.get("config.model.name", "?"))
+    parts = [name] if quantization in ("none", None) else [name, str(quantization)]
+    return " ".join([*parts, "(tiny)"] if result.get("config.model.scale") == "tiny" else parts)
+
+
+def base_label(result: Result) -> str:
+    """Return the model's name whatever its quantization, with `(tiny)` where it is.
+
+    A record doesn't name its tokenizer, so what has another label counts as having another one.
+    """
+    name = str(result.get("config.model.name", "?"))
+    return f"{name} (tiny)" if result.get("config.model.scale") == "tiny" else name
+
+
+def has_model(result: Result) -> bool:
+    """Whether a result's texts are a model's, and not copied from the training examples."""
+    return result.get("predictor.has_model", True) is not False
+
+
+def dataset_label(result: Result) -> str:
+    """Return the data source and, where there is one, the persona; "(validation)" where that part was evaluated."""
+    source, persona = result.get("config.dataset.source", "?"), result.get("config.dataset.persona")
+    label = f"{source}, {persona}" if persona else str(source)
+    return f"{label} (validation)" if result.get("config.dataset.evaluate_on") == "validation" else label
+
+
+def method_of(result: Result) -> str:
+    return str(result.get("config.peft.method", "?"))
+
+
+def method_label(result: Result) -> str:
+    """Return the method with its settings, such as `LoRA r=8 α=16`."""
+    return str(result.get("predictor.label") or method_of(result))
+
+
+def decoding_label(result: Result, separator: str = " ") -> str | None:
+    """Return how texts were generated: `nucleus temperature=0.8 top_p=0.95`; None where the record doesn't say."""
+    generation = result.get("config.generation")
+    if not isinstance(generation, Mapping):
+        return None
+    settings = [f"{key}={plain(value)}" for key, value in generation.items() if key != "method" and value is not None]
+    return separator.join([str(generation.get("method", "?")), *settings])
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a nested config by dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
+def plain(value: Any) -> str:
+    """Return a value as an override has it: 16.0 as 16, a list with brackets, null for None."""
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(map(plain, value))}]"
+    return json.dumps(value, sort_keys=True, default=str) if isinstance(value, Mapping) else str(value)
+
+
+def canonical(value: Any) -> str:
+    """Return a value's JSON, equal for equal values."""
+    return json.dumps(value, sort_keys=True, default=str)

@@ -1,0 +1,14 @@
+"""What a table that has a choice is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What a table that has a choice is asked for: to go by `metric`, a dotted path into the record (`metrics.bleu`),
+    and to have the published board `against` beside its rows."""
+
+    metric: str | None = None
+    against: str | None = None

@@ -1,0 +1,107 @@
+"""Differences, intervals and p-values as a reader wants them in a table, and what they can't speak of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from ..read.measures import Measure
+from ..read.settings import Setting
+from ..statistics.measured import Measured
+from ..statistics.pairs import Pair
+from ..statistics.spread import MIN_CLUSTERS, Interval
+from .numbers import ABSENT, Form, percent
+
+if TYPE_CHECKING:
+    from ..statistics.differences import Difference
+    from ..statistics.estimates import Estimate
+
+ALPHA = 0.05
+
+
+def p_value(p: float | None) -> str:
+    """Return a p-value to three decimals; nothing below 0.001 is told apart."""
+    return ABSENT if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def interval(found: Interval, form: Form) -> str:
+    return f"[{form(found.low)}, {form(found.high)}]"
+
+
+def signed(form: Form) -> Form:
+    """Return the form with a sign in front."""
+    return lambda value: form(value) if value < 0 else f"+{form(value)}"
+
+
+def share(change: float, found: Interval | None = None) -> str:
+    """Return a relative change in percent, with its interval where there is one."""
+    shown = percent(change)
+    return shown if found is None else f"{shown} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+
+
+def absolute(found: Difference | None, form: Form) -> str:
+    """Return a difference with its interval."""
+    if found is None:
+        return ABSENT
+    shown = signed(form)(found.value)
+    return shown if found.interval is None else f"{shown} {interval(found.interval, signed(form))}"
+
+
+def relative(found: Difference | None) -> str:
+    return ABSENT if found is None else share(found.value, found.interval)
+
+
+def difference(pair: Pair, measure: Measure) -> str:
+    """Return a difference: as a share of a metric on a log scale, which is compared by ratios, else as it is."""
+    return relative(pair.relative) if measure.log_scale else absolute(pair.absolute, measure.form)
+
+
+def verdict(pair: Pair, measure: Measure, first: str, second: str) -> str:
+    """Say which of a pair's sides is better, `first` less `second` being its difference, as far as that is shown."""
+    if pair.corrected is None or pair.absolute is None or measure.higher_is_better is None:
+        return "not tested"
+    if pair.corrected > ALPHA:
+        return "not shown"
+    return first if (pair.absolute.value > 0) == measure.higher_is_better else second
+
+
+def troubles(found: Iterable[Measured | Pair]) -> list[str]:
+    """Return what kept estimates and comparisons from being, each once."""
+    return list(dict.fromkeys(one.trouble for one in found if one.trouble))
+
+
+def evaluated_on(found: Iterable[Estimate | None]) -> list[str]:
+    """Say on how much the numbers of a section rest, and what that is too little for."""
+    estimates = [estimate for estimate in found if estimate is not None]
+    if not estimates:
+        return []
+    first = next((estimate for estimate in estimates if estimate.trusted), estimates[0])
+    scenes = f"{first.items} items of {len(first.clusters)} scenes or dialogues"
+    if first.trusted:
+        return [f"Evaluated on {scenes}."]
+    few = f"fewer than {MIN_CLUSTERS}" if len(first.clusters) < MIN_CLUSTERS else "a few of which decide the value"
+    return [f"Evaluated on {scenes}, {few}: too few for an interval or a test, so the order may be chance."]
+
+
+def without_training_noise(settings: Sequence[Setting]) -> list[str]:
+    """Say what can't be known of settings that have a single seed, where another could give other answers."""
+    seeded = [setting for setting in settings if not setting.is_fixed]
+    single = [setting for setting in seeded if len(setting.results) == 1]
+    if not single:
+        return []
+    count = "Each row has" if len(single) == len(seeded) else f"{len(single)} of {len(seeded)} rows with seeds have"
+    return [
+        f"{count} one seed: intervals, ranks and p-values then speak of new evaluation items and can't speak of "
+        "training noise. Another seed may change the order; add seeds with seed=0,1,2."
+    ]
+
+
+def explained(measures: Iterable[Measure]) -> list[str]:
+    """Return a sentence for each metric on what it is and which way is better."""
+    return [_explained(measure) for measure in measures if measure.explanation or measure.higher_is_better is not None]
+
+
+def _explained(measure: Measure) -> str:
+    what = measure.explanation or measure.label
+    named = what if what.startswith(measure.label) else f"{measure.label}: {what}"
+    return f"{named}; {measure.direction}."

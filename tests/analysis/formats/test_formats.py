@@ -1,0 +1,203 @@
+"""The forms of a table: the same cells in all of them, nothing in a cell that acts, and TeX that compiles."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from analysis.formats import FORMATS, latex, load
+from analysis.tables.table import Column, Figure, Section, Table, markdown
+from persona_sweeps.errors import UserError
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "a|b `c` *d* _e_ ~~f~~ [g](http://h) &lt; \\",
+    r"\input{/etc/passwd} $x^2$ 100 % #1 {~}",
+    "[first] *starred, then -- and --- and ''?`",
+    "α=16.0 ± 0.5 – 3 × 10⁶ − “quoted” é ø 中文",
+]
+TABLE = Table(
+    "Hostile & plain",
+    (Column("name", right=False), Column("100 %"), Column("<b>", right=False)),
+    [
+        Section("one | two", [[text, f"{place}.50", "–"] for place, text in enumerate(HOSTILE)], ["5 < 6 & `a_b` $"]),
+        Section("own columns", [["[x"], ["*"]], columns=[Column("one")]),
+    ],
+    ["<script>alert(2)</script> and \\ and `<b>`"],
+    [
+        {"name": text, "value": 0.1 + place, "run_ids": "aa bb", "base_run_ids": None}
+        for place, text in enumerate(HOSTILE)
+    ]
+    + [{"name": "inf", "value": math.inf}],
+)
+
+
+def cells_of(table: Table) -> list[list[list[str]]]:
+    """Return each section's heading and rows, as a parsed table gives them."""
+    return [
+        [[column.heading for column in table.columns_of(section)], *map(list, section.rows)]
+        for section in table.sections
+    ]
+
+
+def from_markdown(text: str) -> tuple[list[list[list[str]]], set[str]]:
+    """Return the tables that a Markdown renderer sees, and the kinds of inline markup within them."""
+    tables: list[list[list[str]]] = []
+    kinds: set[str] = set()
+    for token in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text):
+        if token.type == "table_open":
+            tables.append([])
+        elif token.type == "tr_open":
+            tables[-1].append([])
+        elif token.type == "inline":
+            kinds |= {child.type for child in token.children or []}
+            if tables and tables[-1] and token.level >= 4 and token.map != [0, 1]:
+                tables[-1][-1].append("".join(child.content for child in token.children or []))
+    return tables, kinds
+
+
+class _Cells(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables: list[list[list[str]]] = []
+        self.tags: set[str] = set()
+        self.inside = False
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.add(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+            self.inside = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = self.inside and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.tables[-1][-1][-1] += data
+
+
+def from_html(text: str) -> tuple[list[list[list[str]]], set[str]]:
+    parser = _Cells()
+    parser.feed(text)
+    return parser.tables, parser.tags
+
+
+def from_json(text: str) -> list[list[list[str]]]:
+    (table,) = json.loads(text)["tables"]
+    return [[[c["heading"] for c in s["columns"]], *s["rows"]] for s in table["sections"]]
+
+
+def from_latex(text: str) -> list[list[list[str]]]:
+    """Return the cells, as they were escaped, of every tabular."""
+    tables = []
+    for body in re.findall(r"\\toprule\n(.*?)\\bottomrule", text, re.DOTALL):
+        lines = [line.removesuffix(r" \\") for line in body.splitlines() if line != r"\midrule"]
+        tables.append([re.split(r"(?<!\\) & ", line) for line in lines])
+    return tables
+
+
+def test_every_format_shows_the_same_cells() -> None:
+    expected = cells_of(TABLE)
+    assert from_html(load("html").render([TABLE]))[0] == expected
+    assert from_json(load("json").render([TABLE])) == expected
+    assert from_markdown(markdown(TABLE))[0] == expected
+    escaped = [[[latex.escape(text) for text in row] for row in table] for table in expected]
+    assert from_latex(load("latex").render([TABLE])) == escaped
+
+
+def test_csv_and_json_have_the_same_raw_rows_at_full_precision() -> None:
+    raw = json.loads(load("json").render([TABLE]))["tables"][0]["raw"]
+    rows = list(csv.DictReader(io.StringIO(load("csv").render([TABLE]))))
+    assert [float(row["value"]) for row in rows] == [float(row["value"]) for row in raw]
+    assert raw[0]["value"] == 0.1 and raw[0]["run_ids"] == ["aa", "bb"] and raw[0]["base_run_ids"] == []
+    assert raw[-1] == {"name": "inf", "value": "Infinity"}
+    assert [row["name"] for row in rows] == [row["name"] for row in raw]
+
+
+def test_markdown_renders_hostile_cells_and_notes_as_text() -> None:
+    rendered, kinds = from_markdown(markdown(TABLE))
+    assert rendered == cells_of(TABLE)
+    assert kinds <= {"text", "text_special", "code_inline"}
+
+
+@given(st.text("`<b>\\|*_[](!)&;#a ~", max_size=24))
+def test_no_text_becomes_markup_in_a_markdown_cell_or_note(text: str) -> None:
+    table = Table("t", (Column("h"),), [Section("s", [[f"x{text}x"]])], [f"x{text}x"], [])
+    rendered, kinds = from_markdown(markdown(table))
+    assert rendered[0][1] == [f"x{text}x"]
+    assert kinds <= {"text", "text_special", "code_inline"}
+
+
+def test_html_shows_hostile_text_and_asks_nothing_of_the_network() -> None:
+    text = load("html").render([TABLE])
+    tags = from_html(text)[1]
+    assert not tags & {"script", "img", "b", "link", "iframe"}
+    assert "default-src 'none'" in text
+
+
+def test_a_figure_is_inside_the_html_page() -> None:
+    figure = Figure("f", 'a "caption"', lambda: {".svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>", ".png": b""})
+    table = Table("t", (Column("h"),), [Section("s", [["1"]], figures=[figure])], [], [])
+    text = load("html").render([table])
+    assert 'src="data:image/svg+xml;base64,' in text and 'alt="a &quot;caption&quot;"' in text
+
+
+@given(st.text(max_size=40))
+def test_latex_is_ascii_without_a_live_special_character(text: str) -> None:
+    escaped = latex.escape(text)
+    assert escaped.isascii() and "\n" not in escaped
+    rest = re.sub(r"\\[{}$&#%_,]|\\ensuremath\{(?:[^{}]|\{[^{}]*\})*\}|\\[`'^~=.\"]|\\[A-Za-z]+", "", escaped)
+    assert not set(rest) & set("\\$&#%^_") and rest.count("{") == rest.count("}")
+
+
+def test_latex_counts_what_it_cannot_set() -> None:
+    assert latex.escape("中") == "{[}U+4E2D{]}"
+    assert "2 characters that pdfLaTeX can't set" in load("latex").render([TABLE])
+    assert latex.escape("é ñ í α ²") == (r"\'{e} \~{n} \'{\i} \ensuremath{\alpha} \ensuremath{^{2}}")
+
+
+def test_latex_compiles(tmp_path: Path) -> None:
+    program = shutil.which("pdflatex")
+    if program is None:
+        message = "pdflatex with booktabs isn't here: apt-get install texlive-latex-recommended"
+        if "latex" in os.environ.get("PERSONA_SWEEPS_REQUIRE", "").split(","):
+            pytest.fail(message)
+        pytest.skip(message)
+    everything = "".join(map(chr, [*range(32, 127), *range(0xA0, 0x180), *range(0x370, 0x400), *range(0x2010, 0x2070)]))
+    wide = Table("Wide", [Column(f"heading {n}") for n in range(20)], [Section("w", [["1.00"] * 20])], [everything], [])
+    (tmp_path / "tables.tex").write_text(load("latex").render([TABLE, wide]), encoding="ascii")
+    document = "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}\\input{tables}\\end{document}"
+    (tmp_path / "paper.tex").write_text(document)
+    command = [program, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, errors="replace")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "Missing character" not in done.stdout + (tmp_path / "paper.log").read_text(errors="replace")
+
+
+def test_csv_holds_one_table() -> None:
+    with pytest.raises(UserError, match="CSV holds one table, and there are 2"):
+        load("csv").render([TABLE, TABLE])
+
+
+def test_every_format_is_registered_with_a_suffix_of_its_own() -> None:
+    assert len({kind.suffix for kind in FORMATS.values()}) == len(FORMATS)
