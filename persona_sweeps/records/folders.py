@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+
+HYDRA_FILES = ("config.yaml", "overrides.yaml", "hydra.yaml")
+"""in the .hydra folder of a run"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,16 @@ class RunFolder:
     def samples(self, evaluation_id: str) -> Path:
         """One line an evaluated item, with the metrics' values of its own."""
         return self.evaluations / f"{evaluation_id}.samples.jsonl"
+
+    def clear_drafts(self) -> None:
+        """Remove what a killed process left half written. Only for whoever holds the lease."""
+        whole = [self.record, self.history, self.adapter, self.model, *(self.hydra / name for name in HYDRA_FILES)]
+        drafts = [draft for path in whole for draft in path.parent.glob(f".{path.name}-*")]
+        for draft in (*drafts, *self.predictions.glob(".*-*"), *self.evaluations.glob(".*-*")):
+            if draft.is_dir():
+                shutil.rmtree(draft, ignore_errors=True)
+            else:
+                draft.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
