@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 MEASURED = """
 import json, pathlib, resource, sys, time
 started = time.process_time()
-for path in pathlib.Path(sys.argv[-1]).glob("runs/*/*.json*"):
+for path in pathlib.Path(sys.argv[-1]).glob("runs/**/*.json*"):
     for line in [path.read_text()] if path.suffix == ".json" else path.read_text().splitlines():
         json.loads(line)
 plain = time.process_time() - started
