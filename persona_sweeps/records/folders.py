@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from persona_sweeps.records.files import remove_drafts
 
 HYDRA_FILES = ("config.yaml", "overrides.yaml", "hydra.yaml")
 """in the .hydra folder of a run"""
@@ -80,12 +80,8 @@ class RunFolder:
     def clear_drafts(self) -> None:
         """Remove what a killed process left half written. Only for whoever holds the lease."""
         whole = [self.record, self.history, self.adapter, self.model, *(self.hydra / name for name in HYDRA_FILES)]
-        drafts = [draft for path in whole for draft in path.parent.glob(f".{path.name}-*")]
-        for draft in (*drafts, *self.predictions.glob(".*-*"), *self.evaluations.glob(".*-*")):
-            if draft.is_dir():
-                shutil.rmtree(draft, ignore_errors=True)
-            else:
-                draft.unlink(missing_ok=True)
+        for path in (*whole, self.predictions / "*", self.evaluations / "*"):
+            remove_drafts(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +106,7 @@ class SweepFolder:
 
     @property
     def groups(self) -> Path:
-        """What jobs are given."""
+        """The files that jobs are given."""
         return self.path / "groups"
 
     @property
@@ -120,13 +116,8 @@ class SweepFolder:
 
     @property
     def jobs(self) -> Path:
-        """Which jobs train the sweep's groups."""
+        """Which jobs are at work for the sweep."""
         return self.path / "jobs.json"
-
-    @property
-    def workers(self) -> Path:
-        """Which jobs work on the sweep's studies."""
-        return self.path / "workers.json"
 
 
 def run_folder(output_dir: Path | str, name: str, run_id: str) -> RunFolder:

@@ -18,11 +18,11 @@ from tests.faults.results import (
     assert_equal,
     drafts,
     evaluations,
-    starts,
     folder_of,
     records,
     results,
     saved_steps,
+    starts,
     steps_logged,
 )
 

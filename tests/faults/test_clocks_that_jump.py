@@ -16,16 +16,19 @@ from tests.faults.conftest import SITE
 from tests.faults.results import (
     OUTPUT,
     assert_equal,
-    starts,
     folder_of,
     records,
     results,
     saved_steps,
+    starts,
     steps_logged,
 )
 
 JUMPING = {"FAULT": "clock", "PYTHONPATH": str(SITE)}
-LAUNCHERS = {"fused": (), "local": ("hydra/launcher=local", "hydra.launcher.workers=1", "hydra.launcher.poll_seconds=0.1")}
+LAUNCHERS = {
+    "fused": (),
+    "local": ("hydra/launcher=local", "hydra.launcher.workers=1", "hydra.launcher.poll_seconds=0.1"),
+}
 
 
 def make_it_jump() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.results import OUTPUT, assert_equal, starts, folder_of, records, results, steps_logged
+from tests.faults.results import OUTPUT, assert_equal, folder_of, records, results, starts, steps_logged
 
 STEPS = 12
 SWEEP = ("seed=0,1,2", f"train.max_steps={STEPS}", "train.eval_every=4", "sweep.name=group")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.processes import Command, children, kill
-from tests.faults.results import OUTPUT, assert_equal, starts, records, results, steps_logged
+from tests.faults.results import OUTPUT, assert_equal, records, results, starts, steps_logged
 
 LOCAL = ("hydra/launcher=local", "hydra.launcher.workers=1", "hydra.launcher.poll_seconds=0.1", "group_size=6")
 """one worker, which trains in a group what the other command hasn't begun"""

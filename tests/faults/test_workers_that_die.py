@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import SITE
-from tests.faults.results import OUTPUT, assert_equal, starts, folder_of, records, results
+from tests.faults.results import OUTPUT, assert_equal, folder_of, records, results, starts
 
 LOCAL = ("hydra/launcher=local", "hydra.launcher.workers=1", "hydra.launcher.poll_seconds=0.1")
 

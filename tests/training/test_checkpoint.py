@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from persona_sweeps.config.schema import PeftConfig
+from persona_sweeps.config.predictor import Predictor
 from persona_sweeps.data.packing import TokenSequence
 from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.models.loading import BaseModel
@@ -25,7 +25,7 @@ TRAIN = trained_with(max_steps=7, eval_every=2, batch_size=3, weight_decay=0.1)
 RUN = "0123456789"
 
 
-def trial_of(base: BaseModel, peft: PeftConfig, sequences: Sequence[TokenSequence], seed: int = 0) -> Trial:
+def trial_of(base: BaseModel, peft: Predictor, sequences: Sequence[TokenSequence], seed: int = 0) -> Trial:
     return Trial(adapter_of(base, peft, seed, spread=None), TRAIN, seed, sequences[:7], sequences[:2])
 
 
@@ -142,7 +142,7 @@ def test_a_checkpoint_that_isn_t_whole_is_set_aside_and_the_one_before_is_used(
 
 
 def test_what_a_kill_leaves_half_made_is_removed_and_never_used(saved: Path) -> None:
-    half = saved / ".making-abc"
+    half = saved / ".step-000001-abc"
     shutil.copytree(saved / "step-000004", half)
     found, told = checkpoint.newest(saved, RUN)
     assert found is not None and found.step == 4 and not told and not half.exists()
