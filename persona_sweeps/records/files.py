@@ -1,7 +1,7 @@
 """Write files and folders so that a crash leaves them whole or not at all, and read JSON that may be broken.
 
-A draft is written beside what it replaces, under a name of its own, and renamed when the disk holds it. A process that is
-killed leaves its draft: `remove_drafts` removes those, where no other process can be writing.
+A draft is written beside what it replaces, under a name of its own, and renamed when the disk holds it. A process that
+is killed leaves its draft: `remove_drafts` removes those, where no other process can be writing.
 """
 
 from __future__ import annotations
