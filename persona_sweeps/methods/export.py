@@ -56,9 +56,12 @@ def export_model(
     """
     state = model.state_dict()
     parameters = dict(model.named_parameters())
-    trained = {id(parameters[name]): tensor.detach() for name, tensor in weights.tensors.items()}
-    tied = {name: trained.get(id(parameter)) for name, parameter in model.named_parameters(remove_duplicate=False)}
-    state |= {name: tensor.to(state[name].dtype) for name, tensor in tied.items() if tensor is not None}
+    rounded = {name: tensor.detach().to(parameters[name].dtype) for name, tensor in weights.tensors.items()}
+    by_parameter = {id(parameters[name]): tensor for name, tensor in rounded.items()}
+    named = {
+        name: by_parameter.get(id(parameter)) for name, parameter in model.named_parameters(remove_duplicate=False)
+    }
+    state |= {name: tensor for name, tensor in named.items() if tensor is not None}
     with replacing(folder) as written:
         model.save_pretrained(written, state_dict=state)
         tokenizer.save_pretrained(written)

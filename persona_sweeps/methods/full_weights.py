@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from persona_sweeps.errors import TrialError
 from persona_sweeps.methods.weights import Adapter
+from persona_sweeps.models.loading import no_progress_bars
 
 
 @dataclass(slots=True)
@@ -44,10 +45,10 @@ def read_full(folder: Path, model: PreTrainedModel) -> FullWeights:
     Safetensors only, and no code of the folder is run. Raises TrialError for a folder that holds no such model.
     """
     try:
-        loaded = type(model).from_pretrained(
-            folder, dtype=model.dtype, device_map=None, use_safetensors=True, trust_remote_code=False,
-            local_files_only=True,
-        )  # fmt: skip
+        with no_progress_bars():
+            loaded = type(model).from_pretrained(
+                folder, dtype=model.dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True
+            )
     except (OSError, ValueError, SafetensorError) as error:
         raise TrialError(f"{folder} can't be read: {str(error).strip().splitlines()[0]}") from error
     parameters, saved = language_parameters(model), language_parameters(loaded)

@@ -79,7 +79,7 @@ def _twin(card: ModelConfig, dtype: torch.dtype, device: str, stored: BitsAndByt
         twin.to(device=device, dtype=dtype)  # type: ignore[call-arg]  # transformers hides the types of `to`
         return twin
     # Quantized by transformers as it reads weights, here out of memory.
-    with _no_progress_bars():
+    with no_progress_bars():
         return type(twin).from_pretrained(
             None,
             config=twin.config,
@@ -107,7 +107,7 @@ def _pretrained_model(
     from transformers import AutoModelForCausalLM
 
     # Progress is worth showing for a download, not for files that are here.
-    quiet = _no_progress_bars() if source.is_local else contextlib.nullcontext()
+    quiet = no_progress_bars() if source.is_local else contextlib.nullcontext()
     with _told_plainly(card), quiet:
         return AutoModelForCausalLM.from_pretrained(
             source.location,
@@ -135,7 +135,8 @@ def _told_plainly(card: ModelConfig) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _no_progress_bars() -> Iterator[None]:
+def no_progress_bars() -> Iterator[None]:
+    """Keep transformers from showing progress, which is worth it for a download and not for files that are here."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from analysis.corpus import bleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.corpus import bleu
 from persona_sweeps.config.kinds import METRICS
 from persona_sweeps.metrics.metric import (
     NLL,

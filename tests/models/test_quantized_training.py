@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from persona_sweeps.config.schema import ModelConfig, PeftConfig
+from persona_sweeps.config.predictor import Predictor
+from persona_sweeps.config.schema import ModelConfig
 from persona_sweeps.data.packing import TokenSequence
 from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.models.loading import BaseModel, load_base
@@ -48,7 +49,7 @@ def trained(base: BaseModel, trials: Sequence[Trial]) -> tuple[list[Logged], dic
         return logged, engine.evaluation_nll(range(len(trials)))
 
 
-def trial_of(base: BaseModel, peft: PeftConfig, chosen: Sequence[TokenSequence], seed: int = 0, **train: Any) -> Trial:
+def trial_of(base: BaseModel, peft: Predictor, chosen: Sequence[TokenSequence], seed: int = 0, **train: Any) -> Trial:
     own = [replace(s, index=index) for index, s in enumerate(chosen)]
     adapter = adapter_of(base, peft, seed, spread=None)
     return Trial(adapter, trained_with(**train), seed, own[:7], [replace(s, index=i) for i, s in enumerate(own[7:])])

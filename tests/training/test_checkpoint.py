@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from persona_sweeps.config.schema import PeftConfig
+from persona_sweeps.config.predictor import Predictor
 from persona_sweeps.data.packing import TokenSequence
 from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.models.loading import BaseModel
@@ -25,7 +25,7 @@ TRAIN = trained_with(max_steps=7, eval_every=2, batch_size=3, weight_decay=0.1)
 RUN = "0123456789"
 
 
-def trial_of(base: BaseModel, peft: PeftConfig, sequences: Sequence[TokenSequence], seed: int = 0) -> Trial:
+def trial_of(base: BaseModel, peft: Predictor, sequences: Sequence[TokenSequence], seed: int = 0) -> Trial:
     return Trial(adapter_of(base, peft, seed, spread=None), TRAIN, seed, sequences[:7], sequences[:2])
 
 

@@ -12,7 +12,8 @@ from peft import PeftModel
 from torch.nn import functional as F
 from transformers import get_scheduler
 
-from persona_sweeps.config.schema import ModelConfig, PeftConfig, TrainConfig
+from persona_sweeps.config.predictor import Predictor
+from persona_sweeps.config.schema import ModelConfig, TrainConfig
 from persona_sweeps.data.packing import TokenSequence
 from persona_sweeps.methods.export import export_adapter
 from persona_sweeps.methods.stack import AdapterStack
@@ -30,7 +31,7 @@ TOLERANCE = 1e-4
 class Plan:
     """A trial to be made: what it trains, how, from which seed, and on which of the sequences."""
 
-    peft: PeftConfig
+    peft: Predictor
     train: TrainConfig
     seed: int
     examples: tuple[int, int] = (0, 7)
@@ -119,7 +120,7 @@ def test_every_method_learns_the_same_beside_all_others(
 @pytest.mark.parametrize("peft", [LORA, replace(LORA, dropout=0.4, r=9), PROMPT], ids=["lora", "dropout", "prompt"])
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_trial_that_diverges_takes_no_other_with_it(
-    llama: BaseModel, sequences: list[TokenSequence], peft: PeftConfig, place: int
+    llama: BaseModel, sequences: list[TokenSequence], peft: Predictor, place: int
 ) -> None:
     sound = [MIXED[1], MIXED[2]]
     config = trained_with(max_steps=6, learning_rate=1e30, max_grad_norm=None, scheduler="constant", warmup_ratio=0.0)

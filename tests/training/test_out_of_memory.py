@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from persona_sweeps.config.schema import PeftConfig
+from persona_sweeps.config.predictor import Predictor
 from persona_sweeps.data.packing import TokenSequence
 from persona_sweeps.methods.forward import GroupForward
 from persona_sweeps.methods.stack import AdapterStack
@@ -99,7 +99,7 @@ class Trained:
 
 def train(
     base: BaseModel,
-    wanted: Sequence[tuple[PeftConfig, dict[str, int]]],
+    wanted: Sequence[tuple[Predictor, dict[str, int]]],
     sequences: Sequence[TokenSequence],
     limits: Limits | None = None,
 ) -> Trained:

@@ -14,8 +14,9 @@ from torch.nn import functional as F
 from persona_sweeps.data.packing import TokenSequence, pack
 from persona_sweeps.methods.export import export_adapter
 from persona_sweeps.methods.forward import GroupForward
+from persona_sweeps.methods.soft_prompt import PromptWeights
 from persona_sweeps.methods.stack import AdapterStack
-from persona_sweeps.methods.weights import Adapter, PromptWeights
+from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.models.batch import collate
 from persona_sweeps.models.loading import BaseModel, load_base
 from persona_sweeps.training.trial import with_virtual_tokens

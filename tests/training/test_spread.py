@@ -10,7 +10,8 @@ import torch
 from accelerate import dispatch_model
 from transformers import PreTrainedModel
 
-from persona_sweeps.config.schema import ModelConfig, PeftConfig
+from persona_sweeps.config.predictor import Predictor
+from persona_sweeps.config.schema import ModelConfig
 from persona_sweeps.data.packing import TokenSequence
 from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.models.loading import BaseModel, load_base
@@ -37,7 +38,7 @@ class Outcome:
     texts: list[list[int]]
 
 
-def outcome(base: BaseModel, configs: Sequence[PeftConfig], sequences: Sequence[TokenSequence]) -> Outcome:
+def outcome(base: BaseModel, configs: Sequence[Predictor], sequences: Sequence[TokenSequence]) -> Outcome:
     evaluation = [replace(s, index=i) for i, s in enumerate(sequences[7:])]
     train = trained_with(max_steps=2, micro_batch_size=3)
     trials = [
@@ -77,7 +78,7 @@ def spread(model: PreTrainedModel, embeddings: torch.device = FIRST) -> None:
 
 def check(
     base: Callable[[], BaseModel],
-    configs: Sequence[PeftConfig],
+    configs: Sequence[Predictor],
     sequences: Sequence[TokenSequence],
     embeddings: torch.device = FIRST,
 ) -> None:
