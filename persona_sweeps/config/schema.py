@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf, open_dict, read_write
 
-from persona_sweeps.config.kinds import GENERATION, GROUPS, PEFT, SOURCES, TARGET, KindGroup
+from persona_sweeps.config.kinds import GENERATION, GROUPS, PEFT, SOURCES, TARGET, TRACKERS, KindGroup
 from persona_sweeps.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -118,7 +118,6 @@ class FourBitConfig(QuantizationConfig):
 
 
 @dataclass
-@dataclass
 class TrainConfig:
     learning_rate: float | None = MISSING
     epochs: float = MISSING
@@ -132,19 +131,6 @@ class TrainConfig:
     max_length: int = MISSING
     precision: Precision = MISSING
     eval_every: int | None = None
-
-
-@dataclass
-class TrackerConfig:
-    kind: str = MISSING
-
-
-@dataclass
-class WandbConfig(TrackerConfig):
-    project: str = MISSING
-    entity: str | None = None
-    mode: str | None = None
-    tags: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -166,7 +152,8 @@ class RunConfig:
     generation: Any = MISSING
     """a prediction.decoding.Generation"""
     train: TrainConfig = MISSING
-    tracker: TrackerConfig = MISSING
+    tracker: Any = MISSING
+    """a tracking.tracker.Tracker"""
     sweep: SweepConfig = MISSING
     seed: int = MISSING
     device: DeviceKind = DeviceKind.auto
@@ -195,7 +182,6 @@ class RunConfig:
 SCHEMAS: dict[str, dict[str, type]] = {
     "model": {"card": ModelConfig},
     "quantization": {"none": QuantizationConfig, "int8": Int8Config, "four_bit": FourBitConfig},
-    "tracker": {"none": TrackerConfig, "tensorboard": TrackerConfig, "wandb": WandbConfig},
 }
 """Schema of each option of a group, by the key that the option's YAML file names in its defaults list."""
 
@@ -207,7 +193,7 @@ def register_schemas() -> None:
     for group, options in SCHEMAS.items():
         for option, node in options.items():
             store.store(group=f"schema/{group}", name=option, node=node)
-    for kinds in (PEFT, SOURCES, GENERATION):
+    for kinds in (PEFT, SOURCES, GENERATION, TRACKERS):
         for name in kinds.own:
             store.store(group=f"schema/{kinds.name}", name=name, node=kinds.find(name))
 

@@ -24,10 +24,10 @@ from persona_sweeps.records.identity import RUN_SCHEMA
 from persona_sweeps.records.provenance import environment, now
 from persona_sweeps.records.redaction import redacted
 from persona_sweeps.records.run import read_record
-from persona_sweeps.tracking.none import NoTracker
+from persona_sweeps.tracking.none import UntrackedRun
 
 if TYPE_CHECKING:
-    from persona_sweeps.tracking.tracker import Tracker
+    from persona_sweeps.tracking.tracker import TrackedRun
 
 TRACEBACK_LINES = 12
 OF_EVALUATION = ("generation", "metrics")
@@ -68,11 +68,11 @@ class RunWriter:
             self._cut_history(after)
         self._history: IO[str] = open(self.folder.history, "a", encoding="utf-8")  # noqa: SIM115 - closed by _close
         self._log: IO[str] = open(self.folder.log, "a", encoding="utf-8")  # noqa: SIM115
-        self._tracker: Tracker = NoTracker()
+        self._tracked: TrackedRun = UntrackedRun()
         if after is None:
             return
         self._write_record()
-        self._tracker = tracking.start(cell.config, cell.resolved, self.folder.path, cell.run_id, cell.name)
+        self._tracked = tracking.start(cell.config, cell.resolved, self.folder.path, cell.run_id, cell.name)
         started = f"goes on after step {after}" if after else "started"
         self.say(f"run {cell.run_id} {started}: {' '.join(cell.overrides) or 'no overrides'}")
 
@@ -84,7 +84,7 @@ class RunWriter:
         """Add a step to the history and the tracker; a value that is not a number becomes null in the history."""
         self._append(self._history, json.dumps({key: _json_number(value) for key, value in values.items()}) + "\n")
         curves = {key: value for key, value in values.items() if key != "step"}
-        self._tracker.log(int(values["step"]), curves)
+        self._tracked.log(int(values["step"]), curves)
 
     def check(self) -> None:
         """Raise LeaseLost when another process has taken the run meanwhile, OSError when that can't be told."""
@@ -103,7 +103,7 @@ class RunWriter:
     def evaluated(self, status: str, metrics: Mapping[str, float], samples: Sequence[Mapping[str, Any]]) -> None:
         """Give the tracker what a completed run scored, and close it and the log."""
         self._close()
-        self._tracker.finish(status, metrics, samples)
+        self._tracked.finish(status, metrics, samples)
 
     def fail(self, error: BaseException) -> None:
         """Write a failed record with the reason."""

@@ -25,10 +25,13 @@ from persona_sweeps.data import load_corpus
 from persona_sweeps.data.source import Source
 from persona_sweeps.metrics.metric import TEXT, Metric
 from persona_sweeps.prediction.decoding import Generation
+from persona_sweeps.tracking.tracker import Tracker
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 KINDS = [(group, name) for group in GROUPS for name in group.own]
-BASES: dict[str, type] = {"peft": Predictor, "dataset": Source, "metrics": Metric, "generation": Generation}
+BASES: dict[str, type] = {
+    "peft": Predictor, "dataset": Source, "metrics": Metric, "generation": Generation, "tracker": Tracker,
+}  # fmt: skip
 
 each_group = pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
 each_kind = pytest.mark.parametrize(("group", "name"), KINDS, ids=[f"{group.name}={name}" for group, name in KINDS])
