@@ -81,7 +81,7 @@ def pretend(runs: int, folder: Path) -> dict[str, Any]:
 
     from persona_sweeps.config.folder import conf_folder
     from persona_sweeps.config.schema import register_schemas
-    from persona_sweeps.execution.launch import compose_cell
+    from persona_sweeps.execution.hydra_jobs import compose_cell
     from persona_sweeps.planning.compose import Composer
     from persona_sweeps.running.checkpointing import take
     from persona_sweeps.running.run_writer import RunWriter

@@ -8,11 +8,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from persona_sweeps.execution.launcher import SweepLauncher
+from persona_sweeps.execution.hydra_launcher import SweepLauncher
 
 
 class FusedLauncher(SweepLauncher):
-    def place(self, config: DictConfig) -> Any:
-        from persona_sweeps.execution.target import HERE
+    def target(self, config: DictConfig) -> Any:
+        from persona_sweeps.execution.launch_target import THIS_PROCESS
 
-        return HERE
+        return THIS_PROCESS

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 
-from persona_sweeps.execution.launcher import SweepLauncher
+from persona_sweeps.execution.hydra_launcher import SweepLauncher
 
 
 class GridSweeper(BasicSweeper):

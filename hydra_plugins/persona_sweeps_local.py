@@ -8,11 +8,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from persona_sweeps.execution.launcher import SweepLauncher
+from persona_sweeps.execution.hydra_launcher import SweepLauncher
 
 
 class LocalLauncher(SweepLauncher):
-    def place(self, config: DictConfig) -> Any:
-        from persona_sweeps.execution.local import local_place
+    def target(self, config: DictConfig) -> Any:
+        from persona_sweeps.execution.local import local_target
 
-        return local_place(self.settings, config)
+        return local_target(self.settings, config)

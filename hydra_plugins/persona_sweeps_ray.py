@@ -8,11 +8,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from persona_sweeps.execution.launcher import SweepLauncher
+from persona_sweeps.execution.hydra_launcher import SweepLauncher
 
 
 class RayLauncher(SweepLauncher):
-    def place(self, config: DictConfig) -> Any:
-        from persona_sweeps.execution.ray import ray_place
+    def target(self, config: DictConfig) -> Any:
+        from persona_sweeps.execution.ray import ray_target
 
-        return ray_place(self.settings, config)
+        return ray_target(self.settings, config)

@@ -8,11 +8,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from persona_sweeps.execution.launcher import SweepLauncher
+from persona_sweeps.execution.hydra_launcher import SweepLauncher
 
 
 class SlurmLauncher(SweepLauncher):
-    def place(self, config: DictConfig) -> Any:
-        from persona_sweeps.execution.slurm import slurm_place
+    def target(self, config: DictConfig) -> Any:
+        from persona_sweeps.execution.slurm.backend import slurm_target
 
-        return slurm_place(self.settings, config)
+        return slurm_target(self.settings, config)

@@ -1,4 +1,4 @@
-"""The command: Hydra composes, mistakes are told in a sentence, and cells are carried out."""
+"""The command: Hydra composes, mistakes are reported in a sentence, and cells are carried out."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from persona_sweeps.config.folder import conf_folder
-from persona_sweeps.config.schema import register_schemas
+from persona_sweeps.config.schema import PlanMode, register_schemas
 from persona_sweeps.errors import UserError
+from persona_sweeps.execution.cluster_job import this_job
 from persona_sweeps.lifecycle import stopping
+from persona_sweeps.lifecycle.lease import name_job
 from persona_sweeps.lifecycle.stopping import EXIT_CODE, Detached, Stopped
 
 KEPT = "Completed runs are kept, and those in training were saved: the same command goes on from there."
-GOING_ON = "The jobs go on: the same command comes back to them, and with status=only it tells how they stand."
+GOING_ON = "The jobs go on: the same command comes back to them, and with status=only it says how they stand."
 FULL_ERROR = "HYDRA_FULL_ERROR"
 GROUPS_OF_HYDRA = ("hydra/launcher", "hydra/sweeper")
 """Hydra's own groups that have options of ours"""
@@ -48,12 +50,15 @@ def _run(config: DictConfig) -> str:
 
     from persona_sweeps.execution.execute import execute, failures
     from persona_sweeps.planning.cells import make_cell
+    from persona_sweeps.planning.review import blocked, refusal
 
     settings = HydraConfig.get()
     hydra_config = OmegaConf.to_container(settings, resolve=False, enum_to_str=True)
     assert isinstance(hydra_config, dict)
     cell = make_cell(config, list(settings.overrides.task), hydra_config)  # type: ignore[arg-type]
     plan = execute([cell], sweep=None)
+    if cell.config.plan is PlanMode.only and (unable := len(blocked(plan.cells))):
+        raise refusal([], 1, unable)
     failed = failures(plan)
     if failed and not cell.config.only_tells:
         outcome = failed[0].outcome
@@ -76,19 +81,21 @@ def main() -> None:
     # Read when torch is loaded: threads that wait for one another sleep. By default they spin, which on shared cores
     # costs half as much CPU time again, and takes longer.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    job = this_job()
+    name_job(job.id if job is not None else None)
     register_schemas()
     OmegaConf.register_new_resolver("config_groups", config_groups, replace=True)
     application = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(run)
     wants_traceback = os.environ.get(FULL_ERROR) == "1"
-    os.environ[FULL_ERROR] = "1"  # Hydra then lets exceptions through, to be told here
+    os.environ[FULL_ERROR] = "1"  # Hydra then lets exceptions through, to be reported here
     try:
         with stopping.heard() as stop, stop.at_once():
             application()
     except Stopped as stopped:
         with contextlib.suppress(OSError):  # the terminal may be gone
             left = isinstance(stopped, Detached)
-            told = f"Left by {stopped}. {GOING_ON}" if left else f"Stopped by {stopped}. {KEPT}"
-            print(told, file=sys.stderr, flush=True)
+            message = f"Left by {stopped}. {GOING_ON}" if left else f"Stopped by {stopped}. {KEPT}"
+            print(message, file=sys.stderr, flush=True)
         sys.exit(EXIT_CODE)
     except KeyboardInterrupt:
         sys.exit("\nInterrupted at once. Completed runs are kept: the same command goes on from there.")

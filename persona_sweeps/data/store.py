@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from persona_sweeps.data.rendering import RenderedExample
+from persona_sweeps.records.files import replacing
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -84,17 +83,12 @@ def load_entry(folder: Path) -> PreparedData | None:
 def save_entry(folder: Path, data: PreparedData) -> PreparedData:
     """Write `data` as the cache entry `folder` and return it as read from there.
 
-    The entry is written beside its place and renamed, so that of two writers at the same time either may win. Where
-    the cache can't be written, the data are returned as they are, with a warning.
+    Of two writers at the same time either may win. Where the cache can't be written, the data are returned as they are,
+    with a warning.
     """
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing-"))
-        try:
-            _write(temporary / "entry", data)
-            _put_in_place(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        with replacing(folder, unless=lambda: load_entry(folder) is not None) as draft:
+            _write(draft, data)
     except OSError as error:
         log.warning("The prepared data can't be cached in %s (%s); they are made again next time.", folder, error)
         return data
@@ -109,16 +103,6 @@ def _write(folder: Path, data: PreparedData) -> None:
     manifest = {name: value for name, value in facts.items() if name not in ("train", "eval")}
     manifest["files"] = _checksums(folder)
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-
-
-def _put_in_place(temporary: Path, folder: Path) -> None:
-    """Rename the new entry to its place, unless a good one stands there; a damaged one is moved away first."""
-    try:
-        (temporary / "entry").rename(folder)
-    except OSError:  # a folder that isn't empty can't be renamed over
-        if load_entry(folder) is None:
-            folder.rename(temporary / "damaged")
-            (temporary / "entry").rename(folder)
 
 
 def _checksums(folder: Path) -> dict[str, str]:

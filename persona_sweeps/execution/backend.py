@@ -1,4 +1,4 @@
-"""What a place where jobs run has to offer; local.py and slurm.py are two."""
+"""What can start jobs: worker processes of this machine, SLURM, or Ray."""
 
 from __future__ import annotations
 
@@ -11,46 +11,47 @@ from typing import Protocol
 from persona_sweeps.planning.cells import Cell
 
 
-class State(Enum):
+class JobState(Enum):
     waiting = "waiting"
     running = "running"
-    ended = "ended"
-    """or vanished: only the records tell what came of its runs"""
+    finished = "finished"
+    """or vanished: only the records say what came of its runs"""
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class JobStatus:
     """How a job stands."""
 
-    state: State
+    state: JobState
     node: str = ""
     reason: str = ""
-    """in the place's own words, such as exit code 137 or PREEMPTED"""
+    """in the backend's own words, such as exit code 137 or PREEMPTED"""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A group to be trained by a job of its own."""
+    """What one job is given."""
 
     path: Path
-    """its group file"""
+    """the job's file: a group of runs, or a command"""
     cells: Sequence[Cell]
+    """from which the backend knows what resources to ask for"""
 
 
 class Backend(Protocol):
     """Starts jobs and says how they stand."""
 
     slots: int
-    """so many jobs at once are worth having"""
+    """how many jobs at once are worth having"""
     survives: bool
     """whether jobs go on without the process that started them"""
 
     def submit(self, tasks: Sequence[Task]) -> list[str]:
-        """Start a job for each task, or have them wait for their turn; return their ids, in order."""
+        """Start a job for each task, or queue it; return their ids, in order."""
         ...
 
-    def poll(self, jobs: Sequence[str]) -> Mapping[str, Status]:
-        """Say how these jobs stand; one that isn't known is ended."""
+    def poll(self, jobs: Sequence[str]) -> Mapping[str, JobStatus]:
+        """Return how these jobs stand; one that isn't known is finished."""
         ...
 
     def log(self, job: str) -> Path | None:
@@ -62,5 +63,5 @@ class Backend(Protocol):
         ...
 
     def stop(self, jobs: Sequence[str]) -> None:
-        """Have jobs that don't survive save what they have in training and end; return when they have."""
+        """Have jobs that don't survive save what they are training and end; return when they have."""
         ...

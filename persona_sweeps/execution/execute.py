@@ -1,131 +1,121 @@
-"""Carry out a plan: prepare all data first, then run group after group, and keep the sweep's own record true."""
+"""Carry out the cells of a command: plan them, have what is missing done, and keep the sweep's own record true."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from persona_sweeps.config.schema import PlanMode
 from persona_sweeps.device import planning_for
 from persona_sweeps.errors import UserError
+from persona_sweeps.execution.launch_target import THIS_PROCESS, LaunchTarget
+from persona_sweeps.execution.quiet import quiet_libraries
 from persona_sweeps.execution.status import Watched, show
-from persona_sweeps.execution.target import HERE, Place
 from persona_sweeps.lifecycle.writable import require_writable
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.console import Console
-from persona_sweeps.planning.plan import Plan, by_run, make_plan
-from persona_sweeps.records.files import write_json
+from persona_sweeps.planning.plan import Plan, make_plan
+from persona_sweeps.planning.preflight import Predictions
 from persona_sweeps.records.folders import SweepFolder
-from persona_sweeps.records.identity import RUN_SCHEMA
-from persona_sweeps.records.redaction import redacted
-from persona_sweeps.running.preparing import Tokenizers
-from persona_sweeps.wording import counted
-
-if TYPE_CHECKING:
-    from persona_sweeps.planning.preflight import Prediction
-    from persona_sweeps.running.context import Context
-    from persona_sweeps.running.source import RunSource
+from persona_sweeps.records.sweep import write_sweep
 
 
-def execute(cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = (), place: Place = HERE) -> Plan:
+def execute(
+    cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = (), target: LaunchTarget = THIS_PROCESS
+) -> Plan:
     """Run what is not done of these cells and return the plan; `sweep` is None for a single run.
 
     `earlier` are the cells of the same sweep that an earlier batch ran. Raises UserError before any run starts for
-    whatever can be known to be wrong by then.
+    whatever can be known to be wrong by then; with plan=only, obstacles are printed and left on the plan's cells.
     """
     console = Console()
     plan = make_plan(list(cells))
-    folder = Path(cells[0].config.output_dir)
-    if cells[0].config.show_examples is not None:
-        _show(plan)
-        return plan
-    if cells[0].config.status is PlanMode.only:
+    config = cells[0].config
+    if config.show_examples is not None:
+        _show_examples(plan, config.show_examples)
+    elif config.status is PlanMode.only:
         title = f"Sweep {sweep}" if sweep else "Run"
         show([Watched(cell.name, cell.folder, cell.evaluation_id) for cell in plan.distinct], title, console.terminal)
-        return plan
-    with planning_for(place.machine):
-        predictions = predicted(plan, console) if plan.groups else {}
-    console.plan(plan, sweep)
-    for note in dict.fromkeys(note for cell in plan.to_do for note in cell.config.peft.notes(cell.config)):
-        console.note(note)
-    if cells[0].config.plan is PlanMode.only:
-        if plan.groups:
-            from persona_sweeps.planning.review import review
-
-            review(plan, predictions, console)
-        return plan
-    if plan.groups:
-        require_writable(cells[0].config.output_dir)
-    written: list[Path] = []
-    files = SweepFolder.of(folder, sweep or "")
-    if sweep is not None:
-        written.append(files.record)
-        _try_write_sweep(written[0], sweep, [*earlier, *cells], console)
-    if plan.groups:
-        try:
-            place.run(plan, predictions, files, console)
-        finally:
-            if sweep is not None:
-                _try_write_sweep(written[0], sweep, [*earlier, *cells], console)
-    console.summary(plan, written)
+    elif config.plan is PlanMode.only:
+        _review(plan, sweep, target, console)
+    else:
+        _run(plan, sweep, earlier, target, console)
     return plan
 
 
-def predicted(plan: Plan, console: Console) -> dict[str, Prediction]:
-    """Say what each run will take, and divide groups that are too large. Raises UserError when a base can't fit."""
-    from persona_sweeps.planning.fit import fit_groups
-    from persona_sweeps.planning.obstacles import too_large
-    from persona_sweeps.planning.preflight import needs_base, predict
+def _review(plan: Plan, sweep: str | None, target: LaunchTarget, console: Console) -> None:
+    """Print what each run would take, and what keeps it from running here."""
+    from persona_sweeps.planning.fit import predict_and_fit
+    from persona_sweeps.planning.review import review
 
+    if not plan.groups:
+        _announce(plan, sweep, console)
+        return
     quiet_libraries()
-    predictions = predict(plan)
-    needed = [cell for cell in plan.to_do if needs_base(cell)]
-    reasons = [too_large(cell.config, predictions[cell.run_id].weights_bytes) for cell in needed]
-    if found := [reason for reason in dict.fromkeys(reasons) if reason]:
-        raise UserError(" ".join(found))
-    return fit_groups(plan, predictions, console)
+    with planning_for(target.machine):
+        predictions = predict_and_fit(plan, console)
+        for cell in plan.to_do:
+            cell.obstacles = (*cell.obstacles, *target.obstacles)
+        _announce(plan, sweep, console)
+        review(plan, predictions, console)
 
 
-def train(plan: Plan, context: Context) -> None:
-    """Train and evaluate what a plan has to do, group after group, and wait for what other processes have in training.
-
-    Raises Stopped when the process is asked to stop.
-    """
-    quiet_libraries()
-    from persona_sweeps.running.group import run_group
-
-    with context.stop.at_once():
-        context.data.all(plan.to_do)
-    elsewhere: list[Cell] = []
-    for number, group in enumerate(plan.groups, start=1):
-        if len(plan.groups) > 1:
-            context.console.note(f"Group {number} of {len(plan.groups)}: {counted(len(by_run(group)), 'run')}.")
-        elsewhere += run_group(group, context)
-    train_the_others(elsewhere, context)
+def _announce(plan: Plan, sweep: str | None, console: Console) -> None:
+    """Print what is asked for, and what predictors have to say about it."""
+    console.plan(plan, sweep)
+    for note in dict.fromkeys(note for cell in plan.to_do for note in cell.config.peft.notes(cell.config)):
+        console.note(note)
 
 
-def train_the_others(cells: Sequence[Cell], context: Context, source: RunSource | None = None) -> None:
-    """Wait for runs that other processes are training, and train those whose process dies."""
-    from persona_sweeps.running.checkpointing import wait_for_one
-    from persona_sweeps.running.group import run_group
-    from persona_sweeps.running.source import Solo
+def _run(plan: Plan, sweep: str | None, earlier: Sequence[Cell], target: LaunchTarget, console: Console) -> None:
+    from persona_sweeps.planning.fit import predict_runnable
 
-    left = list(cells)
-    while left:
-        context.console.note(f"Waiting for {counted(len(left), 'run')} that other processes are training.")
-        with context.stop.at_once():
-            free = wait_for_one(left)
-        left = [cell for cell in left if cell not in free]
-        for cell in free:
-            left += run_group([cell], context, Solo(source) if source is not None else None)
+    predictions: Predictions = {}
+    if plan.groups:
+        if target.obstacles:
+            raise UserError(" ".join(obstacle.sentence for obstacle in target.obstacles))
+        quiet_libraries()
+        with planning_for(target.machine):
+            predictions = predict_runnable(plan, console)
+        require_writable(plan.cells[0].config.output_dir)
+    _announce(plan, sweep, console)
+    files = SweepFolder.of(plan.cells[0].config.output_dir, sweep or "")
+    listed = [*earlier, *plan.cells]
+    if sweep is not None:
+        _try_write_sweep(files, sweep, listed, console)
+    if plan.groups:
+        try:
+            _carry_out(plan, predictions, target, files, console)
+        finally:
+            if sweep is not None:
+                _try_write_sweep(files, sweep, listed, console)
+    console.summary(plan, [files.record] if sweep is not None else [])
 
 
-def _show(plan: Plan) -> None:
+def _carry_out(
+    plan: Plan, predictions: Predictions, target: LaunchTarget, files: SweepFolder, console: Console
+) -> None:
+    """Have a plan carried out. Raises Stopped when the process is asked to stop."""
+    if target.backend is None:
+        from persona_sweeps.execution.in_process import carry_out
+        from persona_sweeps.running.context import Context
+
+        carry_out(plan, Context.of(console))
+        return
+    from persona_sweeps.execution.plan_work import PlanWork
+    from persona_sweeps.execution.supervisor import Supervisor
+
+    work = PlanWork(plan, console, target.max_retries, target.search_path)
+    backend = target.backend(files.job_logs, predictions)
+    Supervisor(work, backend, files, console, target.poll_seconds).run()
+
+
+def _show_examples(plan: Plan, count: int) -> None:
     """Print rendered training examples of every distinct data set and model; train nothing."""
     quiet_libraries()
     from persona_sweeps.data.show import show_examples
+    from persona_sweeps.running.preparing import Tokenizers
 
     console, tokenizers = Console(), Tokenizers()
     shown: set[int] = set()
@@ -135,11 +125,18 @@ def _show(plan: Plan) -> None:
             shown.add(id(prepared))
             console.note(f"{cell.config.model.name}, {cell.config.dataset.source}:")
             tokenizer, _ = tokenizers.get(cell.config.model)
-            show_examples(prepared, tokenizer, cell.config.show_examples or 0, console.terminal)
+            show_examples(prepared, tokenizer, count, console.terminal)
+
+
+def _try_write_sweep(files: SweepFolder, sweep: str, cells: Sequence[Cell], console: Console) -> None:
+    try:
+        write_sweep(files, sweep, _rows(cells))
+    except OSError as error:  # runs have records of their own: a list of them isn't worth a sweep
+        console.note(f"{files.record} couldn't be written: {error}.")
 
 
 def _rows(cells: Sequence[Cell]) -> list[Mapping[str, Any]]:
-    """Return the cells of a sweep as its record lists them, with the states that their own records tell."""
+    """Return the cells of a sweep as its record lists them, with the states that their own records have."""
     output_dir = Path(cells[0].config.output_dir)
     return [
         {
@@ -151,39 +148,6 @@ def _rows(cells: Sequence[Cell]) -> list[Mapping[str, Any]]:
         }
         for cell in cells
     ]
-
-
-def _try_write_sweep(path: Path, sweep: str, cells: Sequence[Cell], console: Console) -> None:
-    try:
-        write_sweep(path, sweep, _rows(cells))
-    except OSError as error:  # runs have records of their own: a list of them isn't worth a sweep
-        console.note(f"{path} couldn't be written: {error}.")
-
-
-def write_sweep(
-    path: Path, sweep: str, rows: Sequence[Mapping[str, Any]], studies: Mapping[str, Any] | None = None
-) -> None:
-    """Write sweep.json: the command, its studies, and its cells in order with their run ids and states."""
-    command = " ".join(["launch.py", *sys.argv[1:]])
-    about = {"schema_version": RUN_SCHEMA, "name": sweep, "command": command}
-    write_json(path, redacted({**about, **({"studies": studies} if studies else {}), "cells": rows}))
-
-
-def quiet_libraries() -> None:
-    """Silence progress bars and advice that mean nothing to someone who watches a sweep."""
-    import logging
-    import os
-
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    import datasets
-    from transformers.utils import logging as transformers_logging
-
-    from persona_sweeps.models.quantization import hush
-
-    datasets.disable_progress_bars()
-    transformers_logging.set_verbosity_error()
-    logging.getLogger("absl").setLevel(logging.WARNING)
-    hush()
 
 
 def failures(plan: Plan) -> list[Cell]:

@@ -1,9 +1,9 @@
-"""The host memory that a group's job asks its place for, where the settings leave it to the preflight."""
+"""The host memory that a group's job asks for, where the settings leave it to the preflight."""
 
 from __future__ import annotations
 
 from persona_sweeps.execution.backend import Task
-from persona_sweeps.execution.target import Predictions
+from persona_sweeps.planning.preflight import Predictions, group_bytes
 
 GB = 1e9
 BESIDE_WEIGHTS = 6.0
@@ -17,8 +17,6 @@ UNKNOWN = 12.0
 
 def host_gb(task: Task, predictions: Predictions, gpus: int) -> float:
     """Return the GB of host memory that a group will take in a job with so many GPUs, with some to spare."""
-    from persona_sweeps.planning.preflight import group_bytes
-
     known = [predictions[cell.run_id] for cell in task.cells if cell.run_id in predictions]
     if not known:
         return UNKNOWN

@@ -1,4 +1,4 @@
-"""What a place of jobs can be told of each of them: what it gets, and how it is watched."""
+"""The settings that the launchers of clusters share: what a job gets, and how it is watched."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class JobSettings:
     poll_seconds: float
 
     def machine(self) -> Machine:
-        """Return what a job gets, as planning has to know it."""
+        """Return the machine that a job gets, as planning has to know it."""
         return Machine(
             gpus=self.gpus_per_job,
             compute_capability=self.compute_capability,

@@ -17,15 +17,16 @@ from omegaconf import DictConfig
 from persona_sweeps.config.schema import DeviceKind
 from persona_sweeps.device import Machine, cuda_capability, device_count, memory_bytes, resolve_device
 from persona_sweeps.errors import ConfigError
-from persona_sweeps.execution.backend import State, Status, Task
-from persona_sweeps.execution.child import PATIENCE, how_it_ended, start_worker
-from persona_sweeps.execution.group_file import search_path_of
-from persona_sweeps.execution.settings import refuse_unknown, too_small
-from persona_sweeps.execution.target import Place, Predictions
+from persona_sweeps.execution.backend import JobState, JobStatus, Task
+from persona_sweeps.execution.job_file import search_path_of
+from persona_sweeps.execution.launch_target import LaunchTarget
+from persona_sweeps.execution.plugin_settings import refuse_unknown, too_small
+from persona_sweeps.execution.worker_process import PATIENCE, describe_exit, start_worker
 from persona_sweeps.lifecycle import stopping
+from persona_sweeps.planning.preflight import Predictions
 
 CPUS_A_WORKER = 4
-"""where no number of workers is given and there is no GPU"""
+"""where the number of workers isn't given and there is no GPU"""
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class LocalSettings:
 LEAST = {"workers": 1, "max_retries": 0, "stall_seconds": 1}
 
 
-def local_place(given: Mapping[str, Any], config: DictConfig) -> Place:
-    """Return worker processes as a place. Raises ConfigError for settings that are wrong."""
+def local_target(given: Mapping[str, Any], config: DictConfig) -> LaunchTarget:
+    """Return worker processes of this machine as a launch target. Raises ConfigError for settings that are wrong."""
     refuse_unknown(LocalSettings, given, "hydra.launcher")
     settings = LocalSettings(**given)
     if mistakes := list(too_small(settings, LEAST, "hydra.launcher")):
@@ -60,7 +61,7 @@ def local_place(given: Mapping[str, Any], config: DictConfig) -> Place:
     def backend(folder: Path, predictions: Predictions) -> LocalBackend:
         return LocalBackend(folder, slots, on_gpus, settings.stall_seconds)
 
-    return Place(machine, backend, settings.max_retries, settings.poll_seconds, search_path_of(config))
+    return LaunchTarget(machine, backend, (), settings.max_retries, settings.poll_seconds, search_path_of(config))
 
 
 @dataclass
@@ -83,23 +84,23 @@ class LocalBackend:
         self._threads = max(1, cpus() // slots)
         self._waiting: list[tuple[str, Task]] = []
         self._workers: dict[str, _Worker] = {}
-        self._ended: dict[str, Status] = {}
-        self._given = 0
+        self._finished: dict[str, JobStatus] = {}
+        self._submitted = 0
 
     def submit(self, tasks: Sequence[Task]) -> list[str]:
         ids = []
         for task in tasks:
-            self._given += 1
-            ids.append(f"{os.getpid()}-{self._given}")
+            self._submitted += 1
+            ids.append(f"{os.getpid()}-{self._submitted}")
             self._waiting.append((ids[-1], task))
         self._start()
         return ids
 
-    def poll(self, jobs: Sequence[str]) -> Mapping[str, Status]:
+    def poll(self, jobs: Sequence[str]) -> Mapping[str, JobStatus]:
         for name, worker in list(self._workers.items()):
             if (code := worker.process.poll()) is not None:
                 del self._workers[name]
-                self._ended[name] = Status(State.ended, reason=how_it_ended(code))
+                self._finished[name] = JobStatus(JobState.finished, reason=describe_exit(code))
         self._start()
         waiting = {name for name, _ in self._waiting}
         return {name: self._status(name, waiting) for name in jobs}
@@ -121,10 +122,12 @@ class LocalBackend:
             except subprocess.TimeoutExpired:
                 worker.process.kill()
 
-    def _status(self, name: str, waiting: set[str]) -> Status:
+    def _status(self, name: str, waiting: set[str]) -> JobStatus:
         if name in self._workers:
-            return Status(State.running)
-        return Status(State.waiting) if name in waiting else self._ended.get(name, Status(State.ended))
+            return JobStatus(JobState.running)
+        return (
+            JobStatus(JobState.waiting) if name in waiting else self._finished.get(name, JobStatus(JobState.finished))
+        )
 
     def _start(self) -> None:
         """Give free slots to what waits."""
@@ -135,7 +138,7 @@ class LocalBackend:
                 with stopping.current().later():  # a worker that was started is known
                     self._workers[name] = _Worker(self._launch(name, task, slot), slot)
             except OSError as error:
-                self._ended[name] = Status(State.ended, reason=f"it couldn't be started: {error}")
+                self._finished[name] = JobStatus(JobState.finished, reason=f"it couldn't be started: {error}")
 
     def _launch(self, name: str, task: Task, slot: int) -> subprocess.Popen:
         environment = {"OMP_NUM_THREADS": str(self._threads)}
@@ -151,6 +154,6 @@ def cpus() -> int:
 
 def _visible_devices(slots: int) -> list[str]:
     """Return what CUDA_VISIBLE_DEVICES is to say in each slot: one each of those that this process may use."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = [name.strip() for name in given.split(",")] if given else [str(index) for index in range(slots)]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [name.strip() for name in visible.split(",")] if visible else [str(index) for index in range(slots)]
     return [names[slot % len(names)] for slot in range(slots)]

@@ -7,6 +7,7 @@ that gave them; what they were training is saved, and the same command goes on f
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
 import signal
@@ -20,13 +21,16 @@ from typing import Any
 from omegaconf import DictConfig
 
 from persona_sweeps.errors import ConfigError, UserError
-from persona_sweeps.execution.backend import State, Status, Task
-from persona_sweeps.execution.child import PATIENCE, how_it_ended, start_worker, where_to_import_from
-from persona_sweeps.execution.group_file import search_path_of
+from persona_sweeps.execution.backend import JobState, JobStatus, Task
 from persona_sweeps.execution.host_memory import GB, host_gb
+from persona_sweeps.execution.job_file import search_path_of
 from persona_sweeps.execution.job_settings import LEAST, JobSettings
-from persona_sweeps.execution.settings import refuse_unknown, too_small
-from persona_sweeps.execution.target import Place, Predictions
+from persona_sweeps.execution.launch_target import LaunchTarget
+from persona_sweeps.execution.plugin_settings import refuse_unknown, too_small
+from persona_sweeps.execution.worker_process import PATIENCE, describe_exit, import_path, start_worker
+from persona_sweeps.planning.obstacles import Obstacle
+from persona_sweeps.planning.preflight import Predictions
+from persona_sweeps.records.files import write_text
 
 CONNECT_SECONDS = 10
 LOOK = 0.2
@@ -40,21 +44,22 @@ class RaySettings(JobSettings):
     address: str | None
 
 
-def ray_place(given: Mapping[str, Any], config: DictConfig) -> Place:
-    """Return a Ray cluster as a place. Raises UserError for settings that are wrong, and where Ray isn't installed."""
+def ray_target(given: Mapping[str, Any], config: DictConfig) -> LaunchTarget:
+    """Return a Ray cluster as a launch target. Raises ConfigError for settings that are wrong."""
     refuse_unknown(RaySettings, given, "hydra.launcher")
     settings = RaySettings(**given)
     if mistakes := list(too_small(settings, LEAST, "hydra.launcher")):
         raise ConfigError(" ".join(mistakes))
-    try:
-        import ray  # noqa: F401
-    except ImportError as error:
-        raise UserError("hydra/launcher=ray needs Ray: pip install 'persona-sweeps[ray]'.") from error
+    obstacles = []
+    if importlib.util.find_spec("ray") is None:
+        obstacles.append(Obstacle("no Ray", "hydra/launcher=ray needs Ray: pip install 'persona-sweeps[ray]'."))
 
     def backend(folder: Path, predictions: Predictions) -> RayBackend:
         return RayBackend(settings, folder, predictions)
 
-    return Place(settings.machine(), backend, settings.max_retries, settings.poll_seconds, search_path_of(config))
+    return LaunchTarget(
+        settings.machine(), backend, obstacles, settings.max_retries, settings.poll_seconds, search_path_of(config)
+    )
 
 
 class RayBackend:
@@ -70,27 +75,27 @@ class RayBackend:
         self._predictions = predictions
         self._waiting: dict[str, Task] = {}
         self._running: dict[str, Any] = {}
-        self._ended: dict[str, Status] = {}
+        self._finished: dict[str, JobStatus] = {}
         self._avoided: set[str] = set()
-        self._given = 0
+        self._submitted = 0
         _connect(settings.address)
 
     def submit(self, tasks: Sequence[Task]) -> list[str]:
         ids = []
         for task in tasks:
-            self._given += 1
-            ids.append(f"{os.getpid()}-{self._given}")
+            self._submitted += 1
+            ids.append(f"{os.getpid()}-{self._submitted}")
             self._waiting[ids[-1]] = task
         self._start()
         return ids
 
-    def poll(self, jobs: Sequence[str]) -> Mapping[str, Status]:
+    def poll(self, jobs: Sequence[str]) -> Mapping[str, JobStatus]:
         import ray
 
         for name, reference in list(self._running.items()):
             if ray.wait([reference], timeout=0)[0]:
                 del self._running[name]
-                self._ended[name] = Status(State.ended, self._node(name), _end_of(reference))
+                self._finished[name] = JobStatus(JobState.finished, self._node(name), _end_of(reference))
         self._start()
         return {name: self._status(name) for name in jobs}
 
@@ -109,16 +114,16 @@ class RayBackend:
         if self._running:
             ray.wait(list(self._running.values()), num_returns=len(self._running), timeout=PATIENCE)
 
-    def _status(self, name: str) -> Status:
+    def _status(self, name: str) -> JobStatus:
         if name not in self._running:
-            return self._ended.get(name, Status(State.waiting if name in self._waiting else State.ended))
+            return self._finished.get(name, JobStatus(JobState.waiting if name in self._waiting else JobState.finished))
         node = self._node(name)
-        return Status(State.running, node) if node else Status(State.waiting)
+        return JobStatus(JobState.running, node) if node else JobStatus(JobState.waiting)
 
     def _node(self, name: str) -> str:
         """Return the node that a task has begun on; empty before."""
         try:
-            return _place_file(self._folder / f"{name}.log").read_text(encoding="utf-8")
+            return _node_file(self._folder / f"{name}.log").read_text(encoding="utf-8")
         except OSError:
             return ""
 
@@ -154,8 +159,7 @@ def work(group: str, log: str, folder: str, cpus: int, stall_seconds: float | No
     When Ray cancels the task, the worker saves what it has in training before it ends.
     """
     os.chdir(folder)
-    _place_file(Path(log)).parent.mkdir(parents=True, exist_ok=True)
-    _place_file(Path(log)).write_text(socket.gethostname(), encoding="utf-8")
+    write_text(_node_file(Path(log)), socket.gethostname())
     process = start_worker(Path(group), Path(log), stall_seconds, {"OMP_NUM_THREADS": str(cpus)})
     try:
         while process.poll() is None:
@@ -181,14 +185,14 @@ def _connect(address: str | None) -> None:
     try:
         ray.init(
             address=address,
-            runtime_env={"env_vars": where_to_import_from()},
+            runtime_env={"env_vars": import_path()},
             include_dashboard=False,
             log_to_driver=False,
             configure_logging=False,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        told = " ".join(str(error).split())
-        raise UserError(f"No Ray cluster answers at hydra.launcher.address={address}: {told}") from error
+        message = " ".join(str(error).split())
+        raise UserError(f"No Ray cluster answers at hydra.launcher.address={address}: {message}") from error
 
 
 def _require_answer(address: str | None) -> None:
@@ -210,10 +214,10 @@ def _end_of(reference: Any) -> str:
     import ray
 
     try:
-        return how_it_ended(ray.get(reference))
+        return describe_exit(ray.get(reference))
     except ray.exceptions.RayError as error:
-        told = re.sub(r"\x1b\[[\d;]*m", "", str(error)).splitlines()
-        return f"{type(error).__name__}: {told[-1] if told else 'no word'}"
+        message = re.sub(r"\x1b\[[\d;]*m", "", str(error)).splitlines()
+        return f"{type(error).__name__}: {message[-1] if message else 'no word'}"
 
 
 def _elsewhere(hosts: set[str]) -> dict[str, str] | None:
@@ -226,6 +230,6 @@ def _elsewhere(hosts: set[str]) -> dict[str, str] | None:
     return {"ray.io/node-id": f"!in({','.join(avoided)})"}
 
 
-def _place_file(log: Path) -> Path:
+def _node_file(log: Path) -> Path:
     """Return the file in which a task says where it runs."""
     return log.with_suffix(".node")

@@ -1,7 +1,7 @@
 """Which process trains a run: a lease, held by one process at a time, on one machine or between nodes that share files.
 
 A lease is a folder. Who holds it has a file in it, named after a uuid of this one taking; an empty folder, like none,
-is free. The file tells who the owner is, in JSON, and its mtime is the owner's heartbeat:
+is free. The file says who the owner is, in JSON, and its mtime is the owner's heartbeat:
 
     lease/5c0f…     {"host": …, "boot": …, "namespace": …, "pid": …, "started": …, "job": …, "since": …}
 
@@ -15,7 +15,8 @@ Why that is right, and why it's a folder:
   the network, removes what was meant or nothing, never a lease that was taken anew. Takers of one dead lease may all
   unlink; one rename wins. Whoever dies in between leaves a lease that is free or dead.
 - *Holding* is having one's file there. It's lost for good when it's gone: the heartbeat changes a file's times, and
-  makes no file. Nothing hangs on a reply: NFS may report an error for what was done, so after one we look for our file.
+  makes no file. Nothing depends on a reply: NFS may report an error for what was done, so after one we look for our
+  file.
 - *Dead or alive* is known at once on the owner's own machine, from its pid and start time. From elsewhere, the owner is
   dead once its mtime stood still for STALE_AFTER of the observer's monotonic clock; times are told apart, not compared.
   The time that a look itself takes doesn't count, nor more than half of STALE_AFTER between two looks, so that a server
@@ -48,6 +49,8 @@ HEARTBEAT = 15.0
 STALE_AFTER = 60.0
 """seconds without one after which an owner elsewhere is dead: several heartbeats"""
 _heart = Heart(lambda: HEARTBEAT)
+_job: str | None = None
+"""the cluster's job that this process runs in"""
 
 
 class LeaseLost(RuntimeError):
@@ -61,7 +64,7 @@ class Holder:
     host: str
     pid: int
     job: str | None
-    """of SLURM; <array>_<task> of an array's task"""
+    """the cluster's job that it runs in, as its backend calls it"""
     since: str
     """when it was taken by the owner's clock, in UTC: for people only"""
     alive: bool | None
@@ -158,6 +161,12 @@ def acquire(path: str | os.PathLike[str]) -> Lease | None:
     return lease
 
 
+def name_job(name: str | None) -> None:
+    """Have the leases that this process takes say that it runs in this job of a cluster."""
+    global _job
+    _job = name
+
+
 def holder(path: str | os.PathLike[str]) -> Holder | None:
     """Return who has the lease at `path`, dead or alive, or None. Each call is a look that may show it to be dead."""
     found = _look(Path(os.path.abspath(path)))
@@ -170,12 +179,8 @@ def break_dead(path: str | os.PathLike[str], owner: str) -> bool:
 
 
 def _write_draft(draft: Path, owner: str) -> None:
-    job, array = os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_ARRAY_JOB_ID")
-    facts = {
-        **facts_of_this_process(),
-        "job": f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID')}" if array else job,
-        "since": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    facts = {**facts_of_this_process(), "job": _job, "since": since}
     draft.mkdir()
     with open(draft / owner, "w", encoding="utf-8") as file:
         file.write(json.dumps(facts) + "\n")

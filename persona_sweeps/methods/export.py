@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +20,7 @@ from persona_sweeps.methods.formats.prompt import write_prompt
 from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.models.layers import linear_layers
 from persona_sweeps.models.loading import no_progress_bars
+from persona_sweeps.records.files import replacing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -44,7 +41,7 @@ def export_adapter(adapter: Adapter, model: PreTrainedModel, base_name: str, fol
     parts = _parts(adapter, model)
     if not parts:
         raise ValueError("This adapter has nothing that PEFT's format holds.")
-    with _replacing(folder) as written:
+    with replacing(folder) as written:
         for name, (config, tensors) in parts.items():
             config.base_model_name_or_path = base_name
             config.inference_mode = True
@@ -64,7 +61,7 @@ def export_model(
     by_parameter = {id(parameters[name]): tensor for name, tensor in rounded.items()}
     for name, parameter in model.named_parameters(remove_duplicate=False):  # tied ones by all their names
         state[name] = by_parameter.get(id(parameter), state[name])
-    with _replacing(folder) as written, no_progress_bars():
+    with replacing(folder) as written, no_progress_bars():
         model.save_pretrained(written, state_dict=state)
         tokenizer.save_pretrained(written)
 
@@ -93,26 +90,3 @@ def _save(config: PeftConfig, tensors: Mapping[str, Tensor], folder: Path) -> No
     config.save_pretrained(str(folder))
     saved = {name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(saved, folder / TENSORS, metadata={"format": "pt"})
-
-
-@contextlib.contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
-    """Give a folder to write to, which then replaces `folder`."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as written:
-        yield Path(written)
-        _flush_tree(Path(written))
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(written, folder)
-        os.mkdir(written)  # what the context manager removes
-
-
-def _flush_tree(folder: Path) -> None:
-    """Have the disk hold all files in a folder: a record that says completed must not be there before them."""
-    for path in (*folder.rglob("*"), folder):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -12,7 +12,6 @@ import importlib.util
 import io
 import json
 import logging
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING
 from persona_sweeps.cache import CACHE_VARIABLE, cache_dir
 from persona_sweeps.errors import UserError
 from persona_sweeps.models.fingerprints import file_sha256, json_sha256
+from persona_sweeps.records.files import remove_drafts, replacing, replacing_file
 
 if TYPE_CHECKING:
     from tokenizers.pre_tokenizers import PreTokenizer
@@ -81,19 +81,15 @@ def _joined(name: str, parts: Sequence[Path]) -> Path:
     size = sum(part.stat().st_size for part in parts)
     if whole.is_file() and whole.stat().st_size == size:
         return whole
-    partial = whole.with_suffix(".partial")
     try:
         models.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{whole}.lock"):
-            with partial.open("wb") as joined:
+            remove_drafts(whole)
+            with replacing_file(whole) as joined:
                 for part in parts:
                     with part.open("rb") as piece:
                         shutil.copyfileobj(piece, joined, 1 << 20)
-                joined.flush()
-                os.fsync(joined.fileno())
-            partial.rename(whole)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise UserError(
             f"Joining {name} in {models} failed: {error}. Make room there, or set {CACHE_VARIABLE} to a folder that can"
             " hold it."
@@ -137,20 +133,14 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _rebuild(gguf: Path, folder: Path) -> None:
-    """Convert into a neighbouring folder and put it in place; the caller holds the lock."""
+    """Convert into a fresh folder, which takes the place of a damaged one; the caller holds the lock."""
     if folder.exists():
         log.warning("The converted model in %s is damaged: making it again.", folder)
     log.info("Converting %s once to safetensors in %s", gguf.name, folder)
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        convert(gguf, partial)
-        _seal(partial)
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    remove_drafts(folder)
+    with replacing(folder) as draft:
+        convert(gguf, draft)
+        _seal(draft)
 
 
 def convert(gguf: Path, folder: Path) -> None:
@@ -196,7 +186,7 @@ def _restore_pre_tokenizer(tokenizer: PreTrainedTokenizerBase, gguf: Path) -> No
 
 
 def _seal(folder: Path) -> None:
-    """Write the manifest of the files' hashes and force all of them to disk."""
+    """Write the manifest of the files' hashes."""
     import hashlib
 
     files = {}
@@ -204,9 +194,3 @@ def _seal(folder: Path) -> None:
         with path.open("rb") as stream:
             files[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
     (folder / MANIFEST).write_text(json.dumps({"files": files}, indent=2), encoding="utf-8")
-    for path in [*folder.iterdir(), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from persona_sweeps.cache import cache_dir
+from persona_sweeps.records.files import read_json, write_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -33,12 +33,13 @@ def file_sha256(path: Path) -> str:
     stat = path.stat()
     seen = {"path": str(path), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
     note = cache_dir() / "hashes" / f"{json_sha256(str(path))[:24]}.json"
-    known = _read_note(note)
+    known = read_json(note) or {}
     if {key: known.get(key) for key in seen} == seen and isinstance(known.get("sha256"), str):
         return str(known["sha256"])
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    _write_note(note, {**seen, "sha256": digest})
+    with contextlib.suppress(OSError):  # without the note it is read again
+        write_json(note, {**seen, "sha256": digest})
     return digest
 
 
@@ -62,24 +63,3 @@ def tokenizer_fingerprint(card: ModelConfig, tokenizer: PreTrainedTokenizerBase)
     return json_sha256(
         {"rules": rules, "chat_template": tokenizer.chat_template, "special_tokens": tokenizer.special_tokens_map}
     )
-
-
-def _read_note(note: Path) -> dict[str, Any]:
-    try:
-        known = json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def _write_note(note: Path, content: dict[str, Any]) -> None:
-    """Write atomically; a folder that can't be written costs the memory of this hash and nothing else."""
-    try:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=note.parent, delete=False, encoding="utf-8") as stream:
-            json.dump(content, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(stream.name, note)
-    except OSError:
-        return

@@ -17,10 +17,9 @@ from persona_sweeps.config.validate import refuse_strangers, validate
 from persona_sweeps.data import load_corpus
 from persona_sweeps.data.example import Corpus
 from persona_sweeps.device import resolve_device, resolve_precision
-from persona_sweeps.errors import ConfigError
 from persona_sweeps.metrics.metric import Metric, Request
 from persona_sweeps.models.source import Weights, locate
-from persona_sweeps.planning.obstacles import obstacles
+from persona_sweeps.planning.obstacles import Obstacle, obstacles
 from persona_sweeps.records.evaluation import Outcome, is_evaluated, outcome
 from persona_sweeps.records.folders import RunFolder, run_folder
 from persona_sweeps.records.identity import digest, evaluation_id, prediction_id, run_identity, run_name
@@ -65,6 +64,8 @@ class Cell:
     """which trial of which study asked for it"""
     evaluated: tuple[str, ...] | None = None
     """of a run without a model: the ids of the examples that the model's runs are evaluated on"""
+    obstacles: tuple[Obstacle, ...] = ()
+    """what keeps the stages that are missing from running on this machine"""
 
     @property
     def done(self) -> bool:
@@ -88,7 +89,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A cell that can't work, and why."""
+    """A cell that can't run, and why."""
 
     overrides: tuple[str, ...]
     reason: str
@@ -128,12 +129,10 @@ def make_cell(config: DictConfig, overrides: Sequence[str], hydra: dict[str, Any
     name = run_name(resolved, run.peft, run.peft.name_parts)
     folder = run_folder(run.output_dir, name, found.run_id)
     stage = _stage(folder, found.evaluation_id, found.requests.values())
-    if stage in (Stage.train, Stage.predict) and (in_the_way := obstacles(run)):
-        raise ConfigError(" ".join(in_the_way))
     return Cell(
         tuple(overrides), run, resolved, hydra, found.run_id, found.setting_key, name, folder,
         weights if run.peft.has_model else None, found.metrics, found.requests, found.evaluation_id, stage,
-        evaluated=evaluated,
+        evaluated=evaluated, obstacles=obstacles(run, weights) if stage in (Stage.train, Stage.predict) else (),
     )  # fmt: skip
 
 

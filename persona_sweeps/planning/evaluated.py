@@ -17,26 +17,28 @@ from pathlib import Path
 from persona_sweeps.cache import cache_dir
 from persona_sweeps.config.schema import RunConfig
 from persona_sweeps.data import load_corpus
-from persona_sweeps.errors import ConfigError
 from persona_sweeps.models.fingerprints import files_sha256, json_sha256
 from persona_sweeps.models.source import Origin, Weights
 from persona_sweeps.models.tiny_tokenizer import TOKENIZER_FILE
+from persona_sweeps.planning.obstacles import obstacles
 from persona_sweeps.records.files import read_json, write_json
 
 WEIGHTS = (".safetensors", ".bin", ".gguf")
 
 
-def evaluated_ids(config: RunConfig, weights: Weights) -> tuple[str, ...]:
+def evaluated_ids(config: RunConfig, weights: Weights) -> tuple[str, ...] | None:
     """Return the ids of the held-out examples that fit in train.max_length, in order.
 
-    `weights` says where the model comes from, its tokenizer with it. Raises `UserError` when the tokenizer can't be
-    had, and `DataError` when nothing fits.
+    `weights` says where the model comes from, its tokenizer with it. Returns None where the tokenizer isn't here and
+    was never asked; raises `UserError` when it can't be had, and `DataError` when nothing fits.
     """
     asked = [load_corpus(config.dataset).eval_fingerprint, config.train.max_length]
     note = cache_dir() / "evaluated" / f"{json_sha256([*asked, *_tokenizer(config, weights)])[:32]}.json"
     known = (read_json(note) or {}).get("ids")
     if isinstance(known, list):
         return tuple(map(str, known))
+    if obstacles(config, weights):
+        return None
     found = _measured(config)
     with contextlib.suppress(OSError):  # without the note it is asked again
         write_json(note, {"ids": found})
@@ -46,10 +48,7 @@ def evaluated_ids(config: RunConfig, weights: Weights) -> tuple[str, ...]:
 def _measured(config: RunConfig) -> list[str]:
     from persona_sweeps.data.prepare import prepare
     from persona_sweeps.models.loading import load_tokenizer, tokenizer_fingerprint
-    from persona_sweeps.planning.obstacles import obstacles
 
-    if in_the_way := obstacles(config):
-        raise ConfigError(" ".join(in_the_way))
     tokenizer = load_tokenizer(config.model)
     return list(prepare(config, tokenizer, tokenizer_fingerprint(config.model, tokenizer)).eval["id"])
 

@@ -1,11 +1,8 @@
-"""The plan as a person reads it: every run with what it will take, the groups, the total, and what can't work."""
+"""The plan as a person reads it: a row a run with what it will take, the groups, the total, and what can't run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from rich.markup import escape
-from rich.table import Table
+from collections.abc import Iterator, Sequence
 
 from persona_sweeps.config.schema import RunConfig
 from persona_sweeps.device import devices_for, resolve_device
@@ -13,15 +10,20 @@ from persona_sweeps.errors import UserError
 from persona_sweeps.planning.cells import Cell, Refused
 from persona_sweeps.planning.console import Console
 from persona_sweeps.planning.plan import Plan, by_run
-from persona_sweeps.planning.preflight import Prediction, group_bytes
+from persona_sweeps.planning.preflight import Prediction, Predictions, group_bytes
 from persona_sweeps.wording import counted
 
 SHOWN = 20
-"""reasons that are told in full"""
+"""reasons that are given in full"""
+COLUMNS = ("trains", "weights", "memory", "disk", "tokens", "here")
+UNKNOWN = "?"
 
 
-def refusal(refused: Sequence[Refused], cells: int) -> UserError:
-    """Return the error that tells which of a command's cells can't work, each reason once."""
+def refusal(refused: Sequence[Refused], cells: int, blocked: int = 0) -> UserError:
+    """Return the error that says which of a command's cells can't run, each reason once.
+
+    `blocked` more can't run on this machine, and a table that was printed before says why.
+    """
     by_reason: dict[str, list[Refused]] = {}
     for cell in refused:
         by_reason.setdefault(cell.reason, []).append(cell)
@@ -30,52 +32,131 @@ def refusal(refused: Sequence[Refused], cells: int) -> UserError:
         first = " ".join(concerned[0].overrides)
         others = f" and {len(concerned) - 1} more" if len(concerned) > 1 else ""
         sentences.append(f"In the cell {first}{others}: {reason}")
+    if blocked:
+        sentences.append(f"{blocked} of {counted(cells, 'cell')} can't run here: the lines under the table say why.")
     if len(sentences) == 1:
-        return UserError(sentences[0])
+        return UserError(refused[0].reason if refused and cells == 1 else sentences[0])
     hidden = len(sentences) - SHOWN
     more = [f"… and {hidden} more reasons."] if hidden > 0 else []
-    return UserError("\n  ".join([f"{len(refused)} of {cells} cells can't work.", *sentences[:SHOWN], *more]))
+    count = len(refused) + blocked
+    return UserError("\n  ".join([f"{count} of {cells} cells can't work.", *sentences[:SHOWN], *more]))
 
 
-def review(plan: Plan, predictions: dict[str, Prediction], console: Console) -> None:
-    """Print a row a run, and the totals of what is to do."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("run", overflow="fold")
-    for title in ("group", "trains", "weights", "adapter", "one pass", "disk", "tokens", "TFLOP"):
-        table.add_column(title, justify="right")
-    group_of = {cell.evaluation_id: number for number, group in enumerate(plan.groups, start=1) for cell in group}
-    for cell in plan.distinct:
-        table.add_row(escape(cell.name), *_row(cell, group_of, predictions))
-    console.terminal.print(table)
-    for number, group in enumerate(plan.groups, start=1):
-        console.note(_group_line(number, group, predictions))
-    _total(plan, predictions, console)
-
-
-def _row(cell: Cell, group_of: dict[str, int], predictions: dict[str, Prediction]) -> list[str]:
-    if cell.done:
-        return ["done", *["–"] * 7]
-    found = predictions[cell.run_id]
-    about = "≈" if found.guessed else ""
+def blocked(cells: Sequence[Cell]) -> list[Refused]:
+    """Return the cells that can't run on this machine, with the sentences that say why."""
     return [
-        str(group_of[cell.evaluation_id]),
-        f"{found.trainable_parameters:,}",
-        size(found.weights_bytes),
-        size(found.state_bytes),
-        about + size(found.activation_bytes),
-        size(found.disk_bytes),
-        f"{about}{found.tokens:,}",
-        f"{about}{found.flops / 1e12:,.1f}",
+        Refused(cell.overrides, " ".join(obstacle.sentence for obstacle in cell.obstacles))
+        for cell in cells
+        if cell.obstacles
     ]
 
 
-def _group_line(number: int, group: Sequence[Cell], predictions: dict[str, Prediction]) -> str:
+def refuse_blocked(cells: Sequence[Cell]) -> None:
+    """Raise UserError with each reason once when cells can't run on this machine."""
+    if found := blocked(cells):
+        raise refusal(found, len(cells))
+
+
+def review(plan: Plan, predictions: Predictions, console: Console) -> None:
+    """Print a row a run, what keeps runs from starting here, the groups, and the totals of what is to do."""
+    print_table(plan, predictions, console)
+    for line in (*_group_lines(plan, predictions), *_totals(plan, predictions)):
+        console.note(line)
+
+
+def print_table(plan: Plan, predictions: Predictions, console: Console) -> None:
+    """Print a row a run, and what keeps runs from starting here."""
+    memory = _memory_by_cell(plan, predictions)
+    rows = [(cell.name, _row(cell, memory.get(cell.evaluation_id), predictions)) for cell in plan.distinct]
+    for line in table_lines(rows, console.terminal.width):
+        console.note(line)
+    for line in _reasons(plan):
+        console.note(line)
+
+
+def table_lines(rows: Sequence[tuple[str, Sequence[str]]], width: int) -> Iterator[str]:
+    """Yield the lines of a table of runs: a name and its values in one line, or where that is too wide in two."""
+    values = [COLUMNS, *(own for _, own in rows)]
+    widths = [max(map(len, column)) for column in zip(*values, strict=True)]
+    texts = [
+        "  ".join([text.rjust(size) for text, size in zip(own[:-1], widths, strict=False)] + [own[-1]])
+        for own in values
+    ]
+    names = ["run", *(name for name, _ in rows)]
+    longest = max(map(len, names))
+    if longest + 2 + max(map(len, texts)) <= width:
+        yield from (f"{name.ljust(longest)}  {text}" for name, text in zip(names, texts, strict=True))
+        return
+    for name, text in zip(names, texts, strict=True):
+        yield name
+        yield f"  {text}"
+
+
+def _row(cell: Cell, memory: int | None, predictions: Predictions) -> list[str]:
+    if cell.done:
+        return [*["–"] * (len(COLUMNS) - 1), "done"]
+    here = ", ".join(obstacle.short for obstacle in cell.obstacles) or "yes"
+    prediction = predictions.get(cell.run_id)
+    if prediction is None:
+        return [*[UNKNOWN] * (len(COLUMNS) - 1), here]
+    about = _about(prediction)
+    return [
+        f"{prediction.trainable_parameters:,}",
+        size(prediction.weights_bytes),
+        about + size(memory) if memory is not None else UNKNOWN,
+        size(prediction.disk_bytes),
+        f"{about}{prediction.tokens:,}",
+        here,
+    ]
+
+
+def _memory(group: Sequence[Cell], predictions: Predictions) -> int | None:
+    """Return the memory of a group; None where its model's shape isn't known."""
+    known = all(cell.run_id in predictions for cell in group)
+    return group_memory(group, predictions) if known else None
+
+
+def _about(prediction: Prediction) -> str:
+    return "≈" if prediction.guessed else ""
+
+
+def _memory_by_cell(plan: Plan, predictions: Predictions) -> dict[str, int]:
+    """Return the memory that the group of each cell takes, by evaluation id."""
+    return {
+        cell.evaluation_id: memory
+        for group in plan.groups
+        if (memory := _memory(group, predictions)) is not None
+        for cell in group
+    }
+
+
+def _reasons(plan: Plan) -> list[str]:
+    """Return a line for each thing that keeps runs from starting here."""
+    concerned: dict[tuple[str, str], int] = {}
+    for cell in plan.to_do:
+        for obstacle in cell.obstacles:
+            key = obstacle.short, obstacle.sentence
+            concerned[key] = concerned.get(key, 0) + 1
+    return [f"{short} ({counted(count, 'cell')}): {sentence}" for (short, sentence), count in concerned.items()]
+
+
+def _group_lines(plan: Plan, predictions: Predictions) -> list[str]:
+    return [_group_line(number, group, predictions) for number, group in enumerate(plan.groups, start=1)]
+
+
+def _group_line(number: int, group: Sequence[Cell], predictions: Predictions) -> str:
     config = group[0].config
-    memory = size(group_memory(group, predictions))
-    trials = counted(len(by_run(group)), "run")
-    devices = devices_for(predictions[group[0].run_id].weights_bytes, resolve_device(config.device))
+    start = f"Group {number}: {counted(len(by_run(group)), 'run')} of {stored_model(config)}"
+    memory = _memory(group, predictions)
+    if memory is None:
+        return f"{start}, whose size isn't known."
+    of_group = [predictions[cells[0].run_id] for cells in by_run(group)]
+    devices = devices_for(of_group[0].weights_bytes, resolve_device(config.device))
     spread = f", spread over {devices} GPUs" if devices > 1 else ""
-    return f"Group {number}: {trials} of {stored_model(config)}, about {memory} of memory{spread}."
+    states, activations = sum(one.state_bytes for one in of_group), max(one.activation_bytes for one in of_group)
+    about = _about(of_group[0])
+    training = f": {size(states)} to train adapters, {about}{size(activations)} a pass" if states else ""
+    return f"{start}, about {size(memory)} of memory{spread}{training}."
 
 
 def stored_model(config: RunConfig) -> str:
@@ -86,26 +167,27 @@ def stored_model(config: RunConfig) -> str:
     return f"{config.model.name} in {config.train.precision.value if method == 'none' else method}"
 
 
-def group_memory(group: Sequence[Cell], predictions: dict[str, Prediction]) -> int:
+def group_memory(group: Sequence[Cell], predictions: Predictions) -> int:
     """Return the peak memory in bytes of a group that trains together."""
     on_cpu = resolve_device(group[0].config.device) == "cpu"
-    return group_bytes([predictions[own[0].run_id] for own in by_run(group)], on_cpu)
+    return group_bytes([predictions[cells[0].run_id] for cells in by_run(group)], on_cpu)
 
 
-def _total(plan: Plan, predictions: dict[str, Prediction], console: Console) -> None:
-    found = [predictions[own[0].run_id] for own in by_run(plan.to_do)]
-    if not found:
-        console.note("Nothing is left to run.")
-        return
-    largest = max(group_memory(group, predictions) for group in plan.groups)
-    disk = size(sum(prediction.disk_bytes for prediction in found))
-    tokens, flops = sum(prediction.tokens for prediction in found), sum(prediction.flops for prediction in found)
-    console.note(
-        f"Total: {len(found)} to run, {tokens:,} tokens, {flops / 1e12:,.1f} TFLOP of training, {disk} of adapters on "
+def _totals(plan: Plan, predictions: Predictions) -> list[str]:
+    runs = by_run(plan.to_do)
+    if not runs:
+        return ["Nothing is left to run."]
+    predicted = [predictions[cells[0].run_id] for cells in runs if cells[0].run_id in predictions]
+    largest = max((_memory(group, predictions) or 0 for group in plan.groups), default=0)
+    disk = size(sum(one.disk_bytes for one in predicted))
+    tokens, flops = sum(one.tokens for one in predicted), sum(one.flops for one in predicted)
+    lines = [
+        f"Total: {len(runs)} to run, {tokens:,} tokens, {flops / 1e12:,.1f} TFLOP of training, {disk} of adapters on "
         f"disk; at most about {size(largest)} of memory."
-    )
-    if any(prediction.guessed for prediction in found):
-        console.note("≈ is guessed from the length of the texts: the model's tokenizer isn't on this machine.")
+    ]
+    if any(one.guessed for one in predicted):
+        lines.append("≈ is guessed from the length of the texts: the model's tokenizer isn't on this machine.")
+    return lines
 
 
 def size(count: int) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from persona_sweeps.records.files import read_json
+from persona_sweeps.records.files import aside, json_lines, read_json, write_json, write_text
 from persona_sweeps.records.folders import RunFolder
 from persona_sweeps.records.identity import RUN_SCHEMA
 from persona_sweeps.records.run import read_record
@@ -19,9 +19,40 @@ def read_evaluation(folder: RunFolder, evaluation_id: str) -> dict[str, Any] | N
 
 
 def is_evaluated(folder: RunFolder, evaluation_id: str) -> bool:
-    """Whether the evaluation is there, with its samples, and didn't fail."""
+    """Whether the evaluation is there, with all its samples, and didn't fail."""
     found = read_evaluation(folder, evaluation_id)
-    return found is not None and found["failure"] is None and folder.samples(evaluation_id).is_file()
+    return found is not None and found["failure"] is None and _has_samples(folder, evaluation_id, found)
+
+
+def write_evaluation(
+    folder: RunFolder, evaluation_id: str, record: Mapping[str, Any], samples: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write the samples, then the record, which says how many bytes they have. Raises OSError."""
+    text = json_lines(samples)
+    write_text(folder.samples(evaluation_id), text)
+    vouched = {"samples": {"items": len(samples), "bytes": len(text.encode())}}
+    write_json(folder.evaluation(evaluation_id), {**record, **vouched})
+
+
+def set_aside_broken(folder: RunFolder) -> list[str]:
+    """Rename evaluations that can't be read or lack samples, so that they are made anew; return a sentence for each."""
+    sentences = []
+    for path in sorted(folder.evaluations.glob("*.json")):
+        found, samples = read_evaluation(folder, path.stem), folder.samples(path.stem)
+        if found is not None and (found["failure"] is not None or _has_samples(folder, path.stem, found)):
+            continue
+        if found is not None and samples.exists():
+            aside(samples)
+        sentences.append(f"{path} isn't what was written; it was set aside as {aside(path).name} and is made anew.")
+    return sentences
+
+
+def _has_samples(folder: RunFolder, evaluation_id: str, record: Mapping[str, Any]) -> bool:
+    """Whether the samples are there as they were written, by their size: there are too many to read them all."""
+    try:
+        return folder.samples(evaluation_id).stat().st_size == record["samples"]["bytes"]
+    except (OSError, KeyError, TypeError):
+        return False
 
 
 def _is_evaluation(value: Mapping[str, Any], evaluation_id: str) -> bool:

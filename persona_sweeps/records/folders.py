@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from persona_sweeps.records.files import remove_drafts
+
+HYDRA_FILES = ("config.yaml", "overrides.yaml", "hydra.yaml")
+"""in the .hydra folder of a run"""
+
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
@@ -72,6 +77,12 @@ class RunFolder:
         """One line an evaluated item, with the metrics' values of its own."""
         return self.evaluations / f"{evaluation_id}.samples.jsonl"
 
+    def clear_drafts(self) -> None:
+        """Remove what a killed process left half written. Only for whoever holds the lease."""
+        whole = [self.record, self.history, self.adapter, self.model, *(self.hydra / name for name in HYDRA_FILES)]
+        for path in (*whole, self.predictions / "*", self.evaluations / "*"):
+            remove_drafts(path)
+
 
 @dataclass(frozen=True, slots=True)
 class SweepFolder:
@@ -95,7 +106,7 @@ class SweepFolder:
 
     @property
     def groups(self) -> Path:
-        """What jobs are given."""
+        """The files that jobs are given."""
         return self.path / "groups"
 
     @property
@@ -105,13 +116,8 @@ class SweepFolder:
 
     @property
     def jobs(self) -> Path:
-        """Which jobs train the sweep's groups."""
+        """Which jobs are at work for the sweep."""
         return self.path / "jobs.json"
-
-    @property
-    def workers(self) -> Path:
-        """Which jobs work on the sweep's studies."""
-        return self.path / "workers.json"
 
 
 def run_folder(output_dir: Path | str, name: str, run_id: str) -> RunFolder:

@@ -21,7 +21,7 @@ from persona_sweeps.running.context import Context
 from persona_sweeps.running.group_run import GroupRun
 from persona_sweeps.running.run_writer import RunWriter
 from persona_sweeps.running.scoring import record_failure, score
-from persona_sweeps.running.source import Listed, Report, Solo, RunSource
+from persona_sweeps.running.source import Listed, Report, RunSource, Solo
 from persona_sweeps.running.training_record import complete, describe, prune
 
 if TYPE_CHECKING:

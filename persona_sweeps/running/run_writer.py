@@ -6,7 +6,6 @@ import contextlib
 import json
 import math
 import os
-import shutil
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from persona_sweeps import tracking
 from persona_sweeps.lifecycle.lease import Lease
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.records.files import finite, write_json, write_text
+from persona_sweeps.records.folders import HYDRA_FILES
 from persona_sweeps.records.identity import RUN_SCHEMA
 from persona_sweeps.records.provenance import environment, now
 from persona_sweeps.records.redaction import redacted
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 TRACEBACK_LINES = 12
 OF_EVALUATION = ("generation", "metrics")
 """groups of the config that say how a run is evaluated: its evaluations record them"""
-HYDRA = ("config.yaml", "overrides.yaml", "hydra.yaml")
 
 
 @dataclass
@@ -64,7 +63,6 @@ class RunWriter:
         self._created = earlier["provenance"]["created"] if earlier is not None else now()
         self._started = time.perf_counter()
         self.folder.path.mkdir(parents=True, exist_ok=True)
-        self._clear_drafts()
         self._write_hydra()
         if after is not None:
             self._cut_history(after)
@@ -149,21 +147,9 @@ class RunWriter:
         kept = [line for line in _lines(self.folder.history) if (step := _step_of(line)) is not None and step <= after]
         write_text(self.folder.history, "".join(f"{line}\n" for line in kept))
 
-    def _clear_drafts(self) -> None:
-        """Remove what a killed process of an earlier attempt left half written."""
-        if self._lease is None:
-            return
-        whole = (self.folder.record, self.folder.history, self.folder.adapter, self.folder.model)
-        for path in (*whole, *(self.folder.hydra / name for name in HYDRA)):
-            for draft in path.parent.glob(f".{path.name}-*"):
-                if draft.is_dir():
-                    shutil.rmtree(draft, ignore_errors=True)
-                else:
-                    draft.unlink(missing_ok=True)
-
     def _write_hydra(self) -> None:
         contents = (self.cell.resolved, list(self.cell.overrides), {"hydra": self.cell.hydra})
-        for name, content in zip(HYDRA, contents, strict=True):
+        for name, content in zip(HYDRA_FILES, contents, strict=True):
             write_text(self.folder.hydra / name, OmegaConf.to_yaml(OmegaConf.create(redacted(content))))
 
     def _write_record(self) -> None:

@@ -14,9 +14,10 @@ from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
 from persona_sweeps.errors import UserError
-from persona_sweeps.execution.execute import predicted, train
+from persona_sweeps.execution.in_process import carry_out
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.console import Console, headlines
+from persona_sweeps.planning.fit import predict_runnable
 from persona_sweeps.planning.plan import make_plan
 from persona_sweeps.running.context import Context
 from persona_sweeps.study.settings import StudySettings
@@ -85,8 +86,8 @@ class Finals:
             f"Finals: {settings} with {seeds} each, scored on test; {counted(len(plan.to_do), 'run')} to train."
         )
         if plan.groups:
-            predicted(plan, self._console)
-            train(plan, context)
+            predict_runnable(plan, self._console)
+            carry_out(plan, context)
         self.tell(cells)
 
     def tell(self, cells: Mapping[int, Sequence[Cell]] | None = None) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from persona_sweeps.errors import ConfigError, did_you_mean
-from persona_sweeps.execution.settings import refuse_unknown, too_small
+from persona_sweeps.execution.plugin_settings import refuse_unknown, too_small
 
 DIRECTIONS = ("minimize", "maximize")
 SAMPLERS = ("tpe", "gp", "cmaes", "random", "qmc", "grid", "nsga2")

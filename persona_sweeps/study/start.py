@@ -11,7 +11,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig
 
 from persona_sweeps.errors import UserError
-from persona_sweeps.execution.launcher import SweepLauncher
+from persona_sweeps.execution.hydra_launcher import SweepLauncher
 
 
 def start(given: Mapping[str, Any], context: HydraContext, config: DictConfig, arguments: Sequence[str]) -> None:
@@ -24,4 +24,4 @@ def start(given: Mapping[str, Any], context: HydraContext, config: DictConfig, a
     from persona_sweeps.study.sweep import sweep
 
     settings = {key: value for key, value in config.hydra.launcher.items() if key != "_target_"}
-    sweep(given, context, config, arguments, kind(**settings).place(config))
+    sweep(given, context, config, arguments, kind(**settings).target(config))

@@ -16,13 +16,18 @@ from persona_sweeps.config.kinds import PEFT
 from persona_sweeps.config.predictor import Predictor
 from persona_sweeps.config.schema import PlanMode
 from persona_sweeps.errors import ConfigError, UserError
-from persona_sweeps.execution.execute import predicted, quiet_libraries, train_the_others
-from persona_sweeps.execution.launch import compose_cell
+from persona_sweeps.execution.hydra_jobs import compose_cell
+from persona_sweeps.execution.in_process import wait_for_others
+from persona_sweeps.execution.quiet import quiet_libraries
 from persona_sweeps.execution.status import Watched, show
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.compose import Composer
 from persona_sweeps.planning.console import Console
+from persona_sweeps.planning.fit import predict_and_fit, predict_runnable
+from persona_sweeps.planning.obstacles import Obstacle
 from persona_sweeps.planning.plan import make_plan
+from persona_sweeps.planning.preflight import Predictions
+from persona_sweeps.planning.review import blocked, print_table, refusal
 from persona_sweeps.records.evaluation import outcome
 from persona_sweeps.records.files import read_json
 from persona_sweeps.records.folders import RunFolder, SweepFolder
@@ -80,8 +85,12 @@ class OneStudy:
         self.space = self._space(varied)
         self.console = Console()
 
-    def check(self) -> None:
-        """Compose a run at each end of the space. Raises UserError when one can't work."""
+    def check(self, obstacles: Sequence[Obstacle]) -> None:
+        """Compose a run at each end of the space. Raises UserError when one can't work.
+
+        `obstacles` keep jobs from being started. With plan=only they are left on the plan's cells, with those of the
+        machine.
+        """
         make_sampler(self.settings, self.space)
         self.settings = replace(self.settings, n_trials=trials_in(self.settings, self.space))
         if self.settings.warm_start is not None:
@@ -90,9 +99,19 @@ class OneStudy:
         cells = [self._compose(overrides) for overrides in ends]
         self.least = cells[0]
         """a run at one end of the space"""
+        self._ends = make_plan(cells)
+        self.predictions: Predictions = {}
+        if not self._ends.groups or self._only_status:
+            return
         quiet_libraries()
-        plan = make_plan(cells)
-        self.predictions = predicted(plan, self.console) if plan.groups else {}
+        if self._only_plan:
+            self.predictions = predict_and_fit(self._ends, self.console)
+            for cell in self._ends.to_do:
+                cell.obstacles = (*cell.obstacles, *obstacles)
+            return
+        if obstacles:
+            raise UserError(" ".join(obstacle.sentence for obstacle in obstacles))
+        self.predictions = predict_runnable(self._ends, self.console)
 
     def run(self, context: Context) -> None:
         """Train runs until the study has as many trials as asked, and say what was found."""
@@ -134,18 +153,25 @@ class OneStudy:
         return Finals(storage, self.space, self.settings, self._seed, self._compose_final, self.console)
 
     @property
-    def only_tells(self) -> bool:
+    def only_reports(self) -> bool:
         """Whether the command trains nothing."""
         return self._only_plan or self._only_status
 
-    def tell(self) -> None:
-        """Print the plan of the study, or how its runs stand, whichever the command asks for."""
+    def report(self) -> None:
+        """Print the plan of the study, or how its runs stand, whichever the command asks for.
+
+        Raises UserError after the plan when its runs can't run on this machine.
+        """
         if self._only_status:
             self._show_status()
             return
         self.console.note(f"Study {self.name}: {self.settings.n_trials} trials of peft={self._method}.")
-        for key, told in self.space.describe().items():
-            self.console.note(f"  {key}: {told}")
+        for key, values in self.space.describe().items():
+            self.console.note(f"  {key}: {values}")
+        self.console.note("A run at each end of this space:")
+        print_table(self._ends, self.predictions, self.console)
+        if unable := blocked(self._ends.cells):
+            raise refusal([], len(self._ends.cells), len(unable))
 
     def is_over(self) -> bool:
         """Whether no trial is to be asked for or finished any more, and the finals are done."""
@@ -197,7 +223,7 @@ class OneStudy:
         elsewhere: list[Cell] = []
         while cells := source.new_group(self.group_size):
             elsewhere += run_group(cells, context, source, self.group_size)
-        train_the_others(elsewhere, context, source)
+        wait_for_others(elsewhere, context, source)
 
     def _terms(self, varied: Mapping[str, str]) -> Mapping[str, Any]:
         """Return what may not change while a study goes on, since its trials could no longer be compared."""

@@ -14,10 +14,10 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from persona_sweeps.errors import UserError
-from persona_sweeps.execution.execute import write_sweep
 from persona_sweeps.planning.console import Console
 from persona_sweeps.records.evaluation import outcome
 from persona_sweeps.records.folders import RunFolder, SweepFolder
+from persona_sweeps.records.sweep import write_sweep
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import Space
 from persona_sweeps.study.storage import EVALUATION, FINALS, FOLDER, OVERRIDES, REASON, RUN, StudyStorage, open_journal
@@ -35,13 +35,13 @@ SHOWN = 3
 
 def write_studies(journal: Path, sweep: str, output_dir: Path) -> Path:
     """Write the sweep's record with all trials of all studies in its journal; return its path."""
-    path = SweepFolder(journal.parent).record
+    files = SweepFolder(journal.parent)
     storage = open_journal(journal)
     names = [summary.study_name for summary in optuna.get_all_study_summaries(storage)]
     studies = [optuna.load_study(study_name=name, storage=storage) for name in names]
     rows = [row for study in studies for row in _rows(study, output_dir)]
-    write_sweep(path, sweep, rows, {study.study_name: _about(study) for study in studies})
-    return path
+    write_sweep(files, sweep, rows, {study.study_name: _about(study) for study in studies})
+    return files.record
 
 
 def _about(study: Study) -> Mapping[str, Any]:

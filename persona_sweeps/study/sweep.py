@@ -13,22 +13,22 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from persona_sweeps.device import planning_for
-from persona_sweeps.execution.target import Place
+from persona_sweeps.execution.launch_target import LaunchTarget
 from persona_sweeps.lifecycle.writable import require_writable
 from persona_sweeps.planning.compose import Composer
 from persona_sweeps.planning.console import Console
 from persona_sweeps.running.context import Context
-from persona_sweeps.study.distribute import distribute
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import dimension, is_dimension
 from persona_sweeps.study.study import OneStudy
+from persona_sweeps.study.study_work import distribute
 
 NOT_FOR_JOBS = ("hydra/launcher=", "hydra.launcher.", "hydra.mode=", "hydra.searchpath=")
 """overrides that a job of a study isn't given: there all trials are in its own process"""
 
 
 def sweep(
-    given: Mapping[str, Any], context: HydraContext, config: DictConfig, arguments: Sequence[str], place: Place
+    given: Mapping[str, Any], context: HydraContext, config: DictConfig, arguments: Sequence[str], target: LaunchTarget
 ) -> None:
     """Carry out the studies that a command asks for. Raises UserError before any run starts for what is wrong."""
     setup_globals()
@@ -42,15 +42,16 @@ def sweep(
     listed = [override for override in overrides if override.is_sweep_override() and not is_dimension(override)]
     composer = Composer(context, config)
     studies = [OneStudy(settings, composer, fixed, chosen, varied) for chosen in _combinations(listed)]
-    with planning_for(place.machine):
+    with planning_for(target.machine):
         for study in studies:
-            study.check()
+            study.check(target.obstacles)
+        if studies[0].only_reports:
+            for study in studies:
+                study.report()
+            return
     require_writable(config.output_dir)
-    if studies[0].only_tells:
-        for study in studies:
-            study.tell()
-    elif place.backend is not None:
-        distribute(studies, place, _command(config, arguments, studies[0], place), Console())
+    if target.backend is not None:
+        distribute(studies, target, _command(config, arguments, studies[0], target), Console())
         for study in studies:
             study.conclude()
     else:
@@ -59,13 +60,13 @@ def sweep(
             study.run(shared)
 
 
-def _command(config: DictConfig, arguments: Sequence[str], study: OneStudy, place: Place) -> list[str]:
+def _command(config: DictConfig, arguments: Sequence[str], study: OneStudy, target: LaunchTarget) -> list[str]:
     """Return the arguments with which a job works on the studies, as the machine that plans has settled them."""
     own = [text for text in config.hydra.overrides.hydra if not text.lstrip("+~").startswith(NOT_FOR_JOBS)]
     resolved = study.least.resolved
     settled = {"device": resolved["device"], "train.precision": resolved["train"]["precision"]}
     kept = [text for text in arguments if text.split("=", 1)[0] not in settled]
-    search = [f"hydra.searchpath=[{','.join(place.search_path)}]"] if place.search_path else []
+    search = [f"hydra.searchpath=[{','.join(target.search_path)}]"] if target.search_path else []
     settled_texts = [f"{key}={value}" for key, value in settled.items()]
     return ["-m", *kept, *settled_texts, *own, *search, "hydra/launcher=fused"]
 

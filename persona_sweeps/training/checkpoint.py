@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -23,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from persona_sweeps.records.files import remove_drafts, replacing
 from persona_sweeps.training.trial import Trial
 
 FORMAT = 1
@@ -62,20 +61,11 @@ def save(trial: Trial, folder: Path, run_id: str, notes: Mapping[str, Any]) -> P
     final = folder / f"{STEP}{trial.progress.step:06d}"
     if final.is_dir():
         return final
-    folder.mkdir(parents=True, exist_ok=True)
-    making = Path(tempfile.mkdtemp(dir=folder, prefix=".making-"))
-    try:
-        _write_tensors(_tensors(trial), making / TENSORS)
+    with replacing(final) as draft:
+        _write_tensors(_tensors(trial), draft / TENSORS)
         state = _state(trial) | {"format": FORMAT, "run_id": run_id, "notes": dict(notes)}
-        state["sha256"] = _digest(state, making / TENSORS)
-        (making / STATE).write_text(json.dumps(state), encoding="utf-8")
-        for name in (TENSORS, STATE):
-            _flush(making / name)
-        _flush(making)
-        making.rename(final)
-        _flush(folder)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
+        state["sha256"] = _digest(state, draft / TENSORS)
+        (draft / STATE).write_text(json.dumps(state), encoding="utf-8")
     for older in _found(folder):
         if older != final:
             shutil.rmtree(older, ignore_errors=True)
@@ -87,23 +77,22 @@ def newest(folder: Path, run_id: str) -> tuple[Checkpoint | None, list[str]]:
 
     What isn't whole is renamed to `broken-…`, and is neither used nor removed; what a kill left half made is removed.
     """
-    told: list[str] = []
-    for left in folder.glob(".making-*"):
-        shutil.rmtree(left, ignore_errors=True)
+    notes: list[str] = []
+    remove_drafts(folder / f"{STEP}*")
     for path in reversed(_found(folder)):
         try:
-            return _read(path, run_id), told
+            return _read(path, run_id), notes
         except CheckpointError as error:
-            told.append(f"{path} can't be used and was set aside: {error}.")
+            notes.append(f"{path} can't be used and was set aside: {error}.")
             set_aside(path)
-    return None, told
+    return None, notes
 
 
 def set_aside(path: Path) -> None:
     """Rename a checkpoint so that it isn't found again."""
-    place = 0
-    while (aside := path.with_name(f"{BROKEN}{path.name}-{place}")).exists():
-        place += 1
+    number = 0
+    while (aside := path.with_name(f"{BROKEN}{path.name}-{number}")).exists():
+        number += 1
     path.rename(aside)
 
 
@@ -174,8 +163,8 @@ def _weights(trial: Trial) -> Iterator[tuple[str, Tensor]]:
         yield f"parameter.{index}", parameter
     pairs = trial.adapter.lora.pairs if trial.adapter.lora is not None else {}
     for path, pair in pairs.items():
-        for place, tensor in enumerate(pair.start or ()):
-            yield f"start.{place}.{path}", tensor
+        for index, tensor in enumerate(pair.start or ()):
+            yield f"start.{index}.{path}", tensor
 
 
 def _optimized(trial: Trial) -> list[nn.Parameter]:
@@ -213,17 +202,8 @@ def _write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 def _digest(state: Mapping[str, Any], tensors: Path) -> str:
     """Return the SHA-256 (hex) of all that a checkpoint holds."""
-    told = {name: value for name, value in state.items() if name != "sha256"}
+    hashed = {name: value for name, value in state.items() if name != "sha256"}
     with tensors.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
-    digest.update(json.dumps(told, sort_keys=True).encode())
+    digest.update(json.dumps(hashed, sort_keys=True).encode())
     return digest.hexdigest()
-
-
-def _flush(path: Path) -> None:
-    """Have the disk hold what was written to a file, or a folder's list of names."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Sweeps carried out: what runs leave behind, sharing and skipping, and the same result in any company."""
+"""Sweeps carried out: what runs leave behind, sharing and skipping, and the same result in any group."""
 
 from __future__ import annotations
 
@@ -16,22 +16,30 @@ SAMPLE_KEYS = {
     "completion_bytes", "rouge1", "rouge2", "rougeL",
 }  # fmt: skip
 RECORD = {
-    "schema_version": int, "run_id": str, "name": str, "status": str, "config": dict, "comparability_key": str,
-    "metrics": dict, "training": dict, "data": dict, "resources": dict, "provenance": dict, "failure": type(None),
+    "schema_version": int, "run_id": str, "setting_key": str, "name": str, "status": str, "config": dict,
+    "predictor": dict, "training": dict, "data": dict, "resources": dict, "provenance": dict, "failure": type(None),
+}  # fmt: skip
+EVALUATION = {
+    "schema_version": int, "evaluation_id": str, "run_id": str, "setting_key": str, "comparability_key": str,
+    "config": dict, "metrics": dict, "descriptions": dict, "data": dict, "predictions": dict, "resources": dict,
+    "provenance": dict, "failure": type(None),
+}  # fmt: skip
+RESOURCES = {
+    "wall_seconds", "cpu_seconds", "weights_bytes", "peak_rss_bytes", "peak_device_bytes", "group_size", "device",
 }  # fmt: skip
 PARTS = {
-    "metrics": {"completion_ppl", "completion_nll", "bits_per_byte", "rouge1", "rouge2", "rougeL", "bleu"},
+    "predictor": {"label", "trains", "has_model", "is_reference", "description"},
     "training": {
-        "steps", "epochs", "trainable_parameters", "tokens", "unique_tokens", "final_train_nll", "best_eval_nll",
+        "steps", "epochs", "trainable_parameters", "tokens", "unique_tokens", "examples", "final_train_nll",
+        "best_eval_nll", "eval_nll",
     },
-    "resources": {
-        "wall_seconds", "cpu_seconds", "weights_bytes", "peak_rss_bytes", "peak_device_bytes", "group_size", "device",
-    },
+    "resources": RESOURCES,
     "provenance": {
         "created", "finished", "git_commit", "git_dirty", "packages", "data_fingerprint", "template_fingerprint",
         "model_fingerprint", "host_cpu", "seed",
     },
 }  # fmt: skip
+METRICS = {"completion_ppl", "completion_nll", "bits_per_byte", "rouge1", "rouge2", "rougeL", "bleu"}
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -49,23 +57,32 @@ def methods(command: Callable, tiny: tuple[str, ...], tmp_path_factory: pytest.T
 def test_every_run_leaves_its_files(methods: Any) -> None:
     assert [record["config"]["peft"]["method"] for record in methods.records()] == ["lora", "none", "prompt_tuning"]
     for record in methods.records():
-        files = {str(path.relative_to(methods.folder_of(record))) for path in methods.folder_of(record).rglob("*.*")}
+        folder = methods.folder_of(record)
+        assert folder.name == f"{record['name']}-{record['run_id']}"
+        files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+        evaluation = record["evaluation"]
+        name = evaluation["evaluation_id"]
+        expected = {f".hydra/{part}.yaml" for part in ("config", "overrides", "hydra")}
+        expected |= {"run.json", "history.jsonl", "run.log"}
+        expected |= {f"evaluations/{name}.json", f"evaluations/{name}.samples.jsonl"}
+        expected |= {f"predictions/{one}.{end}" for one in evaluation["predictions"] for end in ("json", "jsonl")}
         adapter = {"adapter/adapter_config.json", "adapter/adapter_model.safetensors"}
-        expected = {f".hydra/{name}.yaml" for name in ("config", "overrides", "hydra")} | {".hydra"}
-        expected |= {"run.json", "history.jsonl", "samples.jsonl", "run.log"}
-        assert files == expected | (adapter if record["config"]["peft"]["method"] != "none" else set())
-        assert methods.folder_of(record).name == f"{record['name']}-{record['run_id']}"
+        assert files == expected | (adapter if record["predictor"]["trains"] else set())
 
 
-def test_a_record_has_every_part_that_the_design_names(methods: Any) -> None:
+def test_records_have_every_part_that_the_design_names(methods: Any) -> None:
     for record in methods.records():
-        assert {key: type(value) for key, value in record.items()} == RECORD
-        for part, keys in PARTS.items():
-            assert keys <= set(record[part]), part
-        assert record["schema_version"] == 1 and record["status"] == "completed"
-        assert record["resources"]["group_size"] == 3 and record["resources"]["device"] == "cpu"
-        assert all(0 <= record["metrics"][key] <= 1 for key in ("rouge1", "rouge2", "rougeL", "bleu"))
-        assert record["data"]["train_examples"] + record["data"]["eval_examples"] == 12
+        alone = json.loads((methods.folder_of(record) / "run.json").read_text())
+        assert {key: type(value) for key, value in alone.items()} == RECORD
+        assert all(keys <= set(record[part]) for part, keys in PARTS.items())
+        assert record["schema_version"] == 2 and record["status"] == "completed"
+        evaluation = record["evaluation"]
+        assert EVALUATION.items() <= {key: type(value) for key, value in evaluation.items()}.items()
+        assert set(evaluation["metrics"]) >= METRICS and set(evaluation["resources"]) >= RESOURCES
+        assert evaluation["resources"]["group_size"] == 3 and evaluation["resources"]["device"] == "cpu"
+        assert all(0 <= evaluation["metrics"][key] <= 1 for key in ("rouge1", "rouge2", "rougeL", "bleu"))
+        assert evaluation["data"]["eval_examples"] == 3
+        assert evaluation["data"]["train_examples"] == (9 if record["predictor"]["trains"] else None)
         assert {"torch", "transformers", "peft"} <= set(record["provenance"]["packages"])
 
 
@@ -81,19 +98,20 @@ def test_what_was_trained_is_what_the_record_says(methods: Any) -> None:
         assert training["final_train_nll"] == history[-1]["train_nll"]
         assert training["best_eval_nll"] == min(row["eval_nll"] for row in history if "eval_nll" in row)
         assert training["tokens"] == history[-1]["tokens"] >= training["unique_tokens"] > 0
-        assert history[-1]["eval_nll"] == pytest.approx(records[method]["metrics"]["completion_nll"], rel=1e-5)
+        nll = records[method]["evaluation"]["metrics"]["completion_nll"]
+        assert history[-1]["eval_nll"] == pytest.approx(nll, rel=1e-5)
 
 
 def test_a_sample_an_evaluation_example_adds_up_to_the_metrics(methods: Any) -> None:
     for record in methods.records():
-        samples = lines(methods.folder_of(record) / "samples.jsonl")
-        assert len(samples) == record["data"]["eval_examples"]
+        evaluation, samples = record["evaluation"], methods.samples_of(record)
+        assert len(samples) == evaluation["data"]["eval_examples"]
         assert all(set(sample) >= SAMPLE_KEYS for sample in samples)
         tokens = sum(sample["completion_tokens"] for sample in samples)
         nll = sum(sample["completion_nll"] * sample["completion_tokens"] for sample in samples)
-        assert nll / tokens == pytest.approx(record["metrics"]["completion_nll"], rel=1e-6)
+        assert nll / tokens == pytest.approx(evaluation["metrics"]["completion_nll"], rel=1e-6)
         rouge = sum(sample["rouge1"] for sample in samples) / len(samples)
-        assert rouge == pytest.approx(record["metrics"]["rouge1"])
+        assert rouge == pytest.approx(evaluation["metrics"]["rouge1"])
 
 
 def test_the_sweep_s_record_lists_its_cells_in_order(methods: Any) -> None:
@@ -129,7 +147,8 @@ def test_the_adapters_are_those_that_peft_loads(methods: Any, make_cell: Callabl
                 loss = model(ids, attention_mask=torch.ones_like(ids), labels=torch.tensor([labels])).loss
             size = len(labels) - row["prompt_length"]
             total, count = total + float(loss) * size, count + size
-        assert total / count == pytest.approx(records[method]["metrics"]["completion_nll"], rel=1e-4)
+        nll = records[method]["evaluation"]["metrics"]["completion_nll"]
+        assert total / count == pytest.approx(nll, rel=1e-4)
 
 
 def _overrides(folder: Path) -> list[str]:
@@ -161,7 +180,7 @@ def test_cells_that_ask_for_the_same_run_are_one_run(launch: Callable, tiny: tup
     assert first["run_id"] == second["run_id"] and first["state"] == second["state"] == "completed"
 
 
-COMPANY = (
+OTHERS = (
     ("peft.r=2", "peft.alpha=64", "train.batch_size=2"),
     ("peft.r=8", "peft.dropout=0.2", "seed=3", "train.max_steps=5"),
     ("peft=prompt_tuning", "peft.num_virtual_tokens=5"),
@@ -173,7 +192,7 @@ COMPANY = (
 
 
 @pytest.mark.parametrize("subject", [("peft.r=4", "peft.dropout=0.1"), ("peft=prompt_tuning",)], ids=["lora", "prompt"])
-def test_a_run_gives_the_same_result_alone_and_in_any_company(
+def test_a_run_gives_the_same_result_solo_and_in_any_group(
     make_cell: Callable,
     tiny: tuple[str, ...],
     tmp_path: Path,
@@ -185,21 +204,25 @@ def test_a_run_gives_the_same_result_alone_and_in_any_company(
 
     monkeypatch.setenv("PERSONA_SWEEPS_CACHE", str(shared_cache))
 
-    def result(place: str, company: tuple[tuple[str, ...], ...]) -> tuple[dict[str, float], list[str], list[float]]:
-        wanted = [*company, (*subject, "seed=2")]
-        cells = [make_cell(*tiny, f"output_dir={tmp_path / place}", *overrides) for overrides in wanted]
+    def result(name: str, others: tuple[tuple[str, ...], ...]) -> tuple[dict[str, float], list[str], list[float]]:
+        wanted = [*others, (*subject, "seed=2")]
+        cells = [make_cell(*tiny, f"output_dir={tmp_path / name}", *overrides) for overrides in wanted]
         plan = execute(cells, sweep=None)
         assert [len(group) for group in plan.groups] == [len(wanted)]
-        record = json.loads(cells[-1].folder.record.read_text())
-        samples, history = lines(cells[-1].folder.samples), lines(cells[-1].folder.history)
-        return record["metrics"], [row["prediction"] for row in samples], [row["train_nll"] for row in history]
+        folder = cells[-1].folder
+        samples, history = lines(folder.samples(cells[-1].evaluation_id)), lines(folder.history)
+        return (
+            dict(cells[-1].outcome.metrics),
+            [row["prediction"] for row in samples],
+            [row["train_nll"] for row in history],
+        )
 
-    alone = result("alone", ())
-    for place, company in (("three", COMPANY[1:3]), ("eight", COMPANY)):
-        metrics, texts, losses = result(place, company)
-        assert metrics == pytest.approx(alone[0], rel=1e-4)
-        assert texts == alone[1]
-        assert losses == pytest.approx(alone[2], rel=1e-4)
+    solo = result("solo", ())
+    for name, others in (("three", OTHERS[1:3]), ("eight", OTHERS)):
+        metrics, texts, losses = result(name, others)
+        assert metrics == pytest.approx(solo[0], rel=1e-4)
+        assert texts == solo[1]
+        assert losses == pytest.approx(solo[2], rel=1e-4)
 
 
 def test_a_group_in_bf16_runs(launch: Callable, tiny: tuple[str, ...]) -> None:
@@ -208,19 +231,19 @@ def test_a_group_in_bf16_runs(launch: Callable, tiny: tuple[str, ...]) -> None:
     assert [record["config"]["train"]["precision"] for record in ended.records()] == ["bf16"] * 3
 
 
-def test_examples_left_out_are_counted_and_told(launch: Callable, tiny: tuple[str, ...], tmp_path: Path) -> None:
+def test_examples_left_out_are_counted_and_reported(launch: Callable, tiny: tuple[str, ...], tmp_path: Path) -> None:
     rows = [{"prompt": f"Speak {n}", "completion": "word " * (300 if n == 4 else 1)} for n in range(12)]
     text = "\n".join(map(json.dumps, rows)) + '\n\n{"prompt": "Silence", "completion": " "}\n'
     (tmp_path / "own.jsonl").write_text(text)
     ended = launch("-m", *tiny, "dataset.path=own.jsonl", "seed=0,1", "train.max_steps=1")
     assert ended.code == 0, ended.err
-    told = [line for line in ended.out.splitlines() if line.startswith("Left out 1 of ")]
-    assert len(told) == 3 and all("2 runs use these data" in line for line in told)
+    printed = [line for line in ended.out.splitlines() if line.startswith("Left out 1 of ")]
+    assert len(printed) == 3 and all("2 runs use these data" in line for line in printed)
     for reason in ("blank line", "empty completion", "no room"):
-        assert sum(reason in line for line in told) == 1
+        assert sum(reason in line for line in printed) == 1
     for record in ended.records():
         assert sum(record["data"]["dropped"].values()) == 3
-        assert record["data"]["train_examples"] + record["data"]["eval_examples"] == 11
+        assert record["data"]["train_examples"] + record["evaluation"]["data"]["eval_examples"] == 11
 
 
 def test_showing_examples_prints_them_marked_and_leaves_nothing(launch: Callable, tiny: tuple[str, ...]) -> None:
@@ -249,17 +272,19 @@ def test_a_fully_trained_model_is_left_whole_and_its_folder_is_a_model(launch: C
     assert not (folder / "adapter").exists() and (folder / "model" / "model.safetensors").exists()
     again = launch(*tiny, "peft=none", "model.scale=full", f"model.hub_id={folder / 'model'}")
     assert again.code == 0, again.err
-    untuned = again.by("peft", "method")["none"]
-    assert untuned["metrics"]["completion_nll"] == pytest.approx(record["metrics"]["completion_nll"], rel=1e-5)
+    untuned = again.by("peft", "method")["none"]["evaluation"]["metrics"]
+    tuned = record["evaluation"]["metrics"]
+    assert untuned["completion_nll"] == pytest.approx(tuned["completion_nll"], rel=1e-5)
 
 
-def test_a_run_that_trains_the_base_itself_is_alone_and_leaves_the_base_to_others(
+def test_a_run_that_trains_the_base_itself_is_solo_and_leaves_the_base_to_others(
     launch: Callable, tiny: tuple[str, ...]
 ) -> None:
     ended = launch("-m", *tiny, "peft=full,none,lora_prompt", "train.learning_rate=1e-2")
     assert ended.code == 0, ended.err
-    sizes = {method: record["resources"]["group_size"] for method, record in ended.by("peft", "method").items()}
+    evaluations = {method: record["evaluation"] for method, record in ended.by("peft", "method").items()}
+    sizes = {method: evaluation["resources"]["group_size"] for method, evaluation in evaluations.items()}
     assert sizes == {"full": 1, "none": 2, "lora_prompt": 2}
-    alone = launch(*tiny, "peft=none", "output_dir=alone")
-    (record,) = [json.loads(path.read_text()) for path in (alone.folder / "alone").glob("runs/*/run.json")]
-    assert record["metrics"] == ended.by("peft", "method")["none"]["metrics"]
+    assert launch(*tiny, "peft=none", "output_dir=solo").code == 0
+    (path,) = (ended.folder / "solo").glob("runs/*/evaluations/*.json")
+    assert json.loads(path.read_text())["metrics"] == evaluations["none"]["metrics"]

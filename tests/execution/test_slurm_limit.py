@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persona_sweeps.execution.slurm_limit import Lanes, shares
+from persona_sweeps.execution.slurm.limit import Lanes, shares
 
 
 @given(st.integers(1, 20), st.lists(st.integers(0, 50), max_size=10))

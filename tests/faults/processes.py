@@ -14,7 +14,7 @@ from pathlib import Path
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
-    ["persona_sweeps.cli.launch", "persona_sweeps.execution.launch", "persona_sweeps.running.group",
+    ["persona_sweeps.cli.launch", "persona_sweeps.execution.hydra_jobs", "persona_sweeps.running.group",
      "persona_sweeps.training.engine", "persona_sweeps.training.checkpoint", "persona_sweeps.methods.export",
      "persona_sweeps.models.loading", "persona_sweeps.data.store", "persona_sweeps.metrics.overlap",
      "datasets", "sacrebleu", "rouge_score"]

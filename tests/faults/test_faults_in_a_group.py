@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.results import OUTPUT, assert_equal, beginnings, folder_of, records, results, steps_logged
+from tests.faults.results import OUTPUT, assert_equal, folder_of, records, results, starts, steps_logged
 
 STEPS = 12
 SWEEP = ("seed=0,1,2", f"train.max_steps={STEPS}", "train.eval_every=4", "sweep.name=group")
@@ -107,7 +107,7 @@ def test_a_fault_of_one_run_is_its_own(
 
     again = launch("-m", *tiny, *SWEEP)
     assert again.code == 0 and "2 done already, 1 to run" in again.out
-    trained = beginnings(folder_of(again.output, runs[1]["run_id"]))
+    trained = starts(folder_of(again.output, runs[1]["run_id"]))
     assert trained[-1] == (STEPS if breaks in (scoring, exporting) else 0), "what was trained is kept"
     healthy(again.output)
 
@@ -155,7 +155,7 @@ def test_after_a_fault_that_all_share_each_goes_on_alone_from_where_it_was(
     assert "A pass of 3 trials failed (RuntimeError: broken on purpose); each now runs alone." in broken.out
     for run_id, record in records(broken.output).items():
         assert record["resources"]["group_size"] == 1
-        assert beginnings(folder_of(broken.output, run_id)) == [0, at]
+        assert starts(folder_of(broken.output, run_id)) == [0, at]
     assert steps_logged(broken.output) == 3 * STEPS
     healthy(broken.output)
 
@@ -183,6 +183,6 @@ def test_a_run_that_breaks_every_pass_fails_with_what_it_had(
     guilty = folder_of(first.output, runs[1]["run_id"])
     assert len((guilty / "history.jsonl").read_text().splitlines()) == 6
     again = launch("-m", *tiny, *SWEEP)
-    assert again.code == 0 and beginnings(guilty) == [0, 6, 6]
+    assert again.code == 0 and starts(guilty) == [0, 6, 6]
     healthy(again.output)
     assert again.output.name == OUTPUT

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import SITE
-from tests.faults.results import OUTPUT, assert_equal, beginnings, folder_of, records, results
+from tests.faults.results import OUTPUT, assert_equal, folder_of, records, results, starts
 
 LOCAL = ("hydra/launcher=local", "hydra.launcher.workers=1", "hydra.launcher.poll_seconds=0.1")
 
@@ -29,7 +29,7 @@ def test_a_run_that_kills_its_process_fails_alone_after_so_many_tries(
     told = runs[1]["failure"]["message"]
     assert f"its job was lost {retries + 2 if not retries else retries + 1} times, the last: {end}" in told
     assert told in first.output
-    tries = beginnings(folder_of(tmp_path / OUTPUT, runs[1]["run_id"]))
+    tries = starts(folder_of(tmp_path / OUTPUT, runs[1]["run_id"]))
     assert len(tries) == max(2, retries + 1), "once in company, and alone at least once"
 
     if fault.startswith("exit"):

@@ -31,7 +31,7 @@ def test_the_modules_that_every_hydra_process_executes_are_light() -> None:
 
 def test_results_come_back_in_the_order_of_the_jobs(launch: Callable, tiny: tuple[str, ...], monkeypatch) -> None:
     """A sweeper reads each job's metrics from its return value, and a failed job's error likewise."""
-    from persona_sweeps.execution import launch as launching
+    from persona_sweeps.execution import hydra_jobs as launching
 
     kept: list = []
     original = launching.launch

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from persona_sweeps.lifecycle import lease
 from persona_sweeps.lifecycle.lease import Lease, acquire, holder
 from tests.lifecycle.leases import (
     HOLD,
@@ -99,18 +100,12 @@ def test_an_exception_that_ends_a_process_releases_too(path: Path) -> None:
 # Who holds it
 
 
-def test_holder_tells_who(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_holder_says_who_and_in_which_job(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert holder(path) is None
-    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    monkeypatch.setattr(lease, "_job", None)
+    lease.name_job("4711")
     with take(path) as held:
         found = who(path)
         assert (found.pid, found.job, found.alive, found.owner) == (os.getpid(), "4711", True, held.owner)
         assert found.host in str(found) and "job 4711" in str(found)
     assert holder(path) is None
-
-
-def test_a_task_of_an_array_is_named_as_slurm_names_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"JOB_ID": "4713", "ARRAY_JOB_ID": "4711", "ARRAY_TASK_ID": "2"}.items():
-        monkeypatch.setenv(f"SLURM_{name}", value)
-    with take(path):
-        assert who(path).job == "4711_2"

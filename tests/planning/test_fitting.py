@@ -45,11 +45,11 @@ def test_groups_are_divided_until_each_fits_and_no_run_is_lost(
     assert [cell for group in plan.groups for cell in group] == whole and set(found) == {c.run_id for c in whole}
     assert all(len(group) == 1 or group_memory(group, found) <= memory for group in plan.groups)
     assert (len(plan.groups) == 1) == (share == 1.0)
-    told = " ".join(capsys.readouterr().out.split())
-    assert (f"they run as {len(plan.groups)} groups" in told) == (share < 1.0)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert (f"they run as {len(plan.groups)} groups" in printed) == (share < 1.0)
 
 
-def test_runs_that_are_too_large_alone_still_run_and_it_is_told(
+def test_runs_whose_passes_are_too_large_alone_still_run_and_it_is_said(
     plan: Plan, monkeypatch: pytest.MonkeyPatch, no_overhead: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with_memory(monkeypatch, 1000)
@@ -71,7 +71,7 @@ def test_the_plan_in_print_and_the_runs_have_the_groups_as_they_fit(
     sweep = ("-m", *tiny, "peft=lora", "train.max_steps=1", "seed=0,1")
     planned = launch(*sweep, "plan=only")
     assert planned.code == 0 and "2 to run in 2 groups" in planned.out
-    assert "Group 2: 1 trial of" in planned.out and "they run as 2 groups" in planned.out
+    assert "Group 2: 1 run of" in planned.out and "they run as 2 groups" in planned.out
     ended = launch(*sweep)
     assert ended.code == 0 and "Group 1 of 2: 1 run." in ended.out
     assert [record["resources"]["group_size"] for record in ended.records()] == [1, 1]
@@ -98,7 +98,7 @@ def test_weights_beyond_one_gpu_are_spread_over_all(gpus: Callable[..., None]) -
     assert devices_for(81, "cuda") == 1 and memory_for(81, "cuda") == 80
 
 
-def test_a_base_model_that_is_spread_is_told_and_one_that_fits_nowhere_refused(
+def test_a_base_model_that_is_spread_is_said_to_be_and_one_that_fits_nowhere_is_an_obstacle(
     make_cell: Callable, tiny: tuple[str, ...], gpus: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from persona_sweeps.planning import obstacles
@@ -110,6 +110,6 @@ def test_a_base_model_that_is_spread_is_told_and_one_that_fits_nowhere_refused(
     for module in (review, fitting, obstacles):
         monkeypatch.setattr(module, "resolve_device", lambda kind: "cuda")
     monkeypatch.setattr(obstacles, "device_count", lambda: 2)
-    assert review._group_line(1, plan.groups[0], predictions).endswith("of memory, spread over 2 GPUs.")
+    assert "of memory, spread over 2 GPUs" in review._group_line(1, plan.groups[0], predictions)
     assert obstacles.too_large(plan.groups[0][0].config, weights) is None
     assert "the 2 GPUs have together" in str(obstacles.too_large(plan.groups[0][0].config, 2 * weights))

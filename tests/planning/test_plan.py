@@ -10,7 +10,11 @@ import pytest
 
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.plan import make_plan
-from persona_sweeps.records.files import write_json
+from persona_sweeps.records.files import write_json, write_json_lines
+from persona_sweeps.records.folders import RunFolder
+
+RUN = {"schema_version": 2, "config": {}, "training": {"trainable_parameters": 0}, "provenance": {}}
+EVALUATION = {"schema_version": 2, "metrics": {}, "descriptions": {}, "provenance": {}, "failure": None}
 
 
 @pytest.fixture
@@ -18,9 +22,13 @@ def cell(make_cell: Callable[..., Any], tiny: tuple[str, ...], tmp_path: Path) -
     return lambda *overrides: make_cell(*tiny, f"output_dir={tmp_path}", *overrides)
 
 
-def complete(cell: Cell, folder: Path | None = None, status: str = "completed") -> None:
-    record = {"schema_version": 1, "status": status, "metrics": {}, "provenance": {}}
-    write_json((folder or cell.folder.path) / "run.json", record)
+def complete(cell: Cell, path: Path | None = None, status: str = "completed") -> None:
+    """Write the files of a run that was trained and evaluated."""
+    folder = RunFolder(path or cell.folder.path)
+    write_json(folder.record, RUN | {"run_id": cell.run_id, "status": status})
+    if status == "completed":
+        write_json(folder.evaluation(cell.evaluation_id), EVALUATION | {"evaluation_id": cell.evaluation_id})
+        write_json_lines(folder.samples(cell.evaluation_id), [])
 
 
 def test_trials_of_one_base_model_form_one_group(cell) -> None:
@@ -49,14 +57,14 @@ def test_cells_that_ask_for_the_same_run_share_it(cell) -> None:
     cells = [cell("peft=none", "train.learning_rate=1"), cell(), cell("peft=none", "train.learning_rate=2"), cell()]
     plan = make_plan(cells)
     assert plan.cells == cells
-    assert plan.runs == plan.to_do == [cells[0], cells[1]]
+    assert plan.distinct == plan.to_do == [cells[0], cells[1]]
 
 
 @pytest.mark.parametrize("status, to_do", [("completed", 1), ("failed", 2), ("running", 2)])
 def test_only_completed_runs_are_skipped(cell, status: str, to_do: int) -> None:
     complete(cell("seed=0"), status=status)
     plan = make_plan([cell("seed=0"), cell("seed=1")])
-    assert [len(plan.runs), len(plan.to_do)] == [2, to_do]
+    assert [len(plan.distinct), len(plan.to_do)] == [2, to_do]
 
 
 def test_a_run_is_found_by_its_id_whatever_its_folder_is_called(cell, tmp_path: Path) -> None:

@@ -161,7 +161,11 @@ def test_a_version_of_a_metric_is_another_evaluation() -> None:
 def test_rows_are_comparable_when_the_items_and_the_decoding_are_the_same(cell) -> None:
     """What was trained, on which model, and which metrics were chosen doesn't count."""
     decoding = cell().resolved["generation"]
-    keys = [comparability_key("items", decoding), comparability_key("others", decoding), comparability_key("items", None)]
+    keys = [
+        comparability_key("items", decoding),
+        comparability_key("others", decoding),
+        comparability_key("items", None),
+    ]
     for override in ("generation=nucleus", "generation.max_new_tokens=5"):
         keys.append(comparability_key("items", cell(override).resolved["generation"]))
     assert len(set(keys)) == 5

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from persona_sweeps.execution.backend import State, Task
-from persona_sweeps.execution.slurm import SlurmBackend
-from persona_sweeps.execution.slurm_settings import SlurmSettings
+from persona_sweeps.execution.backend import JobState, Task
+from persona_sweeps.execution.slurm.backend import SlurmBackend
+from persona_sweeps.execution.slurm.settings import SlurmSettings
 from tests.slurm.cluster import Cluster
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "hydra" / "launcher" / "slurm.yaml"
@@ -37,9 +37,9 @@ def test_the_limit_holds_over_jobs_that_ask_for_different_nodes(
     # There are no such group files, so a job ends as soon as it has begun.
     jobs = backend.submit([Task(tmp_path / str(n), [cells[n % 2]]) for n in range(6)])
     at_once, again = [], [Task(tmp_path / "again", [cells[0]])]
-    while any(status.state is not State.ended for status in backend.poll(jobs).values()):
+    while any(status.state is not JobState.finished for status in backend.poll(jobs).values()):
         at_once.append(sum(job.state == "RUNNING" for job in cluster.jobs()))
-        if again and any(status.state is State.ended for status in backend.poll(jobs).values()):
+        if again and any(status.state is JobState.finished for status in backend.poll(jobs).values()):
             jobs += backend.submit([again.pop()])
         time.sleep(0.1)
     known = cluster.jobs()

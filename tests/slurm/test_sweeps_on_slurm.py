@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from persona_sweeps.records.files import read_json
 from tests.slurm.cluster import Cluster, Job
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -48,15 +49,15 @@ class Sweep:
     def output(self) -> Path:
         return self.folder / "multirun_outputs"
 
-    def told(self) -> str:
-        return (self.folder / "told").read_text()
+    def printed(self) -> str:
+        return (self.folder / "printed").read_text()
 
     def victim(self) -> tuple[Job, Path]:
         """Wait for a job in the midst of training a run to which nothing has happened yet."""
 
         def found() -> tuple[Job, Path] | None:
-            assert self.process.poll() is None, self.told()
-            runs = {run: entry["id"] for entry in self._jobs() for run in entry["runs"]}
+            assert self.process.poll() is None, self.printed()
+            runs = {run: job for job, group in self._groups().items() for run in group}
             by_id = {job.id: job for job in self.cluster.jobs() if job.state == "RUNNING"}
             for run, job in runs.items():
                 for folder in self.output.glob(f"runs/*-{run}"):
@@ -67,9 +68,12 @@ class Sweep:
 
         return self.cluster.wait(found, SECONDS)  # type: ignore[return-value]
 
-    def _jobs(self) -> list[dict[str, Any]]:
-        path = self.output / "sweeps" / "s" / "jobs.json"
-        return json.loads(path.read_text())["jobs"] if path.exists() else []
+    def _groups(self) -> dict[str, list[str]]:
+        """Return the run ids of each job, as its file lists them."""
+        sweep = self.output / "sweeps" / "s"
+        jobs = (read_json(sweep / "jobs.json") or {}).get("jobs", [])
+        files = {job["id"]: read_json(sweep / "groups" / job["file"]) or {"cells": []} for job in jobs}
+        return {job: [row["run_id"] for row in group["cells"]] for job, group in files.items()}
 
 
 def in_the_midst(folder: Path) -> bool:
@@ -95,9 +99,9 @@ def start(
     }  # fmt: skip
 
     def begin(*more: str) -> Sweep:
-        with open(tmp_path / "told", "a") as told:
+        with open(tmp_path / "printed", "a") as output:
             process = subprocess.Popen(
-                command(tiny, *ON_SLURM, *more), cwd=tmp_path, env=environment, stdout=told, stderr=told
+                command(tiny, *ON_SLURM, *more), cwd=tmp_path, env=environment, stdout=output, stderr=output
             )
         started.append(process)
         return Sweep(cluster, process, tmp_path, set())
@@ -109,8 +113,11 @@ def start(
 
 
 def records(output: Path) -> dict[str, dict[str, Any]]:
+    """Return the record of each run by its id, with its metrics."""
     found = [json.loads(path.read_text()) for path in output.glob("runs/*/run.json")]
-    return {record["run_id"]: record for record in found}
+    evaluations = [json.loads(path.read_text()) for path in output.glob("runs/*/evaluations/*.json")]
+    metrics = {evaluation["run_id"]: evaluation["metrics"] for evaluation in evaluations}
+    return {record["run_id"]: record | {"metrics": metrics.get(record["run_id"])} for record in found}
 
 
 @pytest.mark.slow
@@ -121,16 +128,16 @@ def test_jobs_go_on_without_the_launcher_and_the_same_command_comes_back_to_them
     first, _ = sweep.victim()
     sweep.process.send_signal(signal.SIGINT)
     assert sweep.process.wait(SECONDS) == 75
-    assert "Jobs that go on: " in sweep.told() and first.id in sweep.told().split("Jobs that go on: ")[1]
+    assert "Jobs that go on: " in sweep.printed() and first.id in sweep.printed().split("Jobs that go on: ")[1]
     assert sweep.cluster.job(first.id).state == "RUNNING"
     before = len(sweep.cluster.jobs())
     again = start(*few)
-    told = "is still there"  # the third at least, which waits for one of the first two to end
-    sweep.cluster.wait(lambda: told in again.told() or again.process.poll() is not None, SECONDS)
-    assert told in again.told()
+    words = "is still there"  # the third at least, which waits for one of the first two to end
+    sweep.cluster.wait(lambda: words in again.printed() or again.process.poll() is not None, SECONDS)
+    assert words in again.printed()
     sweep.cluster.controller_down()
     sweep.cluster.controller_up()
-    assert again.process.wait(SECONDS) == 0, again.told()
+    assert again.process.wait(SECONDS) == 0, again.printed()
     assert len(sweep.cluster.jobs()) == before, "no job was given twice"
     assert {record["status"] for record in records(sweep.output).values()} == {"completed"}
     for log in sweep.output.glob("runs/*/run.log"):
@@ -160,11 +167,11 @@ def test_twelve_runs_survive_a_cancelled_job_a_preemption_a_time_limit_and_a_dea
     cluster.node_up(dead.node)
 
     sweep.process.wait(SECONDS)
-    told = sweep.told()
-    assert sweep.process.returncode == 1, told
+    printed = sweep.printed()
+    assert sweep.process.returncode == 1, printed
     ended = records(sweep.output)
     states = sorted(record["status"] for record in ended.values())
-    assert states == ["completed"] * 11 + ["failed"], told
+    assert states == ["completed"] * 11 + ["failed"], printed
     for record in ended.values():
         if record["status"] == "failed":
             assert "not a finite number" in record["failure"]["message"]

@@ -142,7 +142,7 @@ def test_a_checkpoint_that_isn_t_whole_is_set_aside_and_the_one_before_is_used(
 
 
 def test_what_a_kill_leaves_half_made_is_removed_and_never_used(saved: Path) -> None:
-    half = saved / ".making-abc"
+    half = saved / ".step-000001-abc"
     shutil.copytree(saved / "step-000004", half)
     found, told = checkpoint.newest(saved, RUN)
     assert found is not None and found.step == 4 and not told and not half.exists()

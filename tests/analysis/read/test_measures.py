@@ -36,7 +36,8 @@ def test_a_description_without_sense_says_nothing(said: Any) -> None:
 @pytest.mark.parametrize(
     ("spec", "value", "text"),
     [(".3f", 0.12345, "0.123"), (",.0f", 1234567.0, "1,234,567"), (".1%", 0.256, "25.6%"), (".2f", 1e9, "1e+09"),
-     (".2e", 12345.0, "1.23e+04"), (".0f", 12345.6, "12346"), (".3f", float("inf"), "inf"), (".3f", float("nan"), "nan")],
+     (".2e", 12345.0, "1.23e+04"), (".0f", 12345.6, "12346"), (".3f", float("inf"), "inf"),
+     (".3f", float("nan"), "nan")],
 )  # fmt: skip
 def test_numbers_are_written_by_the_format(spec: str, value: float, text: str) -> None:
     assert NumberFormat(spec)(value) == text

@@ -1,4 +1,4 @@
-"""What launchers share: from Hydra's job overrides to cells, and from runs back to Hydra's job results."""
+"""From the overrides of Hydra's jobs to cells, and from their outcomes back to Hydra's job results."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from persona_sweeps.config.schema import PlanMode
 from persona_sweeps.device import planning_for
 from persona_sweeps.errors import UserError
 from persona_sweeps.execution.execute import execute
-from persona_sweeps.execution.target import HERE, Place
+from persona_sweeps.execution.launch_target import THIS_PROCESS, LaunchTarget
 from persona_sweeps.planning.cells import Cell, Refused, make_cell
 from persona_sweeps.planning.compose import Composer
-from persona_sweeps.planning.review import refusal
+from persona_sweeps.planning.review import blocked, refusal
 
 
 def launch(
@@ -26,12 +26,12 @@ def launch(
     job_overrides: Sequence[Sequence[str]],
     initial_job: int,
     earlier: Sequence[Cell],
-    place: Place = HERE,
+    target: LaunchTarget = THIS_PROCESS,
 ) -> tuple[list[JobReturn], list[Cell]]:
     """Carry out a batch of jobs of a sweep; return Hydra's results in order, and the cells.
 
     A result's value is the run's metrics. Raises UserError before any run starts when jobs can't work; with plan=only
-    it comes after the plan of the others.
+    it comes after the plan of those that do, and for cells that can't run on this machine.
     """
     if not job_overrides:
         raise UserError("This sweep has no cells: one of its lists or ranges of values is empty.")
@@ -41,15 +41,17 @@ def launch(
     refused: list[Refused] = []
     for number, overrides in enumerate(job_overrides, start=initial_job):
         try:
-            with planning_for(place.machine):
+            with planning_for(target.machine):
                 cells.append(compose_cell(composer, overrides, number))
         except (UserError, HydraException, OmegaConfBaseException) as error:
             refused.append(Refused(tuple(filter_overrides(list(overrides))), _reason(error)))
-    if refused and (PlanMode.only not in (config.plan, config.status) or not cells):
-        raise refusal(refused, len(job_overrides))
-    execute(cells, cells[0].config.sweep.name, earlier, place)
-    if refused:
-        raise refusal(refused, len(job_overrides))
+    only_tells = PlanMode.only in (config.plan, config.status)
+    if refused and not (only_tells and cells):
+        raise refusal([*refused, *blocked(cells)], len(job_overrides))
+    plan = execute(cells, cells[0].config.sweep.name, earlier, target)
+    unable = len(blocked(plan.cells)) if config.plan == PlanMode.only else 0
+    if refused or unable:
+        raise refusal(refused, len(job_overrides), unable)
     return [_job_return(cell) for cell in cells], cells
 
 

@@ -1,4 +1,4 @@
-"""What our Hydra launchers share: each takes a batch of jobs as one plan, and has it carried out in its own place.
+"""The base of our Hydra launchers: each takes a batch of jobs as one plan, and says where it is carried out.
 
 Hydra's plugin scanner imports this, so nothing heavy may be imported here.
 """
@@ -15,11 +15,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
-    from persona_sweeps.execution.target import Place
+    from persona_sweeps.execution.launch_target import LaunchTarget
 
 
 class SweepLauncher(Launcher):
-    """Composes all jobs, validates all before any starts, and hands the plan to a place."""
+    """Composes all jobs, validates all before any starts, and hands the plan to a launch target."""
 
     def __init__(self, **settings: Any) -> None:
         self.settings = {k: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for k, v in settings.items()}
@@ -34,15 +34,15 @@ class SweepLauncher(Launcher):
         require_writable(config.output_dir)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from persona_sweeps.execution.launch import launch
+        from persona_sweeps.execution.hydra_jobs import launch
 
         assert self.context is not None and self.config is not None
         returns, cells = launch(
-            self.context, self.config, job_overrides, initial_job_idx, self.launched, self.place(self.config)
+            self.context, self.config, job_overrides, initial_job_idx, self.launched, self.target(self.config)
         )
         self.launched += cells
         return returns
 
     @abstractmethod
-    def place(self, config: DictConfig) -> Place:
-        """Return where the plan is carried out. Raises UserError when its settings are wrong."""
+    def target(self, config: DictConfig) -> LaunchTarget:
+        """Return where the plan is carried out. Raises ConfigError when its settings are wrong."""

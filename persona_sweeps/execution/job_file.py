@@ -1,4 +1,4 @@
-"""A group of runs as a file, from which another process composes the same cells again."""
+"""The file that a job is given: a group of runs, which it composes again, or a command of its own."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ def write_group(path: Path, cells: Sequence[Cell], search_path: Sequence[str] = 
 
 
 def write_command(path: Path, arguments: Sequence[str]) -> None:
-    """Write the arguments of `launch.py` that a job is to give, in place of a group."""
+    """Write the arguments of `launch.py` with which a job is to run it, in place of a group."""
     write_json(path, {"format": FORMAT, "arguments": list(arguments)})
 
 
 def read_command(path: Path) -> list[str] | None:
-    """Return the arguments that a job is to give; None where the file is a group, or can't be read."""
+    """Return the arguments with which a job is to run `launch.py`; None where the file has none."""
     return (read_json(path) or {}).get("arguments")
 
 
 def read_group(path: Path) -> list[Cell]:
     """Compose the cells of a group. Raises UserError when the file can't be read, or a run is no longer the same."""
-    found = read_json(path)
-    if found is None or found.get("format") != FORMAT or not found.keys() >= {"cells", "search_path", "hydra"}:
+    group = read_json(path)
+    if group is None or group.get("format") != FORMAT or not group.keys() >= {"cells", "search_path", "hydra"}:
         raise UserError(f"{path} is no group of runs that this version wrote.")
-    return [_cell(row, found) for row in found["cells"]]
+    return [_cell(row, group) for row in group["cells"]]
 
 
 def search_path_of(config: DictConfig) -> list[str]:
@@ -54,8 +54,8 @@ def search_path_of(config: DictConfig) -> list[str]:
     from persona_sweeps.config.folder import conf_folder
 
     sources = config.hydra.runtime.config_sources
-    found = [str(source.path) for source in sources if source.schema == "file"]
-    return [f"file://{path}" for path in found if Path(path) != conf_folder()]
+    paths = [str(source.path) for source in sources if source.schema == "file"]
+    return [f"file://{path}" for path in paths if Path(path) != conf_folder()]
 
 
 def _settled(cell: Cell) -> list[str]:
@@ -64,17 +64,17 @@ def _settled(cell: Cell) -> list[str]:
     return [*cell.overrides, f"device={cell.resolved['device']}", f"train.precision={config.train.precision.value}"]
 
 
-def _cell(row: Mapping[str, Any], found: Mapping[str, Any]) -> Cell:
+def _cell(row: Mapping[str, Any], group: Mapping[str, Any]) -> Cell:
     from hydra import compose, initialize_config_dir
 
     from persona_sweeps.config.folder import conf_folder
     from persona_sweeps.config.schema import register_schemas
 
     register_schemas()
-    extra = [f"hydra.searchpath=[{','.join(found['search_path'])}]"] if found["search_path"] else []
+    extra = [f"hydra.searchpath=[{','.join(group['search_path'])}]"] if group["search_path"] else []
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         config = compose("config", overrides=[*row["overrides"], *extra])
-    cell = make_cell(config, row["given"], dict(found["hydra"]))
+    cell = make_cell(config, row["given"], dict(group["hydra"]))
     if (cell.run_id, cell.evaluation_id) != (row["run_id"], row["evaluation_id"]):
         raise UserError(
             f"{' '.join(row['given'])} was run {row['run_id']} (evaluation {row['evaluation_id']}) when it was planned "

@@ -1,4 +1,4 @@
-"""What `hydra/launcher=slurm` can be told; conf/hydra/launcher/slurm.yaml says what each key is for."""
+"""The settings of `hydra/launcher=slurm`; conf/hydra/launcher/slurm.yaml says what each key is for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from persona_sweeps.errors import ConfigError, did_you_mean
 from persona_sweeps.execution.job_settings import LEAST, JobSettings
-from persona_sweeps.execution.settings import refuse_unknown, too_small
+from persona_sweeps.execution.plugin_settings import refuse_unknown, too_small
 
 PER_MODEL = ("gpus_per_job", "gpu_type", "gpu_memory_gb", "cpus_per_job", "mem_gb", "timeout_min", "constraint")
 

@@ -1,0 +1,20 @@
+"""Libraries that keep to themselves what means nothing to someone who watches a sweep."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+
+def quiet_libraries() -> None:
+    """Silence progress bars and advice of transformers, datasets and bitsandbytes."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import datasets
+    from transformers.utils import logging as transformers_logging
+
+    from persona_sweeps.models.quantization import hush
+
+    datasets.disable_progress_bars()
+    transformers_logging.set_verbosity_error()
+    logging.getLogger("absl").setLevel(logging.WARNING)
+    hush()

@@ -1,0 +1,164 @@
+"""What the data of a run amount to: the tokens and the largest pass of training, and the texts that are generated.
+
+Tokens are counted with the model's tokenizer where it is on this machine, and guessed from the texts' lengths where it
+isn't.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from persona_sweeps.config.schema import RunConfig
+from persona_sweeps.models.source import Weights
+from persona_sweeps.planning.activations import PassSize
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from persona_sweeps.data.packing import TokenSequence
+    from persona_sweeps.data.store import PreparedData
+
+BYTES_A_TOKEN = 4.0
+"""UTF-8 bytes of English text to a token, where no tokenizer is at hand"""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What training computes."""
+
+    tokens: int
+    """of the examples seen in training"""
+    computed: int
+    """token slots computed for them, shared prefixes counted once a row"""
+    largest: PassSize
+
+
+NO_TRAINING = Workload(0, 0, PassSize())
+
+
+def training_workload(config: RunConfig, weights: Weights, group_size: int) -> Workload:
+    """Return what training amounts to when so many trials share the passes, this one among them."""
+    return _measured(config, group_size) if has_tokenizer(config, weights) else _guessed(config, group_size)
+
+
+def cached_slots(config: RunConfig, weights: Weights) -> int:
+    """Return the token slots of the texts that are generated side by side, each as wide as the longest."""
+    from persona_sweeps.data.few_shot import guessed_length
+    from persona_sweeps.prediction.generation import SEQUENCES
+
+    if not (new := config.new_tokens):
+        return 0
+    if has_tokenizer(config, weights):
+        prompts = _prepared(config).eval["prompt_length"]
+        texts, longest = len(prompts), max(prompts)
+    else:
+        lengths = _guessed_lengths(config)
+        texts = config.dataset.eval_limit or len(lengths)
+        longest = guessed_length(config, round(sum(lengths) / len(lengths)))
+    return min(texts, SEQUENCES) * (longest + config.peft.virtual_tokens + new)
+
+
+def has_tokenizer(config: RunConfig, weights: Weights) -> bool:
+    """Whether the tokenizer can be had without the network."""
+    if weights.is_here:
+        return True
+    from huggingface_hub import try_to_load_from_cache
+
+    card = config.model
+    return isinstance(try_to_load_from_cache(card.hub_id, "tokenizer_config.json", revision=card.revision), str)
+
+
+def _prepared(config: RunConfig) -> PreparedData:
+    from persona_sweeps.data.prepare import prepare
+    from persona_sweeps.models.loading import load_tokenizer, tokenizer_fingerprint
+
+    card = str(config.model)
+    if card not in _tokenizers:
+        _tokenizers.clear()
+        tokenizer = load_tokenizer(config.model)
+        _tokenizers[card] = tokenizer, tokenizer_fingerprint(config.model, tokenizer)
+    return prepare(config, *_tokenizers[card])
+
+
+_tokenizers: dict[str, tuple[PreTrainedTokenizerBase, str]] = {}
+"""the last one, with its fingerprint: the next run often has the same"""
+
+
+def _measured(config: RunConfig, group_size: int) -> Workload:
+    """Pack the first epoch's batches as the engine will."""
+    from persona_sweeps.data.packing import TokenSequence
+    from persona_sweeps.training.order import batches, steps_per_epoch, total_steps
+
+    data = _prepared(config).train
+    rows = zip(data["input_ids"], data["loss_from"], strict=True)
+    sequences = [TokenSequence(tuple(ids), loss_from, index) for index, (ids, loss_from) in enumerate(rows)]
+    train = config.train
+    per_epoch = steps_per_epoch(len(sequences), train.batch_size)
+    steps = total_steps(len(sequences), train.batch_size, train.epochs, train.max_steps)
+    order = batches([len(sequence.tokens) for sequence in sequences], train.batch_size, config.seed, steps)
+    tokens, computed, largest = 0, 0, PassSize()
+    looked_at = min(steps, per_epoch)
+    for _ in range(looked_at):
+        chosen = [sequences[index] for index in next(order)]
+        slots, size = _pass_of(chosen, config, group_size)
+        tokens += sum(len(sequence.tokens) for sequence in chosen)
+        computed += slots
+        largest = max(largest, size, key=lambda one: (one.slots + one.path_slots, one.scores))
+    scale = steps / looked_at
+    return Workload(round(tokens * scale), round(computed * scale), largest)
+
+
+def _pass_of(chosen: Sequence[TokenSequence], config: RunConfig, group_size: int) -> tuple[int, PassSize]:
+    """Return a step's token slots, and the size of its largest pass if the whole group has such a step."""
+    from persona_sweeps.data.packing import pack
+    from persona_sweeps.models.attention import tree_layout
+    from persona_sweeps.models.batch import split_passes
+    from persona_sweeps.training.limits import PASS_NODES
+    from persona_sweeps.training.trial import ROW_NODES, with_virtual_tokens
+
+    virtual = config.peft.virtual_tokens
+    size = config.train.micro_batch_size or len(chosen)
+    sequences = [with_virtual_tokens(sequence, virtual) for sequence in chosen]
+    micro = [pack(sequences[start : start + size], ROW_NODES) for start in range(0, len(sequences), size)]
+    largest = max(micro, key=lambda rows: sum(map(len, rows)))
+    passes = split_passes([(trial, row) for trial in range(group_size) for row in largest], PASS_NODES)
+    rows = [row for _, row in max(passes, key=lambda rows: len(rows) * max(len(row) for _, row in rows))]
+    length = max(map(len, rows))
+    shapes = [(*bucket.queries.shape, bucket.keys.shape[1]) for bucket in tree_layout(rows, length, "cpu").buckets]
+    size_of_pass = PassSize(
+        slots=len(rows) * length,
+        path_slots=sum(branches * k for branches, _, k in shapes),
+        scores=sum(branches * q * k for branches, q, k in shapes),
+    )
+    return sum(len(row) for rows in micro for row in rows), size_of_pass
+
+
+def _guessed(config: RunConfig, group_size: int) -> Workload:
+    """Guess from the lengths of the texts; nothing is known to be shared."""
+    from persona_sweeps.training.limits import PASS_NODES
+    from persona_sweeps.training.order import total_steps
+
+    lengths = _guessed_lengths(config)
+    mean = sum(lengths) / len(lengths)
+    train = config.train
+    steps = total_steps(len(lengths), train.batch_size, train.epochs, train.max_steps)
+    tokens = round(mean * steps * min(train.batch_size, len(lengths)))
+    size = min(train.micro_batch_size or train.batch_size, len(lengths))
+    slots = round(min(mean * size * group_size, max(PASS_NODES, mean * size)))
+    return Workload(tokens, tokens, PassSize(slots, slots, round(slots * mean)))
+
+
+def _guessed_lengths(config: RunConfig) -> list[int]:
+    """Return the tokens of each training example, as far as its text says."""
+    from persona_sweeps.data import load_corpus
+
+    texts = [_length(example.prompt) + _length(example.completion) for example in load_corpus(config.dataset).train]
+    return [min(config.train.max_length, round(size / BYTES_A_TOKEN)) for size in texts]
+
+
+def _length(text: object) -> int:
+    """UTF-8 bytes of a text, or of all messages."""
+    parts = [text] if isinstance(text, str) else [message.content for message in text]  # type: ignore[attr-defined]
+    return sum(len(part.encode()) for part in parts)
