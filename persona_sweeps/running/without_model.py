@@ -15,15 +15,15 @@ from persona_sweeps.lifecycle.lease import Lease
 from persona_sweeps.planning.cells import Cell, Stage
 from persona_sweeps.records.predictions import set_aside_broken, write_predictions
 from persona_sweeps.records.run import UNTRAINED
-from persona_sweeps.running import group
 from persona_sweeps.running.clock import GroupClock
+from persona_sweeps.running.group import Group
 from persona_sweeps.running.peak_memory import peak_rss_bytes, restart_peaks
 from persona_sweeps.running.predicting import prediction_head
 from persona_sweeps.running.run_writer import RunWriter
 from persona_sweeps.running.scoring import score
 
 
-class WithoutModel(group.Group):
+class WithoutModel(Group):
     """Runs that are carried out one after the other, as they join."""
 
     def run(self, cells: Sequence[Cell]) -> None:
