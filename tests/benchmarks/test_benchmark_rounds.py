@@ -44,7 +44,7 @@ def test_engine_and_trl_lose_the_same_at_every_step_of_the_epoch() -> None:
     engine, trl = (measure(contestant, 4, 1, chosen) for contestant in ("engine", "trl"))
     assert engine.steps == trl.steps == 2
     assert trl.losses[0] == pytest.approx(engine.losses[0], rel=1e-4)
-    assert engine.places < trl.places
+    assert engine.token_slots < trl.token_slots
     assert min(engine.cpu_seconds, trl.cpu_seconds) > 0
 
 

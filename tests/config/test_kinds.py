@@ -1,4 +1,4 @@
-"""Kinds: each has a YAML file with its keys, mistakes are explained, and one of one's own is a class and a YAML file."""
+"""Kinds: each has a YAML file with its keys, mistakes are explained, and one's own is a class and a YAML file."""
 
 from __future__ import annotations
 

@@ -121,7 +121,9 @@ def test_a_mistake_is_reported_in_a_sentence_with_the_right_names(launch: Callab
     assert not (ended.output / "runs").exists()
 
 
-def test_a_mistake_that_needs_the_model_is_reported_before_any_run_starts(launch: Callable, tiny: tuple[str, ...]) -> None:
+def test_a_mistake_that_needs_the_model_is_reported_before_any_run_starts(
+    launch: Callable, tiny: tuple[str, ...]
+) -> None:
     ended = launch("-m", *tiny, "peft=none,lora", "peft.learning_rate=1", "train.learning_rate=1")
     assert ended.code == 0, ended.err
     ended = launch("-m", *tiny, "seed=1", "peft.target_modules=all-linear,[q_prj]")

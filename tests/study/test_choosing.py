@@ -88,7 +88,9 @@ def test_the_same_command_again_trains_no_final_run_and_more_seeds_add_to_them(
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
 
 
-def test_a_failed_final_run_is_reported(launch: Callable, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_final_run_is_reported(
+    launch: Callable, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The search is done and stays; only the exit code and the sentence say that the end is missing."""
     arguments = (*SEARCH, *tiny, *size(2), *GRID)
     assert launch(*arguments).code == 0
