@@ -17,6 +17,7 @@ from persona_sweeps.methods.formats.lora import write_lora
 from persona_sweeps.methods.formats.prefix import write_prefix
 from persona_sweeps.methods.formats.prompt import write_prompt
 from persona_sweeps.methods.weights import Adapter
+from persona_sweeps.models.loading import no_progress_bars
 from persona_sweeps.records.files import replacing
 
 if TYPE_CHECKING:
@@ -56,11 +57,9 @@ def export_model(
     parameters = dict(model.named_parameters())
     rounded = {name: tensor.detach().to(parameters[name].dtype) for name, tensor in weights.tensors.items()}
     by_parameter = {id(parameters[name]): tensor for name, tensor in rounded.items()}
-    named = {
-        name: by_parameter.get(id(parameter)) for name, parameter in model.named_parameters(remove_duplicate=False)
-    }
-    state |= {name: tensor for name, tensor in named.items() if tensor is not None}
-    with replacing(folder) as written:
+    for name, parameter in model.named_parameters(remove_duplicate=False):  # tied ones by all their names
+        state[name] = by_parameter.get(id(parameter), state[name])
+    with replacing(folder) as written, no_progress_bars():
         model.save_pretrained(written, state_dict=state)
         tokenizer.save_pretrained(written)
 

@@ -45,8 +45,8 @@ def test_the_clock_really_jumps(tmp_path: Path) -> None:
         "print([(time.time(), now()) for _ in range(3)])"
     )
     environment = {**os.environ, **JUMPING}
-    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    for seen in zip(*ast.literal_eval(told.stdout), strict=True):
+    printed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    for seen in zip(*ast.literal_eval(printed.stdout), strict=True):
         assert list(seen) != sorted(seen)
 
 

@@ -83,7 +83,7 @@ def test_a_run_folder_that_cannot_be_made_costs_the_tracker_only(
     assert f"tracker={kind} of run 0123456789 is switched off" in caplog.text
 
 
-def test_a_value_that_a_tracker_cannot_store_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_value_that_a_tracker_cannot_store_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     tracker = tracking.start(config_for("tensorboard"), {}, tmp_path, "0123456789", "run")
     for step in range(3):
         tracker.log(step, {"train_nll": object()})  # type: ignore[dict-item]

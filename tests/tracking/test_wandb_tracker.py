@@ -26,15 +26,15 @@ BLOCK, FILE_HEADER, RECORD_HEADER = 32768, 7, 7
 
 def frames(path: Path) -> Iterator[bytes]:
     """Yield the records of a .wandb file: LevelDB's log format after a header of seven bytes."""
-    data, place, parts = path.read_bytes(), FILE_HEADER, b""
-    while place + RECORD_HEADER <= len(data):
-        room = BLOCK - place % BLOCK
+    data, offset, parts = path.read_bytes(), FILE_HEADER, b""
+    while offset + RECORD_HEADER <= len(data):
+        room = BLOCK - offset % BLOCK
         if room < RECORD_HEADER:
-            place += room
+            offset += room
             continue
-        length, kind = int.from_bytes(data[place + 4 : place + 6], "little"), data[place + 6]
-        parts += data[place + RECORD_HEADER : place + RECORD_HEADER + length]
-        place += RECORD_HEADER + length
+        length, kind = int.from_bytes(data[offset + 4 : offset + 6], "little"), data[offset + 6]
+        parts += data[offset + RECORD_HEADER : offset + RECORD_HEADER + length]
+        offset += RECORD_HEADER + length
         if kind in (1, 4):  # a whole record, or the last part of one
             yield parts
             parts = b""
