@@ -164,8 +164,8 @@ class RunConfig:
     group_size: int = MISSING
 
     @property
-    def only_tells(self) -> bool:
-        """Whether this command trains nothing."""
+    def only_reports(self) -> bool:
+        """Whether this command reports something and runs nothing."""
         return PlanMode.only in (self.plan, self.status) or self.show_examples is not None
 
     @property
