@@ -1,4 +1,4 @@
-"""The evaluation of a run on disk, and what has come of a run and its evaluation together."""
+"""Read the evaluation of a run from disk, and the outcome of a run with its evaluation."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from persona_sweeps.records.run import read_record
 
 
 def read_evaluation(folder: RunFolder, evaluation_id: str) -> dict[str, Any] | None:
-    """Return an evaluation, a failed one too; None when there is none that can be read and has the parts of one."""
-    found = read_json(folder.evaluation(evaluation_id))
-    return found if found is not None and _is_evaluation(found, evaluation_id) else None
+    """Return an evaluation, even a failed one; None if it is missing, unreadable or incomplete."""
+    record = read_json(folder.evaluation(evaluation_id))
+    return record if record is not None and _is_evaluation(record, evaluation_id) else None
 
 
 def is_evaluated(folder: RunFolder, evaluation_id: str) -> bool:
-    """Whether the evaluation is there, with its samples, and didn't fail."""
-    found = read_evaluation(folder, evaluation_id)
-    return found is not None and found["failure"] is None and folder.samples(evaluation_id).is_file()
+    """Return whether the evaluation exists, with its samples, and didn't fail."""
+    record = read_evaluation(folder, evaluation_id)
+    return record is not None and record["failure"] is None and folder.samples(evaluation_id).is_file()
 
 
 def _is_evaluation(value: Mapping[str, Any], evaluation_id: str) -> bool:
@@ -32,9 +32,9 @@ def _is_evaluation(value: Mapping[str, Any], evaluation_id: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What has come of a run and one of its evaluations.
+    """The state of a run and of one of its evaluations.
 
-    `status` is completed (evaluated), failed, pruned, running, trained (the evaluation is missing) or planned.
+    `status` is completed (evaluated), failed, pruned, running, trained (but not evaluated) or planned.
     """
 
     status: str
@@ -61,7 +61,7 @@ class Outcome:
 
 
 def outcome(folder: RunFolder, evaluation_id: str) -> Outcome:
-    """Return what has come of a run and an evaluation, as their files say."""
+    """Return the state of a run and an evaluation, read from their files."""
     run, evaluation = read_record(folder) or {}, read_evaluation(folder, evaluation_id) or {}
     if evaluation:
         status = "failed" if evaluation["failure"] else "completed"

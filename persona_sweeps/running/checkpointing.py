@@ -12,7 +12,7 @@ from persona_sweeps.lifecycle import watchdog
 from persona_sweeps.lifecycle.lease import Lease, LeaseLost, acquire, holder
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.console import Console
-from persona_sweeps.records.files import aside, free_name
+from persona_sweeps.records.files import free_name, set_aside
 from persona_sweeps.records.run import read_record
 from persona_sweeps.running.clock import GroupClock
 from persona_sweeps.running.group_run import GroupData, GroupRun
@@ -150,7 +150,7 @@ def take(cell: Cell, console: Console) -> Lease | None:
 def _set_aside_garbage(cell: Cell, console: Console) -> None:
     record, history = cell.folder.record, cell.folder.history
     if record.exists() and read_record(cell.folder) is None:
-        console.note(f"{record} can't be read; it was set aside as {aside(record).name}, and the run is trained.")
+        console.note(f"{record} can't be read; it was set aside as {set_aside(record).name}, and the run is trained.")
     if torn := torn_lines(history):
         copied = free_name(history)
         shutil.copy2(history, copied)

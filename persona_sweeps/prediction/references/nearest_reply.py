@@ -27,7 +27,9 @@ class NearestReply(Reference):
     def label(self) -> str:
         return "nearest reply"
 
-    def answer(self, train: Sequence[Example], asked: Sequence[Example]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    def answer(
+        self, train: Sequence[Example], held_out: Sequence[Example]
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Reply to each example as one of its own persona was, or as any where that has no training example.
 
         A row has the id of the training example that gave the `text`, and how alike the prompts are (cosine). All
@@ -38,7 +40,7 @@ class NearestReply(Reference):
         known: dict[str | None, tuple[Sequence[Example], Nearest]] = {}
         rows: list[dict[str, Any]] = []
         others = 0
-        for example in asked:
+        for example in held_out:
             if example.persona not in known:
                 own = [solved for solved in train if solved.persona == example.persona] or train
                 known[example.persona] = own, Nearest([solved.prompt_text for solved in own])
