@@ -30,9 +30,10 @@ demo: setup ## Run the demonstration sweep and print its tables
 test: setup lint types ## Lint, check types, and run all tests
 	$(BIN)/python -m pytest -m '' --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
-lint: setup ## Check style and formatting
+lint: setup ## Check style, formatting, and which package imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
 
 types: setup ## Check types
 	$(BIN)/mypy

@@ -83,5 +83,5 @@ def _add(measurement: Measurement, record: Path) -> None:
     training = json.loads(record.read_text(encoding="utf-8"))["training"]
     history = (record.parent / "history.jsonl").read_text(encoding="utf-8").splitlines()
     measurement.steps += training["steps"]
-    measurement.places += training["unique_tokens"]
+    measurement.token_slots += training["unique_tokens"]
     measurement.losses.append([json.loads(line)["train_nll"] for line in history])

@@ -33,8 +33,8 @@ def measure(folder: Path, more: Sequence[str] = ()) -> dict[str, Any]:
 def table(page: str) -> str:
     """Return the first table of a page in Markdown."""
     lines = page.splitlines()
-    begin = next(place for place, line in enumerate(lines) if line.startswith("|"))
-    end = next((place for place, line in enumerate(lines[begin:], begin) if not line.startswith("|")), len(lines))
+    begin = next(index for index, line in enumerate(lines) if line.startswith("|"))
+    end = next((index for index, line in enumerate(lines[begin:], begin) if not line.startswith("|")), len(lines))
     return "\n".join(lines[begin:end])
 
 

@@ -17,8 +17,8 @@ class Measurement:
     wall_seconds: float = 0.0
     steps: int = 0
     """optimizer steps, of all trials together"""
-    places: int = 0
-    """token places that the model computed: with padding for TRL, the nodes of packed rows for the engine"""
+    token_slots: int = 0
+    """that the model computed: with padding for TRL, the nodes of packed rows for the engine"""
     threads: int = 0
     losses: list[list[float]] = field(default_factory=list)
     """mean NLL in nats of each trial's steps"""

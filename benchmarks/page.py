@@ -13,8 +13,8 @@ from persona_sweeps.records.files import write_text
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
-HEADINGS = ("Workload", "Precision", "Trained by", "CPU s", "Ratio", "Range", "Places", "First-step loss")
-RIGHT = {"CPU s", "Ratio", "Places"}
+HEADINGS = ("Workload", "Precision", "Trained by", "CPU s", "Ratio", "Range", "Token slots", "First-step loss")
+RIGHT = {"CPU s", "Ratio", "Token slots"}
 SHOWN = ("torch", "transformers", "peft", "trl", "python")
 
 
@@ -46,16 +46,16 @@ def render(results: Sequence[Result]) -> str:
 def _rows(result: Result) -> list[tuple[str, ...]]:
     return [
         (
-            result.scenario.title if place == 0 else "",
-            _arithmetic(result) if place == 0 else "",
+            result.scenario.title if index == 0 else "",
+            _arithmetic(result) if index == 0 else "",
             TITLES[contestant],
             f"{result.cpu_seconds(contestant):.1f}",
             f"{statistics.median(result.ratios(contestant)):.2f}",
-            _range(result.ratios(contestant)) if place else "",
-            str(result.rounds[0][contestant].places),
+            _range(result.ratios(contestant)) if index else "",
+            str(result.rounds[0][contestant].token_slots),
             _loss(result, contestant),
         )
-        for place, contestant in enumerate(result.scenario.contestants)
+        for index, contestant in enumerate(result.scenario.contestants)
     ]
 
 

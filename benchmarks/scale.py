@@ -1,6 +1,6 @@
 """`python -m benchmarks.scale`: what ten thousand runs cost beside their training, with trials that do nothing.
 
-The real planner, leases, run writers and records work on a sweep whose trials are never trained; and processes share a
+The real planner, leases, records and metrics work on a sweep whose trials are never trained; and processes share a
 study of Optuna's journal without training its trials. Counted are CPU seconds, files, and calls that a shared file
 system's metadata server has to answer. A last sweep does train its runs, for one step, and one in twenty diverges.
 """
@@ -19,17 +19,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.page import rewrite_between
 from benchmarks.rounds import ROOT
 from persona_sweeps.records.files import write_json
 from persona_sweeps.records.provenance import environment, now
 
+if TYPE_CHECKING:
+    from persona_sweeps.planning.cells import Cell
+
 BEGIN, END = "<!-- scale:begin -->", "<!-- scale:end -->"
 RESULT = "scale.json"
 COMMON = (
     "model.scale=tiny", "device=cpu", "train.precision=fp32", "peft=lora", "metrics=[likelihood]", "sweep.name=scale",
+    "dataset.eval_limit=8",
 )  # fmt: skip
 COUNTED = ("open", "mkdir", "rename", "replace", "unlink", "rmdir", "fsync", "utime", "listdir", "scandir", "stat")
 """functions of `os` whose calls a shared file system answers; `open` is the builtin's too"""
@@ -67,16 +71,16 @@ def command(runs: int, folder: Path, *more: str, succeeds: bool = True) -> float
     """Give the sweep's command; return its CPU seconds. Raises CalledProcessError when it fails and shouldn't."""
     arguments = ["-m", *COMMON, f"seed=range({runs})", f"output_dir={folder}", *more]
     before = os.times()
-    told = None if succeeds else subprocess.DEVNULL
+    errors = None if succeeds else subprocess.DEVNULL
     subprocess.run(
-        [sys.executable, str(ROOT / "launch.py"), *arguments], check=succeeds, stdout=subprocess.DEVNULL, stderr=told
+        [sys.executable, str(ROOT / "launch.py"), *arguments], check=succeeds, stdout=subprocess.DEVNULL, stderr=errors
     )
     after = os.times()
     return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 def pretend(runs: int, folder: Path) -> dict[str, Any]:
-    """Take each run through its lease, its files and its record; return what that cost a run."""
+    """Take each run through its lease, its record, its predictions and their scores; return what that cost a run."""
     from hydra import initialize_config_dir
 
     from persona_sweeps.config.folder import conf_folder
@@ -85,6 +89,7 @@ def pretend(runs: int, folder: Path) -> dict[str, Any]:
     from persona_sweeps.planning.compose import Composer
     from persona_sweeps.running.checkpointing import take
     from persona_sweeps.running.run_writer import RunWriter
+    from persona_sweeps.running.scoring import score
 
     register_schemas()
     calls: Counter[str] = Counter()
@@ -95,10 +100,14 @@ def pretend(runs: int, folder: Path) -> dict[str, Any]:
     started = time.process_time()
     with counting(calls):
         for cell in cells:
-            writer = RunWriter(cell, take(cell, console))  # type: ignore[arg-type]
-            writer.log({"step": 1, "train_nll": 1.0})
-            writer.complete()
-            writer.evaluated("completed", {"completion_nll": 1.0}, [])
+            lease = take(cell, console)  # type: ignore[arg-type]
+            assert lease is not None
+            with lease:
+                writer = RunWriter(cell, lease)
+                writer.log({"step": 1, "train_nll": 1.0})
+                writer.complete()
+                _predict(cell)
+                writer.evaluated("completed", *score(cell))
     seconds = time.process_time() - started
     files = sum(len(names) for _, _, names in os.walk(folder / "runs")) / runs
     return {
@@ -106,6 +115,25 @@ def pretend(runs: int, folder: Path) -> dict[str, Any]:
         "files": files,
         "calls": {name: round(count / runs, 1) for name, count in calls.most_common()},
     }
+
+
+def _predict(cell: Cell) -> None:
+    """Write predictions that nobody made."""
+    from persona_sweeps.data import load_corpus
+    from persona_sweeps.records.predictions import write_predictions
+    from persona_sweeps.running.predicting import prediction_head
+
+    examples = load_corpus(cell.config.dataset).eval
+    lines = [
+        {
+            "id": example.id, "cluster": example.cluster, "persona": example.persona, "prompt": example.prompt_text,
+            "reference": example.completion, "nll": 20.0, "tokens": 10, "bytes": len(example.completion.encode()),
+        }
+        for example in examples
+    ]  # fmt: skip
+    counts = {"eval_examples": len(examples), "dropped": {}}
+    for request, prediction_id in cell.requests.items():
+        write_predictions(cell.folder, prediction_id, prediction_head(cell, request, examples, counts, {}, {}), lines)
 
 
 def poisoned(runs: int, folder: Path) -> dict[str, Any]:
@@ -120,19 +148,19 @@ def poisoned(runs: int, folder: Path) -> dict[str, Any]:
         runs // len(rates), folder, f"train.learning_rate={','.join(rates)}", *SHORTEST, "dataset=jsonl",
         f"dataset.path={data}", "dataset.persona=null", "sweep.name=poisoned", succeeds=False,
     )  # fmt: skip
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("runs/*/run.json")]
-    reasons = [record["failure"]["message"] for record in records if record["status"] == "failed"]
+    evaluations = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("runs/*/evaluations/*.json")]
+    reasons = [evaluation["failure"]["message"] for evaluation in evaluations if evaluation["failure"]]
     return {
-        "runs": len(records),
-        "completed": sum(record["status"] == "completed" for record in records),
+        "runs": len(evaluations),
+        "completed": len(evaluations) - len(reasons),
         "failed": len(reasons),
         "reasons": sorted(set(reasons)),
-        "cpu_seconds": seconds / len(records),
+        "cpu_seconds": seconds / len(evaluations),
     }
 
 
 def share_a_study(trials: int, workers: int, folder: Path) -> dict[str, float]:
-    """Have processes ask and tell the trials of one study; return what a trial cost them, and the journal's size."""
+    """Have processes share the trials of one study; return what a trial cost them, and the journal's size."""
     before, started = os.times(), time.perf_counter()
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); from benchmarks.scale import work; "
@@ -154,7 +182,7 @@ def share_a_study(trials: int, workers: int, folder: Path) -> dict[str, float]:
 
 
 def work(folder: str, trials: int) -> None:
-    """Ask and tell trials until the study has as many as it should."""
+    """Ask for trials and report them until the study has as many as it should."""
     from optuna.samplers import RandomSampler
     from optuna.trial import Trial, TrialState
 
@@ -215,7 +243,10 @@ def render(kept: dict[str, Any]) -> str:
         (f"planning {runs:,} runs", f"{kept['plan_cpu_seconds']:.0f} CPU s"),
         ("the same command again, when all are done", f"{kept['again_cpu_seconds']:.0f} CPU s"),
         ("`status=only`, when all are done", f"{kept['status_cpu_seconds']:.0f} CPU s"),
-        ("lease, files and record of a run", f"{1000 * run['cpu_seconds']:.0f} CPU ms, {run['files']:g} files"),
+        (
+            "lease, record, predictions and evaluation of a run",
+            f"{1000 * run['cpu_seconds']:.0f} CPU ms, {run['files']:g} files",
+        ),
         ("calls to the file system for that", calls),
         *(
             (
@@ -226,7 +257,7 @@ def render(kept: dict[str, Any]) -> str:
         ),
         (
             f"a sweep of {trained['runs']:,} runs of one step, training and all: {trained['completed']} results, "
-            f"{trained['failed']} told reasons",
+            f"{trained['failed']} reasons why not",
             f"{1000 * trained['cpu_seconds']:.0f} CPU ms a run",
         ),
     ]

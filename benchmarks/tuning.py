@@ -22,7 +22,9 @@ from benchmarks.commands import children_seconds
 from benchmarks.page import rewrite_between
 from benchmarks.rounds import ROOT
 from persona_sweeps.errors import UserError
+from persona_sweeps.records.evaluation import outcome
 from persona_sweeps.records.files import write_json
+from persona_sweeps.records.folders import RunFolder
 from persona_sweeps.records.provenance import environment, now
 
 BEGIN, END = "<!-- tuning:begin -->", "<!-- tuning:end -->"
@@ -64,21 +66,23 @@ def search(name: str, overrides: Sequence[str]) -> Search:
         seconds = children_seconds() - before
         rows = json.loads((Path(folder) / "sweeps" / "tuning" / "sweep.json").read_text())["cells"]
         records = [json.loads((Path(folder) / row["folder"] / "run.json").read_text()) for row in rows]
+        values = [_value(Path(folder) / row["folder"], row["evaluation_id"]) for row in rows]
     runs = {record["run_id"]: record for record in records}
-    best = min(range(len(rows)), key=lambda place: _value(records[place]))
+    best = min(range(len(rows)), key=values.__getitem__)
     return Search(
         name=name,
         command=shlex.join(["python", "launch.py", *arguments]),
         states=dict(Counter(row["state"] for row in rows)),
         tokens=sum(record["training"]["tokens"] for record in runs.values()),
         cpu_seconds=seconds,
-        best_nll=_value(records[best]),
+        best_nll=values[best],
         best=rows[best]["params"],
     )
 
 
-def _value(record: Mapping[str, Any]) -> float:
-    return record["metrics"]["completion_nll"] if record["status"] == "completed" else math.inf
+def _value(folder: Path, evaluation_id: str) -> float:
+    found = outcome(RunFolder(folder), evaluation_id)
+    return found.metrics["completion_nll"] if found.status == "completed" else math.inf
 
 
 def render(kept: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 Hydra executes this module in every Hydra process, so it imports nothing heavy, and no `annotations` from
 `__future__`: Hydra 1.3's scanner runs it before `sys.modules` holds it. It does so after its own plugins, so that this
-takes the place of what `hydra/sweeper=basic` was; its keys stay.
+replaces what `hydra/sweeper=basic` was; its keys stay.
 """
 
 from collections.abc import Sequence

@@ -55,7 +55,8 @@ def compose_card() -> Callable[..., ModelConfig]:
     return composed
 
 
-def _with_evaluation(path: Path) -> dict[str, Any]:
+def with_evaluation(path: Path) -> dict[str, Any]:
+    """Return the record of a run, with what its evaluation says, where it has exactly one."""
     record = json.loads(path.read_text())
     found = [json.loads(evaluation.read_text()) for evaluation in path.parent.glob("evaluations/*.json")]
     if len(found) != 1:
@@ -81,7 +82,7 @@ class Ended:
 
     def records(self) -> list[dict[str, Any]]:
         """Return the record of every run by name, with what its evaluation says, where it has exactly one."""
-        found = [_with_evaluation(path) for path in self.output.glob("runs/*/run.json")]
+        found = [with_evaluation(path) for path in self.output.glob("runs/*/run.json")]
         return sorted(found, key=lambda record: record["name"])
 
     def evaluations(self) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from ..rating.answers import Answers
 from ..rating.calibration import against_people, conduct
 from ..rating.design import PAIRWISE, QUESTIONS, Key
 from ..rating.endpoint import Endpoint
-from ..rating.judging import Verdict, judge
+from ..rating.judging import JudgeVerdict, judge
 from ..rating.reading import Rating, Ratings, read
 from ..rating.results import results
 from ..rating.sheet import answers_csv
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     return 0 if found.ratings else 1
 
 
-def _ratings(key: Key, verdicts: list[Verdict], model: str) -> Ratings:
+def _ratings(key: Key, verdicts: list[JudgeVerdict], model: str) -> Ratings:
     """Return what the judge said as ratings, a preference only where both orders agree."""
     found = Ratings()
     for verdict in verdicts:

@@ -13,7 +13,7 @@ from persona_sweeps.errors import UserError, did_you_mean
 
 from ..formats import FORMATS, load
 from ..read.measures import METRICS, Measure, measures
-from ..read.results import Result
+from ..read.results import RunResult
 from ..read.selection import Selection, read_all, read_sweep
 from ..read.settings import settings
 from ..read.where import known_keys, parse, restrict
@@ -76,7 +76,7 @@ def nothing_yet(selection: Selection, output_dir: Path) -> str:
     )
 
 
-def resolve_metric(name: str, results: Sequence[Result], to_rank: bool = False) -> Measure:
+def resolve_metric(name: str, results: Sequence[RunResult], to_rank: bool = False) -> Measure:
     """Return the number that a name means, `bleu` being `metrics.bleu`.
 
     Raises `UserError` for an unknown one, and for one `to_rank` by of which records don't say which way is better.
@@ -96,7 +96,7 @@ def resolve_metric(name: str, results: Sequence[Result], to_rank: bool = False) 
     return measure
 
 
-def usual_metric(results: Sequence[Result]) -> Measure:
+def usual_metric(results: Sequence[RunResult]) -> Measure:
     """Return the metric to go by where none is asked for; raises `UserError` where there is none."""
     known = measures(results)
     found = ranking_measure(settings(results), known) or next(iter(known), None)

@@ -12,8 +12,8 @@ from ..published.rebuild import build, overview
 
 SUMMARY = (
     "Boards that others published, rebuilt from their numbers: what is derived is recomputed, what doesn't follow is "
-    "flagged, and ranks that could be noise are told. Without a NAME, the boards that there are. To set one beside our "
-    "runs: python -m analysis leaderboard --against NAME."
+    "flagged, and ranks that could be noise are named. Without a NAME: the boards that there are. To set one beside "
+    "our runs: python -m analysis leaderboard --against NAME."
 )
 
 

@@ -69,15 +69,13 @@ def _styles() -> Iterator[tuple[str, str, object]]:
 
 def _add(axes: Axes, curve: Curve, unit: float, style: dict[str, object]) -> None:
     """Draw one curve over its trials times `unit`, with its band."""
-    places = [k * unit for k in curve.ks]
+    xs = [k * unit for k in curve.ks]
     marked = [index for index, k in enumerate(curve.ks) if k == curve.ks[-1] or k & (k - 1) == 0]
-    axes.plot(places, list(curve.best), markevery=marked, markersize=4, linewidth=1.4, **style)  # type: ignore[arg-type]
-    banded = [(place, band) for place, band in zip(places, curve.bands, strict=True) if band is not None]
+    axes.plot(xs, list(curve.best), markevery=marked, markersize=4, linewidth=1.4, **style)  # type: ignore[arg-type]
+    banded = [(x, band) for x, band in zip(xs, curve.bands, strict=True) if band is not None]
     if banded:
         lows, highs = [band.low for _, band in banded], [band.high for _, band in banded]
-        axes.fill_between(
-            [place for place, _ in banded], lows, highs, color=str(style["color"]), alpha=0.13, linewidth=0
-        )
+        axes.fill_between([x for x, _ in banded], lows, highs, color=str(style["color"]), alpha=0.13, linewidth=0)
 
 
 def _scale_trials(axes: Axes, longest: int) -> None:

@@ -14,14 +14,14 @@ from typing import Protocol, cast
 from ..tables.table import Table
 
 
-class Format(Protocol):
+class TableFormat(Protocol):
     """What a module of a format has."""
 
     def render(self, tables: Sequence[Table]) -> str: ...
 
 
 @dataclass(frozen=True)
-class Kind:
+class FormatEntry:
     """`suffix` is that of its files; `summary` is for --help; `single` where its text holds one table only."""
 
     suffix: str
@@ -30,16 +30,16 @@ class Kind:
     single: bool = False
 
 
-FORMATS: dict[str, Kind] = {
-    "md": Kind(".md", "Markdown that also reads well in a terminal", ".md"),
-    "csv": Kind(".csv", "the raw rows of one table at full precision", ".csv", single=True),
-    "latex": Kind(".tex", "booktabs tables to \\input", ".latex"),
-    "html": Kind(".html", "one page that needs no network", ".html"),
-    "json": Kind(".json", "the cells as printed, and the raw rows with run ids", ".json"),
+FORMATS: dict[str, FormatEntry] = {
+    "md": FormatEntry(".md", "Markdown that also reads well in a terminal", ".md"),
+    "csv": FormatEntry(".csv", "the raw rows of one table at full precision", ".csv", single=True),
+    "latex": FormatEntry(".tex", "booktabs tables to \\input", ".latex"),
+    "html": FormatEntry(".html", "one page that needs no network", ".html"),
+    "json": FormatEntry(".json", "the cells as printed, and the raw rows with run ids", ".json"),
 }
 """Each format by the name that `--format` takes."""
 
 
-def load(name: str) -> Format:
+def load(name: str) -> TableFormat:
     """Import a format."""
-    return cast(Format, import_module(FORMATS[name].module, __package__))
+    return cast(TableFormat, import_module(FORMATS[name].module, __package__))

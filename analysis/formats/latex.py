@@ -40,8 +40,8 @@ def render(tables: Sequence[Table]) -> str:
     """Return the table environments of all tables; characters that LaTeX can't set are given by code and counted."""
     body = "\n".join(_table(table) for table in tables)
     unset = body.count("{[}U+")
-    told = [f"% {unset} characters that pdfLaTeX can't set stand as [U+...]."] if unset else []
-    return "\n".join([_HEAD, *told, body])
+    missing = [f"% {unset} characters that pdfLaTeX can't set stand as [U+...]."] if unset else []
+    return "\n".join([_HEAD, *missing, body])
 
 
 def escape(text: str) -> str:
@@ -90,13 +90,13 @@ def _accented(character: str) -> str:
 
 
 def _table(table: Table) -> str:
-    parts = [_section(table, section, place) for place, section in enumerate(table.sections, start=1)]
+    parts = [_section(table, section, number) for number, section in enumerate(table.sections, start=1)]
     return "\n".join([f"% {escape(table.title)}", *parts, *_paragraphs(table.notes)]) + "\n"
 
 
-def _section(table: Table, section: Section, place: int) -> str:
+def _section(table: Table, section: Section, number: int) -> str:
     columns = table.columns_of(section)
-    label = re.sub(r"[^a-z0-9]+", "-", f"{table.title} {place}".lower()).strip("-")
+    label = re.sub(r"[^a-z0-9]+", "-", f"{table.title} {number}".lower()).strip("-")
     notes = [r"\par\smallskip\raggedright\footnotesize", *map(_sentence, section.notes)] if section.notes else []
     return "\n".join(
         [

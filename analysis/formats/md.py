@@ -39,7 +39,7 @@ def _table(table: Table) -> str:
 
 def _grid(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
     lines = [[cell(column.heading) for column in columns], *([cell(text) for text in row] for row in rows)]
-    widths = [max(3, *(len(line[place]) for line in lines)) for place in range(len(columns))]
+    widths = [max(3, *(len(line[index]) for line in lines)) for index in range(len(columns))]
     ruler = ["-" * (width - 1) + (":" if column.right else "-") for column, width in zip(columns, widths, strict=True)]
     aligned = [
         [

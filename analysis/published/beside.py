@@ -11,7 +11,7 @@ from persona_sweeps.errors import UserError
 from ..read.comparable import Comparable, comparable
 from ..read.labels import dataset_label, decoding_label, model_label
 from ..read.measures import METRICS, Measure
-from ..read.results import Result
+from ..read.results import RunResult
 from ..read.selection import Selection
 from ..read.settings import Setting
 from ..tables.numbers import ABSENT, Reading, by, count, reading
@@ -26,7 +26,7 @@ _OURS = "ours"
 
 
 @dataclass(frozen=True)
-class Reference:
+class PublishedNumber:
     """A published number in our units; `text` has the digits that were printed."""
 
     value: float
@@ -34,7 +34,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class ReferenceRow:
+class PublishedRow:
     """A published row, by the metrics that our records have; `n` and `decoding` are None where they aren't known."""
 
     board: str
@@ -43,10 +43,10 @@ class ReferenceRow:
     source: str
     n: int | None
     decoding: str | None
-    values: Mapping[str, Reference]
+    values: Mapping[str, PublishedNumber]
 
 
-def reference_rows(name: str) -> list[ReferenceRow]:
+def reference_rows(name: str) -> list[PublishedRow]:
     """Return a board's rows in our units; raises `UserError`, with the nearest name, for an unknown board.
 
     A row that was printed in two places is there twice. Metrics that we don't have, or not in that unit, are left out:
@@ -55,7 +55,7 @@ def reference_rows(name: str) -> list[ReferenceRow]:
     return _rows(board(name))
 
 
-def against(name: str, results: Sequence[Result]) -> tuple[list[Section], list[dict[str, Any]]]:
+def against(name: str, results: Sequence[RunResult]) -> tuple[list[Section], list[dict[str, Any]]]:
     """Return scored results beside a board: a section for each comparability key, and the raw rows.
 
     Nothing is ranked across the two, since no published board has all that a comparability key stands for: its very
@@ -93,15 +93,15 @@ def beside(table: Table, name: str, selection: Selection) -> Table:
     )
 
 
-def _rows(of: Board) -> list[ReferenceRow]:
+def _rows(of: Board) -> list[PublishedRow]:
     return [
-        ReferenceRow(of.name, row.name, table.key, table.source, table.n, table.decoding, _converted(table, row.values))
+        PublishedRow(of.name, row.name, table.key, table.source, table.n, table.decoding, _converted(table, row.values))
         for table in map(of.table, of.reference)
         for row in table.rows
     ]
 
 
-def _converted(table: Printing, values: Mapping[str, Printed | None]) -> dict[str, Reference]:
+def _converted(table: Printing, values: Mapping[str, Printed | None]) -> dict[str, PublishedNumber]:
     found = {}
     for column in table.columns:
         value = values[column.metric]
@@ -110,10 +110,10 @@ def _converted(table: Printing, values: Mapping[str, Printed | None]) -> dict[st
     return found
 
 
-def _reference(value: Printed, column: Heading) -> Reference:
+def _reference(value: Printed, column: Heading) -> PublishedNumber:
     ours = to_ours(value.value, column.unit)
     text = plain(ours, value.decimals + 2) if column.unit == PERCENT else value.text
-    return Reference(float(ours), text)
+    return PublishedNumber(float(ours), text)
 
 
 def _section(theirs: Board, group: Comparable) -> tuple[Section, list[dict[str, Any]]]:
@@ -193,7 +193,7 @@ def _their_columns(theirs: Board, metrics: Sequence[Measure]) -> list[Column]:
     ]
 
 
-def _text(row: ReferenceRow, metric: Measure) -> str:
+def _text(row: PublishedRow, metric: Measure) -> str:
     return row.values[metric.short].text if metric.short in row.values else UNKNOWN
 
 
@@ -204,7 +204,7 @@ def _heading(theirs: Board, metric: Measure) -> str:
     return f"{column.label} (0–1)" if column.unit == PERCENT else column.label
 
 
-def _decoding(result: Result) -> str:
+def _decoding(result: RunResult) -> str:
     """Return a run's decoding with its settings, such as `greedy, max_new_tokens=64`."""
     return decoding_label(result, ", ") or UNKNOWN
 

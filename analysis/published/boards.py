@@ -35,7 +35,7 @@ class Heading:
 
 
 @dataclass(frozen=True)
-class Row:
+class PrintedRow:
     name: str
     values: Mapping[str, Printed | None]
 
@@ -51,10 +51,10 @@ class Printing:
     n: int | None
     decoding: str | None
     columns: Sequence[Heading]
-    rows: Sequence[Row]
+    rows: Sequence[PrintedRow]
     ranked_by: str | None = None
 
-    def row(self, name: str) -> Row:
+    def row(self, name: str) -> PrintedRow:
         """Return a row by its name; raises `DataError` for one that isn't there."""
         found = [row for row in self.rows if row.name == name]
         if not found:
@@ -162,7 +162,7 @@ def _printing(raw: Mapping[str, Any]) -> Printing:
         if set(row["values"]) != metrics:
             raise DataError(f"row {row['name']!r} of {raw['key']!r} has other columns than the table")
         values = {metric: None if text is None else read(text) for metric, text in row["values"].items()}
-        rows.append(Row(row["name"], values))
+        rows.append(PrintedRow(row["name"], values))
     kept = {key: raw[key] for key in ("key", "title", "source", "heading", "n", "decoding")}
     return Printing(columns=columns, rows=rows, ranked_by=raw.get("ranked_by"), **kept)
 

@@ -2,10 +2,10 @@
 
 A mean over n items has a standard error of SD/√n; the difference of two rows on the same items one of
 SD·√(2(1 − ρ)/n), where ρ is the correlation of the two rows' item scores. Neither SD nor ρ was published, so the answer
-is told for a range of both. Of every ordered pair it's tested, by the normal approximation, whether the one isn't
+is given for a range of both. Of every ordered pair it's tested, by the normal approximation, whether the one isn't
 better than the other; Holm's correction over all of them keeps the chance of any false statement at 5 %. A row's ranks
 are those that the statements leave open (Mogstad, Romano, Shaikh & Wilhelm 2024), as in our own leaderboard
-(`statistics.ranks`). Of 2000 simulated boards of nine equal rows on 62 items, 3.4 % told any two apart, with ρ 0 as
+(`statistics.ranks`). Of 2000 simulated boards of nine equal rows on 62 items, 3.4 % set any two apart, with ρ 0 as
 with ρ 0.7.
 """
 
@@ -32,7 +32,7 @@ LARGEST_SD = 0.5
 
 
 @dataclass(frozen=True)
-class Scenario:
+class NoiseScenario:
     """What is assumed: the standard deviation of item scores and their correlation between rows."""
 
     sd: float
@@ -61,7 +61,7 @@ def rank_ranges(count: int, better: set[tuple[int, int]]) -> list[tuple[int, int
     """Return the first and the last rank of each of so many rows that these statements leave open; 1 is the best."""
     above = Counter(worse for _, worse in better)
     below = Counter(ahead for ahead, _ in better)
-    return [(1 + above[place], count - below[place]) for place in range(count)]
+    return [(1 + above[index], count - below[index]) for index in range(count)]
 
 
 def sd_to_tell_apart(difference: float, n: int, correlation: float) -> float:
@@ -73,7 +73,7 @@ def sections(board: Board, sd: float | None = None) -> list[Section]:
     """Return the ranks that could be noise and the neighbours that could swap; nothing where the board's n is unknown.
 
     `sd` takes the place of the SDs that the board's file assumes. Raises `UserError` for one that no score in 0–1 has,
-    or that is given for a board that nothing can be told of.
+    or that is given for a board of which nothing can be said.
     """
     if sd is not None:
         _check_sd(board, sd)
@@ -85,7 +85,7 @@ def sections(board: Board, sd: float | None = None) -> list[Section]:
         return []
     given = [sd] if sd is not None else [float(text) for text in board.noise["sds"]]
     correlations = sorted((float(text) for text in board.noise["correlations"]), reverse=True)
-    scenarios = [Scenario(each, correlation) for each in given for correlation in correlations]
+    scenarios = [NoiseScenario(each, correlation) for each in given for correlation in correlations]
     scenarios.sort(key=lambda scenario: scenario.error(1))
     return [_ranks(table, column, scenarios, sd is not None), _neighbours(table, column, correlations)]
 
@@ -105,14 +105,14 @@ def _values(table: Printing, column: Heading) -> tuple[list[str], list[str], lis
     return [row.name for row, _ in numbers], [value.text for _, value in numbers], values
 
 
-def _ranks(table: Printing, column: Heading, scenarios: Sequence[Scenario], asked: bool) -> Section:
+def _ranks(table: Printing, column: Heading, scenarios: Sequence[NoiseScenario], asked: bool) -> Section:
     assert table.n is not None
     names, texts, values = _values(table, column)
     found = [better_pairs(values, scenario.error(table.n)) for scenario in scenarios]
     ranges = [rank_ranges(len(values), better) for better in found]
     rows = [
-        [str(place + 1), name, text, *(_range(each[place]) for each in ranges)]
-        for place, (name, text) in enumerate(zip(names, texts, strict=True))
+        [str(index + 1), name, text, *(_range(each[index]) for each in ranges)]
+        for index, (name, text) in enumerate(zip(names, texts, strict=True))
     ]
     columns = [Column("rank"), Column("model", right=False), Column(column.label)]
     columns += [Column(scenario.label) for scenario in scenarios]
@@ -122,7 +122,7 @@ def _ranks(table: Printing, column: Heading, scenarios: Sequence[Scenario], aske
         *_swaps(names, scenarios, found),
         _noise(names, ranges, scenarios),
         "The draw of an unseeded sampler is part of an item's SD, and so covered; another training seed isn't, nor are "
-        "items that hang together (several of one documentary or persona). With either, ranks are wider still.",
+        "items that belong together (several of one documentary or persona). With either, ranks are wider still.",
     ]
     title = f"Ranks that can't be excluded at 95 %, by assumed SD of an item's {column.label} and correlation of rows"
     return Section(title, rows, notes, columns)
@@ -138,42 +138,46 @@ def _assumption(asked: bool, n: int) -> str:
     )
 
 
-def _counts(scenarios: Sequence[Scenario], found: Sequence[set[tuple[int, int]]], count: int) -> str:
+def _counts(scenarios: Sequence[NoiseScenario], found: Sequence[set[tuple[int, int]]], count: int) -> str:
     pairs = count * (count - 1) // 2
-    told = ", ".join(f"{len(pairs_)} ({scenario.label})" for scenario, pairs_ in zip(scenarios, found, strict=True))
-    return f"Of {pairs} pairs, so many are told apart: {told}."
+    counts = ", ".join(f"{len(pairs_)} ({scenario.label})" for scenario, pairs_ in zip(scenarios, found, strict=True))
+    return f"Of {pairs} pairs, so many are told apart: {counts}."
 
 
-def _swaps(names: Sequence[str], scenarios: Sequence[Scenario], found: Sequence[set[tuple[int, int]]]) -> list[str]:
+def _swaps(
+    names: Sequence[str], scenarios: Sequence[NoiseScenario], found: Sequence[set[tuple[int, int]]]
+) -> list[str]:
     """Say, for the kindest assumption and for the hardest, which neighbours could swap."""
-    told = []
+    sentences = []
     ends = {0: "kindest", len(scenarios) - 1: "hardest"} if len(scenarios) > 1 else {0: "only"}
-    for place, word in ends.items():
-        apart = [f"{names[i]} and {names[i + 1]}" for i in range(len(names) - 1) if (i, i + 1) in found[place]]
+    for index, word in ends.items():
+        apart = [f"{names[i]} and {names[i + 1]}" for i in range(len(names) - 1) if (i, i + 1) in found[index]]
         could = len(names) - 1 - len(apart)
         among = f"all neighbours but {'; '.join(apart)}" if apart else f"all {could} pairs of neighbours"
-        told.append(f"Under the {word} assumption ({scenarios[place].label}), {among} could swap.")
-    return told
+        sentences.append(f"Under the {word} assumption ({scenarios[index].label}), {among} could swap.")
+    return sentences
 
 
-def _noise(names: Sequence[str], ranges: Sequence[Sequence[tuple[int, int]]], scenarios: Sequence[Scenario]) -> str:
+def _noise(
+    names: Sequence[str], ranges: Sequence[Sequence[tuple[int, int]]], scenarios: Sequence[NoiseScenario]
+) -> str:
     """Say whose rank is certain under every assumption, and whose under none."""
     fixed = [[low == high for low, high in each] for each in ranges]
-    never = [name for place, name in enumerate(names) if not any(each[place] for each in fixed)]
-    always = [name for place, name in enumerate(names) if all(each[place] for each in fixed)]
-    told = "every one" if len(never) == len(names) else ", ".join(never)
+    never = [name for index, name in enumerate(names) if not any(each[index] for each in fixed)]
+    always = [name for index, name in enumerate(names) if all(each[index] for each in fixed)]
+    whose = "every one" if len(never) == len(names) else ", ".join(never)
     sure = f"Certain under all assumptions here: the rank of {', '.join(always) or 'none'}."
-    return f"{sure} Could be noise under any of them: the rank of {told}." if never else sure
+    return f"{sure} Could be noise under any of them: the rank of {whose}." if never else sure
 
 
 def _neighbours(table: Printing, column: Heading, correlations: Sequence[float]) -> Section:
     assert table.n is not None
     names, texts, values = _values(table, column)
     rows = []
-    for place in range(len(names) - 1):
-        difference = values[place] - values[place + 1]
-        told = [f"{sd_to_tell_apart(difference, table.n, correlation):.3f}" for correlation in sorted(correlations)]
-        rows.append([f"{place + 1} and {place + 2}", names[place], names[place + 1], f"{difference:.3f}", *told])
+    for index in range(len(names) - 1):
+        difference = values[index] - values[index + 1]
+        needed = [f"{sd_to_tell_apart(difference, table.n, correlation):.3f}" for correlation in sorted(correlations)]
+        rows.append([f"{index + 1} and {index + 2}", names[index], names[index + 1], f"{difference:.3f}", *needed])
     columns = [Column("ranks"), Column("model", right=False), Column("next", right=False), Column("difference")]
     columns += [Column(f"SD needed, ρ {correlation:g}") for correlation in sorted(correlations)]
     notes = [
@@ -199,7 +203,7 @@ def as_raw(board: Board, sd: float | None = None) -> list[Mapping[str, Any]]:
     names, texts, values = _values(table, column)
     for each in [sd] if sd is not None else [float(text) for text in board.noise["sds"]]:
         for correlation in map(float, board.noise["correlations"]):
-            ranges = rank_ranges(len(values), better_pairs(values, Scenario(each, correlation).error(table.n)))
+            ranges = rank_ranges(len(values), better_pairs(values, NoiseScenario(each, correlation).error(table.n)))
             rows += [
                 {
                     "kind": "rank range",

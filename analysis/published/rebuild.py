@@ -8,7 +8,7 @@ from typing import Any
 from ..tables.table import Column, Section, Table
 from . import checks, noise
 from .boards import CHANGE, Board, Heading, Printing, Targets, board, names
-from .checks.outcome import Outcome
+from .checks.outcome import CheckOutcome
 from .rounding import Printed
 
 UNKNOWN = "?"
@@ -61,8 +61,8 @@ def _printed(table: Printing, flags: Sequence[str]) -> Section:
     columns = [*([Column("rank")] if ranked else []), Column(table.heading, right=False)]
     columns += [Column(column.label) for column in table.columns]
     rows = [
-        [*([str(place)] if ranked else []), row.name, *(_cell(row.values[c.metric], c) for c in table.columns)]
-        for place, row in enumerate(table.rows, start=1)
+        [*([str(rank)] if ranked else []), row.name, *(_cell(row.values[c.metric], c) for c in table.columns)]
+        for rank, row in enumerate(table.rows, start=1)
     ]
     decoding = table.decoding or "unknown"
     notes = [f"Source: {table.source}; {items_of(table.n)}; decoding: {decoding}. {_units(table.columns)}"]
@@ -90,10 +90,10 @@ def _targets(targets: Targets, table: Printing) -> Section:
     return Section(targets.title, rows, [f"Source: {targets.source}; for {targets.row}. Units: fraction."], columns)
 
 
-def _verdict(flags: int, outcomes: Sequence[Outcome]) -> str:
+def _verdict(flags: int, outcomes: Sequence[CheckOutcome]) -> str:
     judged = sum(row["printed"] is not None or row["check"] == "order" for outcome in outcomes for row in outcome.raw)
     if flags:
-        return f"{flags} of {judged} printed numbers that were checked are flagged; each is told below its table."
+        return f"{flags} of {judged} printed numbers that were checked are flagged; each stands below its table."
     return (
         f"{judged} printed numbers were checked, and none is flagged."
         if judged

@@ -80,7 +80,8 @@ def judge(printed: Printed | None, nominal: Fraction, range_: Range, form: Calla
 
     `nominal` is recomputed from the inputs as printed, `range_` from all that the rounding of the inputs hides; `form`
     writes a value with so many decimals. It follows when the nominal value rounds to it. When only a value elsewhere in
-    the range does, it's flagged and told: the authors' unrounded numbers may have given it, those they printed don't.
+    the range does, it's flagged with a reason: the authors' unrounded numbers may have given it, those they printed
+    don't.
     """
     if printed is None:
         return NOT_PRINTED

@@ -33,7 +33,7 @@ class Strength:
 
 @dataclass(frozen=True)
 class Fit:
-    """`penalized` tells that plain maximum likelihood has no finite answer, so that Firth's penalty was needed."""
+    """`penalized` says that plain maximum likelihood has no finite answer, so that Firth's penalty was needed."""
 
     strengths: dict[str, Strength]
     penalized: bool
@@ -56,10 +56,10 @@ def fit(meetings: Sequence[Meeting]) -> Fit | None:
         return None
     beaten = [(m.one, m.other) for m in meetings if m.won > 0] + [(m.other, m.one) for m in meetings if m.won < 1]
     penalized = not _connected(names, beaten, both=False)
-    place = {name: index for index, name in enumerate(names)}
+    index_of = {name: index for index, name in enumerate(names)}
     design = np.zeros((len(meetings), len(names)))
     for row, meeting in enumerate(meetings):
-        design[row, place[meeting.one]], design[row, place[meeting.other]] = 1.0, -1.0
+        design[row, index_of[meeting.one]], design[row, index_of[meeting.other]] = 1.0, -1.0
     # Columns of an orthonormal basis of what adds up to 0: strengths = basis @ free.
     basis = np.linalg.svd(np.ones((1, len(names))))[2][1:].T
     design = design @ basis
@@ -69,7 +69,7 @@ def fit(meetings: Sequence[Meeting]) -> Fit | None:
     values = basis @ free
     errors = np.sqrt(np.diag(basis @ covariance @ basis.T)) if covariance is not None else None
     half = None if errors is None else errors * student(len({meeting.cluster for meeting in meetings}) - 1)
-    return Fit({name: _strength(values[index], half, index) for name, index in place.items()}, penalized)
+    return Fit({name: _strength(values[index], half, index) for name, index in index_of.items()}, penalized)
 
 
 def _strength(value: Any, half: Any, index: int) -> Strength:

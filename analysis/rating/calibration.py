@@ -9,9 +9,9 @@ from ..tables import numbers
 from ..tables.table import Column, Section
 from .agreement import cohen_kappa
 from .design import PAIRWISE, QUESTIONS
-from .judging import Verdict, left_answers
+from .judging import JudgeVerdict, left_answers
 from .reading import Rating
-from .results import percent, told
+from .results import percent, with_interval
 from .shares import share
 
 _CONDUCT = (
@@ -29,7 +29,7 @@ _AGAINST_PEOPLE = (
 )
 
 
-def conduct(verdicts: Sequence[Verdict]) -> Section:
+def conduct(verdicts: Sequence[JudgeVerdict]) -> Section:
     """Return how often both orders gave the same answer, and how often the reply shown first was preferred."""
     rows = []
     for question in QUESTIONS[PAIRWISE]:
@@ -46,7 +46,7 @@ def conduct(verdicts: Sequence[Verdict]) -> Section:
     return Section("the judge's conduct", rows, notes, _CONDUCT)
 
 
-def against_people(verdicts: Sequence[Verdict], people: Sequence[Rating]) -> Section:
+def against_people(verdicts: Sequence[JudgeVerdict], people: Sequence[Rating]) -> Section:
     """Return the judge's agreement with what most people said of a unit; a split vote is a tie.
 
     Beside it, what people agree on among themselves: the share of pairs of raters of one unit who gave the same answer.
@@ -61,8 +61,8 @@ def against_people(verdicts: Sequence[Verdict], people: Sequence[Rating]) -> Sec
         pairs = [(unit.cluster, answer, majority(votes[unit.unit])) for unit, answer in judged if answer is not None]
         kappa = cohen_kappa([(answer, most) for _, answer, most in pairs])
         same = _share([(cluster, answer == most) for cluster, answer, most in pairs])
-        told_kappa = numbers.ABSENT if kappa is None else f"{kappa:.2f}"
-        rows.append([question, str(len(pairs)), same, told_kappa, _among(list(votes.values()))])
+        kappa_cell = numbers.ABSENT if kappa is None else f"{kappa:.2f}"
+        rows.append([question, str(len(pairs)), same, kappa_cell, _among(list(votes.values()))])
     notes = ["Against what most people said of the unit, a split vote being a tie; kappa is 0 where chance would do."]
     return Section("the judge against people", rows, notes, _AGAINST_PEOPLE)
 
@@ -82,4 +82,4 @@ def _among(units: Sequence[Sequence[str]]) -> str:
 def _share(values: Sequence[tuple[str, bool]]) -> str:
     if not values:
         return numbers.ABSENT
-    return told(share([float(value) for _, value in values], [cluster for cluster, _ in values]), percent)
+    return with_interval(share([float(value) for _, value in values], [cluster for cluster, _ in values]), percent)

@@ -14,7 +14,7 @@ from typing import Any
 from persona_sweeps.errors import UserError
 
 from ..read.find import find
-from ..read.results import Result, distinct_ids
+from ..read.results import RunResult, distinct_ids
 from ..read.samples import SamplesError, read_items
 
 PAIRWISE, LIKERT = "pairwise", "likert"
@@ -99,7 +99,7 @@ def key_from_json(text: str, where: str) -> Key:
     return key
 
 
-def chosen(scored: Sequence[Result], names: Sequence[str]) -> list[Result]:
+def chosen(scored: Sequence[RunResult], names: Sequence[str]) -> list[RunResult]:
     """Return the results to rate: those with generated texts that are named, all of them where no name is given.
 
     Raises `UserError` for a name that fits none or several.
@@ -111,7 +111,7 @@ def chosen(scored: Sequence[Result], names: Sequence[str]) -> list[Result]:
     return list({(result.run_id, result.evaluation_id): result for result in found}.values())
 
 
-def draw(results: Sequence[Result], items: int, design: str, seed: int) -> Drawn:
+def draw(results: Sequence[RunResult], items: int, design: str, seed: int) -> Drawn:
     """Draw units from items that all runs generated for: with one comparability key, or asked in equal words.
 
     Pairwise, every pair of runs meets in each of `items` items; each run of a pair stands left in half of them, one
@@ -163,7 +163,7 @@ def _pairs(
 def _unit(name: str, item: str, runs: tuple[str, ...], lines: Mapping[str, Mapping[str, Any]]) -> Unit:
     first = lines[runs[0]][item]
     # Models of two families render one dialogue each their own way: the way with the least markup is shown for all, or
-    # the prompt would tell which model replied.
+    # the prompt would show which model replied.
     prompt = min((str(of_run[item].get("prompt", "")) for of_run in lines.values()), key=lambda text: (len(text), text))
     return Unit(
         unit=name,
@@ -176,13 +176,13 @@ def _unit(name: str, item: str, runs: tuple[str, ...], lines: Mapping[str, Mappi
     )
 
 
-def _called(result: Result, name: str) -> str:
+def _called(result: RunResult, name: str) -> str:
     """Return a run's name, with its evaluation where several of the run are rated."""
     evaluation = name.partition("/")[2]
     return f"{result.get('name') or result.folder.name}{' ' if evaluation else ''}{evaluation}"
 
 
-def _lines(result: Result) -> dict[str, Mapping[str, Any]]:
+def _lines(result: RunResult) -> dict[str, Mapping[str, Any]]:
     """Return a run's lines with a prediction, by item; raises `UserError` where there are none."""
     try:
         items = read_items(result)

@@ -1,4 +1,4 @@
-"""Asks a model behind an OpenAI-compatible endpoint (POST …/chat/completions); the key is sent and never told."""
+"""Asks a model behind an OpenAI-compatible endpoint (POST …/chat/completions); the key is sent and never shown."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _SYSTEM = (
 
 
 @dataclass(frozen=True)
-class Verdict:
+class JudgeVerdict:
     """A judge's answers to a unit, by question: with the sides as they stand, and turned; None where it gave none.
 
     Both are by the sides as they stand: `first` A and `turned` A mean the same reply.
@@ -59,14 +59,14 @@ class Tally:
             setattr(self, what, getattr(self, what) + 1)
 
 
-def judge(key: Key, endpoint: Endpoint, answers: Answers, parallel: int = 4) -> tuple[list[Verdict], Tally]:
+def judge(key: Key, endpoint: Endpoint, answers: Answers, parallel: int = 4) -> tuple[list[JudgeVerdict], Tally]:
     """Return a verdict for each unit of a pairwise key, in order; raises what `Endpoint.ask` raises for all.
 
-    An order that gets no usable answer is told in its verdict, and the others go on.
+    An order that gets no usable answer is reported in its verdict, and the others go on.
     """
     tally = Tally()
 
-    def one(unit: Unit) -> Verdict:
+    def one(unit: Unit) -> JudgeVerdict:
         found: list[Mapping[str, str] | None] = []
         trouble = ""
         for turned in (False, True):
@@ -75,7 +75,7 @@ def judge(key: Key, endpoint: Endpoint, answers: Answers, parallel: int = 4) -> 
             except NoAnswer as error:
                 found.append(None)
                 trouble = str(error)
-        return Verdict(unit, found[0], found[1], trouble)
+        return JudgeVerdict(unit, found[0], found[1], trouble)
 
     with ThreadPoolExecutor(max_workers=parallel) as pool:
         futures = [pool.submit(one, unit) for unit in key.units]
@@ -131,7 +131,7 @@ def _ask(unit: Unit, turned: bool, endpoint: Endpoint, answers: Answers, tally: 
     return {name: _TURNED[answer] for name, answer in found.items()} if turned else found
 
 
-def left_answers(verdicts: Sequence[Verdict], question: str) -> list[tuple[str, bool]]:
+def left_answers(verdicts: Sequence[JudgeVerdict], question: str) -> list[tuple[str, bool]]:
     """Return, for each decided answer in either order, the item's cluster and whether the reply shown first won."""
     shown = [(v.unit.cluster, v.first[question]) for v in verdicts if v.first is not None]
     shown += [(v.unit.cluster, _TURNED[v.turned[question]]) for v in verdicts if v.turned is not None]

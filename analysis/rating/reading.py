@@ -1,4 +1,4 @@
-"""Reads ratings back; a row that can't be used is told with its file and line, and the others are kept."""
+"""Reads ratings back; a row that can't be used is reported with its file and line, and the others are kept."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def read(paths: Sequence[Path], key: Key) -> Ratings:
 
     Raises `UserError` for a file that can't be read, isn't a rating sheet, or belongs to another key.
     """
-    reader = _Reader(key)
+    reader = _SheetReader(key)
     for path in paths:
         reader.file(path)
     return reader.found
 
 
-class _Reader:
+class _SheetReader:
     def __init__(self, key: Key) -> None:
         self.key = key
         self.units: Mapping[str, Unit] = {unit.unit: unit for unit in key.units}
@@ -101,12 +101,12 @@ class _Reader:
             allowed = ", ".join(self.answers.values())
             self.found.problems.append(f"{where}: {question} is {text[:40]!r}, none of {allowed}.")
             return
-        place = (rater, unit.unit, question)
-        if place not in self.given:
-            self.given[place] = answer
+        given_for = (rater, unit.unit, question)
+        if given_for not in self.given:
+            self.given[given_for] = answer
             self.found.ratings.append(Rating(rater, unit, question, answer))
-        elif self.given[place] != answer:
-            first = self.given[place]
+        elif self.given[given_for] != answer:
+            first = self.given[given_for]
             self.found.problems.append(f"{where}: {rater} answered {question} of {unit.unit} before, with {first}.")
 
 

@@ -13,7 +13,7 @@ from .agreement import krippendorff_alpha
 from .bradley_terry import Fit, Meeting, Strength, fit
 from .design import ANSWERS, LIKERT, PAIRWISE, QUESTIONS, Key
 from .reading import Rating, Ratings
-from .shares import Measured, mean, share
+from .shares import RatedMean, mean, share
 
 _WON = {"A": 1.0, "tie": 0.5, "B": 0.0}
 _RUNS = (
@@ -60,7 +60,9 @@ def _pairwise(key: Key, question: str, ratings: Sequence[Rating]) -> tuple[Secti
         counts = Counter(won for won, _ in of_run[run])
         strength = fitted.strengths.get(run) if fitted else None
         tally = [str(counts[won]) for won in (1.0, 0.5, 0.0)]
-        rows.append([key.names[run], *tally, told(measured[run], percent), told(strength, _two_decimals)])
+        rows.append(
+            [key.names[run], *tally, with_interval(measured[run], percent), with_interval(strength, _two_decimals)]
+        )
         raw.append({"question": question, "run_id": run, "run": key.names[run]} | _raw(measured[run], strength, counts))
     return Section(question, rows, _fit_notes(fitted)), raw
 
@@ -71,7 +73,7 @@ def _record(run: str, met: Sequence[Meeting]) -> list[tuple[float, str]]:
     return left + [(1 - meeting.won, meeting.cluster) for meeting in met if meeting.other == run]
 
 
-def _raw(rate: Measured, strength: Strength | None, counts: Counter[float]) -> dict[str, Any]:
+def _raw(rate: RatedMean, strength: Strength | None, counts: Counter[float]) -> dict[str, Any]:
     return {
         "won": counts[1.0],
         "tied": counts[0.5],
@@ -103,7 +105,7 @@ def _likert(key: Key, question: str, ratings: Sequence[Rating]) -> tuple[Section
         of_run = [rating for rating in ratings if rating.unit.runs[0] == run]
         if of_run:
             found = mean([float(r.answer) for r in of_run], [r.unit.cluster for r in of_run], _scale())
-            rows.append((found.value, [name, str(found.n), str(found.clusters), told(found, _two_decimals)]))
+            rows.append((found.value, [name, str(found.n), str(found.clusters), with_interval(found, _two_decimals)]))
             numbers_ = {"mean": found.value, "low": found.low, "high": found.high, "n": found.n}
             raw.append({"question": question, "run_id": run, "run": name, **numbers_, "scenes": found.clusters})
     return Section(question, [row for _, row in sorted(rows, key=lambda pair: -pair[0])]), raw
@@ -130,23 +132,23 @@ def _agreement(key: Key, found: Ratings) -> Section:
         ratings = [rating for rating in found.ratings if rating.question == question]
         units = list(values_by_unit(key, ratings).values())
         alphas = [krippendorff_alpha(units, level) for level in levels]
-        told_alphas = [numbers.ABSENT if alpha is None else f"{alpha:.3f}" for alpha in alphas]
-        sides = [told(left_share(ratings), percent)] if paired else []
+        alpha_cells = [numbers.ABSENT if alpha is None else f"{alpha:.3f}" for alpha in alphas]
+        sides = [with_interval(left_share(ratings), percent)] if paired else []
         several = sum(len(values) > 1 for values in units)
-        rows.append([question, str(len({r.rater for r in ratings})), str(several), *told_alphas, *sides])
+        rows.append([question, str(len({r.rater for r in ratings})), str(several), *alpha_cells, *sides])
     return Section("agreement", rows, _agreement_notes(found, paired), columns)
 
 
 def values_by_unit(key: Key, ratings: Sequence[Rating]) -> dict[str, list[float]]:
-    """Return the answers to each unit as numbers, by the place of the answer on its scale."""
-    scale = {answer: float(place) for place, answer in enumerate(ANSWERS[key.design])}
+    """Return the answers to each unit as numbers, by where the answer stands on its scale."""
+    scale = {answer: float(index) for index, answer in enumerate(ANSWERS[key.design])}
     units: dict[str, list[float]] = {}
     for rating in ratings:
         units.setdefault(rating.unit.unit, []).append(scale[rating.answer])
     return units
 
 
-def left_share(ratings: Sequence[Rating]) -> Measured | None:
+def left_share(ratings: Sequence[Rating]) -> RatedMean | None:
     """Return the share of left among answers that prefer a side: sides were drawn, so a half is fair."""
     decided = [rating for rating in ratings if rating.answer != "tie"]
     if not decided:
@@ -155,7 +157,7 @@ def left_share(ratings: Sequence[Rating]) -> Measured | None:
 
 
 def _agreement_notes(found: Ratings, paired: bool) -> list[str]:
-    notes = ["alpha is Krippendorff's: 1 is full agreement, 0 what chance gives; – where it can't be told."]
+    notes = ["alpha is Krippendorff's: 1 is full agreement, 0 what chance gives; – where it isn't defined."]
     if len(found.raters) < 2:
         notes.append("There is one rater, so nothing is known of how far people agree.")
     if paired:
@@ -182,7 +184,7 @@ def _notes(key: Key, found: Ratings) -> list[str]:
     return notes
 
 
-def told(value: Measured | Strength | None, form: Callable[[float], str]) -> str:
+def with_interval(value: RatedMean | Strength | None, form: Callable[[float], str]) -> str:
     """Return `value [low, high]`, as far as it is known."""
     if value is None:
         return numbers.ABSENT

@@ -10,7 +10,7 @@ from ..statistics.spread import LEVEL, MIN_CLUSTERS, MIN_EFFECTIVE
 
 
 @dataclass(frozen=True)
-class Measured:
+class RatedMean:
     """A mean of `n` values from `clusters` clusters; `low` and `high` are its 95 % interval, None where unknown."""
 
     value: float
@@ -22,7 +22,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class _Moments:
-    """The mean, its variance by leaving clusters out in turn (CV3), the clusters and how many tell as much (Kish)."""
+    """The mean, its variance by leaving clusters out in turn (CV3), the clusters and their effective number (Kish)."""
 
     value: float
     variance: float
@@ -30,7 +30,7 @@ class _Moments:
     effective: float
 
 
-def share(values: Sequence[float], clusters: Sequence[str]) -> Measured:
+def share(values: Sequence[float], clusters: Sequence[str]) -> RatedMean:
     """Return the mean of values in 0–1 (a win, a half for a tie), with Wilson's interval at the effective sample size.
 
     That is p (1 − p) over the cluster-robust variance (CV3), or the number of clusters where all values are the same
@@ -42,32 +42,32 @@ def share(values: Sequence[float], clusters: Sequence[str]) -> Measured:
     return _measured(found, len(values), found.clusters - 1)
 
 
-def mean(values: Sequence[float], clusters: Sequence[str], ends: tuple[float, float]) -> Measured:
+def mean(values: Sequence[float], clusters: Sequence[str], ends: tuple[float, float]) -> RatedMean:
     """Return the mean of answers on a scale from `ends[0]` to `ends[1]`, with an interval that ends where that does.
 
     It is the interval of `share`, with the scale taken as 0–1 and one degree of freedom less than the clusters that
-    would tell as much if all weighed alike. In 1500 simulations each of 6 to 40 scenes with 1–5 answers of 1–5, normal
-    and then rounded, with sds of 0.4 or 0.9 between scenes and 0.8 within, and true means of 2.5, 3.2, 4.1 or 4.5, 95 %
-    intervals held the truth 94.1–97.2 % of the time. Student's intervals did so 88–95 %: near an end of the scale the
-    variance of few scenes hangs on their mean.
+    would be as informative if all weighed alike. In 1500 simulations each of 6 to 40 scenes with 1–5 answers of 1–5,
+    normal and then rounded, with sds of 0.4 or 0.9 between scenes and 0.8 within, and true means of 2.5, 3.2, 4.1 or
+    4.5, 95 % intervals held the truth 94.1–97.2 % of the time. Student's intervals did so 88–95 %: near an end of the
+    scale the variance of few scenes depends on their mean.
     """
     low, size = ends[0], ends[1] - ends[0]
     found = _moments([(value - low) / size for value in values], clusters)
     scaled = _measured(found, len(values), found.effective - 1)
     back = [None if end is None else low + size * end for end in (scaled.low, scaled.high)]
-    return Measured(low + size * scaled.value, back[0], back[1], scaled.n, scaled.clusters)
+    return RatedMean(low + size * scaled.value, back[0], back[1], scaled.n, scaled.clusters)
 
 
-def _measured(found: _Moments, n: int, df: float) -> Measured:
+def _measured(found: _Moments, n: int, df: float) -> RatedMean:
     """Return a mean in 0–1 with Wilson's interval at so many degrees of freedom."""
     value, variance = found.value, found.variance
     if found.clusters < MIN_CLUSTERS or found.effective < MIN_EFFECTIVE:
-        return Measured(value, None, None, n, found.clusters)
+        return RatedMean(value, None, None, n, found.clusters)
     effective = value * (1 - value) / variance if variance > 1e-15 else float(found.clusters)
     z2 = student(df) ** 2
     centre = (value + z2 / (2 * effective)) / (1 + z2 / effective)
     half = math.sqrt(z2 * (value * (1 - value) + z2 / (4 * effective)) / effective) / (1 + z2 / effective)
-    return Measured(value, max(0.0, centre - half), min(1.0, centre + half), n, found.clusters)
+    return RatedMean(value, max(0.0, centre - half), min(1.0, centre + half), n, found.clusters)
 
 
 def _moments(values: Sequence[float], clusters: Sequence[str]) -> _Moments:

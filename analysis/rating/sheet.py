@@ -1,4 +1,4 @@
-"""The sheet that a rater gets, as CSV and as one HTML page; neither tells which run wrote what."""
+"""The sheet that a rater gets, as CSV and as one HTML page; neither shows which run wrote what."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from .labels import canonical, dataset_label, flat, has_model, model_label, plain
 from .measures import METRICS, Measures, measures, version
-from .results import Result, put_together
+from .results import RunResult, put_together
 from .settings import Setting, settings
 
 _NOT_SHOWN_BY_PROMPTS = (
@@ -33,7 +33,7 @@ class Comparable:
     """
 
     key: str
-    results: tuple[Result, ...]
+    results: tuple[RunResult, ...]
     versions: Versions
 
     @cached_property
@@ -59,12 +59,12 @@ def key_label(key: str) -> str:
     return f"comparability key {key[:10]}"
 
 
-def comparable(results: Sequence[Result]) -> list[Comparable]:
+def comparable(results: Sequence[RunResult]) -> list[Comparable]:
     """Group scored results by comparability key and, where a key has a metric in several versions, by these.
 
     Keys are in order of first appearance. Evaluations of one run with the same seed are put together.
     """
-    by_key: dict[str, list[Result]] = {}
+    by_key: dict[str, list[RunResult]] = {}
     for result in results:
         if result.key is not None:
             by_key.setdefault(result.key, []).append(result)
@@ -75,14 +75,14 @@ def comparable(results: Sequence[Result]) -> list[Comparable]:
     ]
 
 
-def by_versions(results: Sequence[Result]) -> list[tuple[list[Result], Versions]]:
+def by_versions(results: Sequence[RunResult]) -> list[tuple[list[RunResult], Versions]]:
     """Divide results by the versions of metrics that have several; one without these joins the first part."""
     versions = [_versions(result) for result in results]
     several: dict[str, set[str]] = {}
     for of_result in versions:
         for metric, found in of_result.items():
             several.setdefault(metric, set()).add(found)
-    parts: list[tuple[list[Result], dict[str, str]]] = []
+    parts: list[tuple[list[RunResult], dict[str, str]]] = []
     for result, of_result in zip(results, versions, strict=True):
         conflicting = {metric: found for metric, found in of_result.items() if len(several[metric]) > 1}
         for members, of_part in parts:
@@ -95,7 +95,7 @@ def by_versions(results: Sequence[Result]) -> list[tuple[list[Result], Versions]
     return [(members, of_part) for members, of_part in parts]
 
 
-def _versions(result: Result) -> dict[str, str]:
+def _versions(result: RunResult) -> dict[str, str]:
     descriptions = result.part("descriptions")
     return {str(name): version(descriptions.get(name)) for name in result.part("metrics")}
 
@@ -107,7 +107,7 @@ def why_apart(first: Comparable, second: Comparable) -> list[str]:
     return _other_versions(first.versions, second.versions, second.measures)
 
 
-def differences(first: Result, second: Result) -> list[str]:
+def differences(first: RunResult, second: RunResult) -> list[str]:
     """Return what keeps two results apart, as clauses such as `other decoding (generation.method nucleus, not greedy)`.
 
     The second's value comes first in each. Empty for results with equal keys and the same versions of what both have.
@@ -126,22 +126,22 @@ def _other_versions(first: Versions, second: Versions, known: Measures) -> list[
     return [f"other versions of metrics ({_shortened(named)})"] if named else []
 
 
-def _config(name: str, group: str) -> Callable[[Result, Result], str | None]:
-    def look(first: Result, second: Result) -> str | None:
+def _config(name: str, group: str) -> Callable[[RunResult, RunResult], str | None]:
+    def look(first: RunResult, second: RunResult) -> str | None:
         changed = _changed(_group(first, group), _group(second, group))
         return f"{name} ({changed})" if changed else None
 
     return look
 
 
-def _source(first: Result, second: Result) -> str | None:
+def _source(first: RunResult, second: RunResult) -> str | None:
     path = "evaluation.provenance.data_fingerprint"
     if first.get(path) == second.get(path):
         return None
     return f"other source data (fingerprint {str(second.get(path))[:8]}, not {str(first.get(path))[:8]})"
 
 
-def _count(first: Result, second: Result) -> str | None:
+def _count(first: RunResult, second: RunResult) -> str | None:
     path = "evaluation.data.eval_examples"
     if first.get(path) == second.get(path):
         return None
@@ -151,7 +151,7 @@ def _count(first: Result, second: Result) -> str | None:
 _LOOKS = (_source, _config("other evaluation data", "dataset"), _count, _config("other decoding", "generation"))
 
 
-def _group(result: Result, group: str) -> dict[str, Any]:
+def _group(result: RunResult, group: str) -> dict[str, Any]:
     values = result.get(f"config.{group}")
     found = flat(values, f"{group}.") if isinstance(values, Mapping) else {}
     return {key: value for key, value in found.items() if key not in _NOT_SHOWN_BY_PROMPTS}

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from persona_sweeps.errors import UserError, did_you_mean
 
-from .results import Result
+from .results import RunResult
 
 _LISTED = 8
 
 
-def find(name: str, results: Sequence[Result], where: str) -> Result:
+def find(name: str, results: Sequence[RunResult], where: str) -> RunResult:
     """Return the one result that is meant; `where` says what `results` are, for the message of an error.
 
     A name is a run id, the beginning of one, or a run's name or folder; `RUN/EVALUATION` names one of several
@@ -30,14 +30,14 @@ def find(name: str, results: Sequence[Result], where: str) -> Result:
     raise UserError(f"No {where} is called {name!r}.{did_you_mean(Path(name).name, known)}")
 
 
-def _matching(wanted: str, results: Sequence[Result]) -> list[Result]:
+def _matching(wanted: str, results: Sequence[RunResult]) -> list[RunResult]:
     exact = [result for result in results if wanted in (result.run_id, result.folder.name, result.get("name"))]
     return exact or [result for result in results if wanted and result.run_id.startswith(wanted)]
 
 
-def _evaluates(result: Result, beginning: str) -> bool:
+def _evaluates(result: RunResult, beginning: str) -> bool:
     return result.evaluation_id is not None and result.evaluation_id.startswith(beginning)
 
 
-def _called(result: Result) -> str:
+def _called(result: RunResult) -> str:
     return f"{result.folder.name}/{result.evaluation_id}" if result.evaluation_id else result.folder.name

@@ -1,4 +1,4 @@
-"""What results are called in tables: their model, data and decoding, as far as their records tell."""
+"""What results are called in tables: their model, data and decoding, as far as their records say."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .results import Result
+from .results import RunResult
 
 NO_MODEL = "no model"
 
 
-def model_label(result: Result) -> str:
+def model_label(result: RunResult) -> str:
     """Return the model's name, with its quantization and `(tiny)` where they aren't the usual; "no model" without."""
     if not has_model(result):
         return NO_MODEL
@@ -21,7 +21,7 @@ def model_label(result: Result) -> str:
     return " ".join([*parts, "(tiny)"] if result.get("config.model.scale") == "tiny" else parts)
 
 
-def base_label(result: Result) -> str:
+def base_label(result: RunResult) -> str:
     """Return the model's name whatever its quantization, with `(tiny)` where it is.
 
     A record doesn't name its tokenizer, so what has another label counts as having another one.
@@ -30,28 +30,28 @@ def base_label(result: Result) -> str:
     return f"{name} (tiny)" if result.get("config.model.scale") == "tiny" else name
 
 
-def has_model(result: Result) -> bool:
+def has_model(result: RunResult) -> bool:
     """Whether a result's texts are a model's, and not copied from the training examples."""
     return result.get("predictor.has_model", True) is not False
 
 
-def dataset_label(result: Result) -> str:
+def dataset_label(result: RunResult) -> str:
     """Return the data source and, where there is one, the persona; "(validation)" where that part was evaluated."""
     source, persona = result.get("config.dataset.source", "?"), result.get("config.dataset.persona")
     label = f"{source}, {persona}" if persona else str(source)
     return f"{label} (validation)" if result.get("config.dataset.evaluate_on") == "validation" else label
 
 
-def method_of(result: Result) -> str:
+def method_of(result: RunResult) -> str:
     return str(result.get("config.peft.method", "?"))
 
 
-def method_label(result: Result) -> str:
+def method_label(result: RunResult) -> str:
     """Return the method with its settings, such as `LoRA r=8 α=16`."""
     return str(result.get("predictor.label") or method_of(result))
 
 
-def decoding_label(result: Result, separator: str = " ") -> str | None:
+def decoding_label(result: RunResult, separator: str = " ") -> str | None:
     """Return how texts were generated: `nucleus temperature=0.8 top_p=0.95`; None where the record doesn't say."""
     generation = result.get("config.generation")
     if not isinstance(generation, Mapping):

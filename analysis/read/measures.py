@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .results import Result
+from .results import RunResult
 
 METRICS = "metrics."
 """how the dotted paths of metrics begin"""
@@ -116,7 +116,7 @@ class Measures:
         return [measure for measure in self if measure.headline > 0]
 
 
-def measures(results: Iterable[Result]) -> Measures:
+def measures(results: Iterable[RunResult]) -> Measures:
     """Return the metrics that any of these results has, by headline, then in order of first appearance.
 
     Where descriptions of one name differ, the first counts: those of other versions stand in other sections

@@ -1,4 +1,4 @@
-"""Read runs and their evaluations: one `Result` for each evaluation of a run, or for a run that has none."""
+"""Read runs and their evaluations: one `RunResult` for each evaluation of a run, or for a run that has none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LARGEST = 1e300
 
 
 @dataclass(frozen=True)
-class Result:
+class RunResult:
     """A run with one of its evaluations; `evaluation_id` is None for a run alone.
 
     `raw` is run.json with the evaluation in it: `config` has the evaluation's groups (dataset, generation, metrics,
@@ -107,14 +107,14 @@ class Result:
 class RunFiles:
     """A run alone, and its evaluations by id."""
 
-    alone: Result
-    evaluations: Mapping[str, Result]
+    alone: RunResult
+    evaluations: Mapping[str, RunResult]
 
-    def results(self) -> list[Result]:
+    def results(self) -> list[RunResult]:
         """Return a result an evaluation, or the run alone where it has none."""
         return list(self.evaluations.values()) or [self.alone]
 
-    def find(self, evaluation_id: Any) -> list[Result]:
+    def find(self, evaluation_id: Any) -> list[RunResult]:
         """Return the result of this evaluation, the run alone where it isn't there; all where none is named."""
         if evaluation_id is None:
             return self.results()
@@ -141,7 +141,7 @@ def read_runs(output_dir: Path, problems: list[Problem]) -> dict[str, RunFiles]:
     return found
 
 
-def _run(folder: Path) -> Result:
+def _run(folder: Path) -> RunResult:
     raw = read_record(folder / "run.json")
     run_id, status = raw.get("run_id"), raw.get("status")
     if not (
@@ -150,10 +150,10 @@ def _run(folder: Path) -> Result:
         raise SetAside("it lacks run_id, setting_key or config")
     if status not in STATUSES:
         raise SetAside(f"status is {status!r}, none of {', '.join(STATUSES)}")
-    return Result(run_id, status, folder, raw)
+    return RunResult(run_id, status, folder, raw)
 
 
-def _evaluations(run: Result, problems: list[Problem]) -> Iterator[tuple[str, Result]]:
+def _evaluations(run: RunResult, problems: list[Problem]) -> Iterator[tuple[str, RunResult]]:
     """Yield a run's evaluations by id, in order of their ids."""
     for path in sorted((run.folder / "evaluations").glob("*.json")):
         try:
@@ -180,7 +180,7 @@ def _evaluation(path: Path, run_id: str) -> Mapping[str, Any]:
 
 
 def _merged(run: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a run's record with an evaluation in it, as `Result` describes."""
+    """Return a run's record with an evaluation in it, as `RunResult` describes."""
     config = evaluation.get("config")
     apart = ("data", "resources", "provenance", "predictions", "failure")
     return {
@@ -194,25 +194,25 @@ def _merged(run: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Mapping[st
     }
 
 
-def distinct_ids(results: Sequence[Result]) -> list[str]:
+def distinct_ids(results: Sequence[RunResult]) -> list[str]:
     """Return a name for each result: its run id, with its evaluation's where several results are of one run."""
     count = Counter(result.run_id for result in results)
     return [r.run_id if count[r.run_id] == 1 else f"{r.run_id}/{r.evaluation_id}" for r in results]
 
 
-def put_together(results: Sequence[Result]) -> list[Result]:
+def put_together(results: Sequence[RunResult]) -> list[RunResult]:
     """Return one result for the evaluations of a run with one comparability key and one seed: with all their metrics.
 
     Of a metric that several have, the evaluation that was made last counts. They are to be of the same versions
     (`read.comparable`).
     """
-    groups: dict[tuple[str, str | None, str], list[Result]] = {}
+    groups: dict[tuple[str, str | None, str], list[RunResult]] = {}
     for result in results:
         groups.setdefault((result.run_id, result.key, repr(result.seed)), []).append(result)
     return [group[0] if len(group) == 1 else _together(group) for group in groups.values()]
 
 
-def _together(group: Sequence[Result]) -> Result:
+def _together(group: Sequence[RunResult]) -> RunResult:
     ordered = sorted(group, key=lambda result: (str(result.get("evaluation.provenance.created")), result.evaluation_id))
     raw = {
         part: {k: v for result in ordered for k, v in result.part(part).items()} for part in ("metrics", "descriptions")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .results import Result
+from .results import RunResult
 
 
 class SamplesError(ValueError):
@@ -27,7 +27,7 @@ class Items:
         return frozenset(str(line["id"]) for line in self.lines)
 
 
-def read_items(result: Result, metric: str | None = None) -> Items | None:
+def read_items(result: RunResult, metric: str | None = None) -> Items | None:
     """Return the evaluated items of a result, those that `metric` was computed from; None when it has no samples.
 
     Raises `SamplesError` as `read_samples` does.

@@ -10,7 +10,7 @@ from typing import Any
 from persona_sweeps.errors import UserError, did_you_mean
 
 from .files import Problem, SetAside, read_record
-from .results import Result, Runs, read_runs
+from .results import RunResult, Runs, read_runs
 from .studies import Study, read_studies
 
 
@@ -23,16 +23,16 @@ class Selection:
     """
 
     title: str
-    results: Sequence[Result]
+    results: Sequence[RunResult]
     problems: Sequence[Problem] = ()
     absent: Sequence[str] = ()
     studies: Sequence[Study] = ()
 
-    def scored(self) -> list[Result]:
+    def scored(self) -> list[RunResult]:
         """Return the results that can stand in a ranking."""
         return [result for result in self.results if result.is_scored]
 
-    def runs(self) -> list[Result]:
+    def runs(self) -> list[RunResult]:
         """Return a result of each run, the first."""
         return list({result.run_id: result for result in reversed(self.results)}.values())[::-1]
 
@@ -70,7 +70,7 @@ def read_sweep(output_dir: Path, name: str) -> Selection:
     if document is None:
         named = [result for run in runs.values() for result in run.results() if _names(result, name)]
         return Selection(title, named, problems)
-    chosen: dict[tuple[str, str | None], Result] = {}
+    chosen: dict[tuple[str, str | None], RunResult] = {}
     absent: list[str] = []
     for cell in document["cells"]:
         found = of_cell(cell, runs)
@@ -86,7 +86,7 @@ def sweep_names(output_dir: Path) -> list[str]:
     return sorted(path.name for path in (output_dir / "sweeps").glob("*") if path.is_dir())
 
 
-def of_cell(cell: Any, runs: Runs) -> list[Result]:
+def of_cell(cell: Any, runs: Runs) -> list[RunResult]:
     """Return the results that a cell of a sweep names; none without a run record."""
     run_id = cell.get("run_id") if isinstance(cell, Mapping) else None
     run = runs.get(run_id) if isinstance(run_id, str) else None
@@ -112,7 +112,7 @@ def _studies(path: Path, document: Mapping[str, Any], runs: Runs, problems: list
     return studies
 
 
-def _names(result: Result, sweep: str) -> bool:
+def _names(result: RunResult, sweep: str) -> bool:
     return result.get("config.sweep.name") == sweep
 
 

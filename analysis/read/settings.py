@@ -9,7 +9,7 @@ from typing import Any
 
 from ..statistics.spread import Spread, spread
 from .labels import canonical, flat, has_model, method_label, method_of, model_label, plain
-from .results import Result
+from .results import RunResult
 
 _GROUPS = ("model", "quantization", "peft", "train", "dataset", "max_length")
 """of the config: what a setting is"""
@@ -20,11 +20,11 @@ _FINGERPRINTS = ("data_fingerprint", "template_fingerprint", "model_fingerprint"
 class Setting:
     """The results of one setting, one a seed; `extra` tells apart settings that would read the same in a table."""
 
-    results: tuple[Result, ...]
+    results: tuple[RunResult, ...]
     extra: str = ""
 
     @property
-    def first(self) -> Result:
+    def first(self) -> RunResult:
         return self.results[0]
 
     @property
@@ -86,9 +86,9 @@ class Setting:
         return spread([value for value in values if value is not None])
 
 
-def settings(results: Iterable[Result]) -> list[Setting]:
+def settings(results: Iterable[RunResult]) -> list[Setting]:
     """Group results by setting key and comparability key, in order of first appearance."""
-    groups: dict[tuple[str, str | None], list[Result]] = {}
+    groups: dict[tuple[str, str | None], list[RunResult]] = {}
     for result in results:
         groups.setdefault((result.setting_key, result.key), []).append(result)
     return _told_apart([Setting(tuple(group)) for group in groups.values()])
@@ -121,7 +121,7 @@ def _extras(group: Sequence[Setting]) -> list[str]:
     return [" ".join(f"{key}={plain(values.get(key))}" for key in differing) for values in flats]
 
 
-def _groups(result: Result) -> dict[str, Any]:
+def _groups(result: RunResult) -> dict[str, Any]:
     config = result.part("config")
     return {group: config[group] for group in _GROUPS if group in config}
 

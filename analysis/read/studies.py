@@ -11,7 +11,7 @@ from typing import Any
 from persona_sweeps.wording import counted
 
 from .measures import METRICS, Measure, measures
-from .results import COMPLETED, FAILED, PRUNED, RUNNING, Result, Runs
+from .results import COMPLETED, FAILED, PRUNED, RUNNING, RunResult, Runs
 
 LARGEST = 1e100
 """no measurement is larger: statistics of such numbers overflow"""
@@ -22,7 +22,7 @@ ENDED = (COMPLETED, PRUNED, FAILED)
 
 
 @dataclass(frozen=True)
-class Trial:
+class StudyTrial:
     """One trial; `values` are the study's metrics if it was completed, tokens and CPU seconds what its training took.
 
     Both are None where the record doesn't say, and 0 where an earlier trial of the study drew the same run.
@@ -32,7 +32,7 @@ class Trial:
     state: str
     params: Mapping[str, Any]
     run_id: str | None = None
-    result: Result | None = None
+    result: RunResult | None = None
     values: tuple[float, ...] | None = None
     tokens: float | None = None
     cpu_seconds: float | None = None
@@ -49,14 +49,14 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Final:
+class StudyFinal:
     """A run that trained a winner anew: the number of the trial that it repeats, and its own seed."""
 
     trial: int
     seed: Any
     state: str
     run_id: str | None
-    result: Result | None
+    result: RunResult | None
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,11 @@ class Study:
     sampler: str
     pruner: str
     space: Mapping[str, Mapping[str, Any]]
-    trials: tuple[Trial, ...]
-    finals: tuple[Final, ...] = ()
+    trials: tuple[StudyTrial, ...]
+    finals: tuple[StudyFinal, ...] = ()
 
     @property
-    def completed(self) -> list[Trial]:
+    def completed(self) -> list[StudyTrial]:
         return [trial for trial in self.trials if trial.state == COMPLETED]
 
     def count(self, state: str) -> int:
@@ -167,17 +167,17 @@ def _names(about: Mapping[str, Any], key: str) -> tuple[str, ...]:
 
 def _trials_and_finals(
     cells: list[Mapping[str, Any]], metrics: tuple[str, ...], runs: Runs, faults: Counter[str]
-) -> tuple[dict[int, Trial], list[Final]]:
+) -> tuple[dict[int, StudyTrial], list[StudyFinal]]:
     """Return trials by number, and final runs; count what can't be used."""
-    trials: dict[int, Trial] = {}
-    finals: list[Final] = []
+    trials: dict[int, StudyTrial] = {}
+    finals: list[StudyFinal] = []
     for cell in cells:
         number, result = cell.get("trial"), _result(cell, runs)
         if not isinstance(number, int) or isinstance(number, bool) or number < 0:
             faults[f"whose trial is {str(number)[:20]!r}, not a number from 0"] += 1
         elif cell.get("final"):
             state = PLANNED if result is None else _state_of(result)
-            finals.append(Final(number, cell.get("seed"), state, result.run_id if result else None, result))
+            finals.append(StudyFinal(number, cell.get("seed"), state, result.run_id if result else None, result))
         elif number in trials:
             faults[f"that repeat trial {number}"] += 1
         else:
@@ -185,7 +185,7 @@ def _trials_and_finals(
     return trials, finals
 
 
-def _result(cell: Mapping[str, Any], runs: Runs) -> Result | None:
+def _result(cell: Mapping[str, Any], runs: Runs) -> RunResult | None:
     """Return the evaluation that a cell names; where it names none, the run's first."""
     run_id = cell.get("run_id")
     run = runs.get(run_id) if isinstance(run_id, str) else None
@@ -193,8 +193,8 @@ def _result(cell: Mapping[str, Any], runs: Runs) -> Result | None:
 
 
 def _trial(
-    number: int, cell: Mapping[str, Any], result: Result | None, metrics: tuple[str, ...], faults: Counter[str]
-) -> Trial:
+    number: int, cell: Mapping[str, Any], result: RunResult | None, metrics: tuple[str, ...], faults: Counter[str]
+) -> StudyTrial:
     params = cell.get("params", {})
     if not isinstance(params, Mapping):
         faults["whose params are not an object"] += 1
@@ -212,7 +212,7 @@ def _trial(
             faults[f"of completed trials {why}"] += 1
         else:
             values = tuple(value for value in found if value is not None)
-    return Trial(
+    return StudyTrial(
         number=number,
         state=state,
         params=params,
@@ -224,7 +224,7 @@ def _trial(
     )
 
 
-def _state(stated: Any, result: Result | None) -> str:
+def _state(stated: Any, result: RunResult | None) -> str:
     """Return a trial's state: what sweep.json says, but that a run which has ended since isn't running or planned.
 
     A trial may have been failed or pruned although its run was completed: by another trial, or without the metric.
@@ -236,22 +236,22 @@ def _state(stated: Any, result: Result | None) -> str:
     return str(stated) if stated in (COMPLETED, RUNNING, PLANNED) else UNKNOWN
 
 
-def _state_of(result: Result) -> str:
+def _state_of(result: RunResult) -> str:
     """Return how a result ended; a run that is trained and not evaluated yet is running."""
     return RUNNING if result.status == COMPLETED and not result.is_scored else result.status
 
 
-def _value(result: Result, metric: str) -> float | None:
+def _value(result: RunResult, metric: str) -> float | None:
     number = result.number(path_of(metric))
     return float(number) if number is not None and abs(number) <= LARGEST else None
 
 
-def _cost(result: Result | None, dotted: str) -> float | None:
+def _cost(result: RunResult | None, dotted: str) -> float | None:
     number = result.number(dotted) if result is not None else None
     return number if number is not None and abs(number) <= LARGEST and number >= 0 else None
 
 
-def _paid_once(trials: Iterator[Trial]) -> Iterator[Trial]:
+def _paid_once(trials: Iterator[StudyTrial]) -> Iterator[StudyTrial]:
     """Yield trials in order, at no cost where an earlier one drew the same run."""
     seen: set[str] = set()
     for trial in trials:

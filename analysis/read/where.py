@@ -11,7 +11,7 @@ from typing import Any
 from persona_sweeps.errors import UserError, did_you_mean
 
 from .labels import plain
-from .results import Result
+from .results import RunResult
 from .selection import Selection
 
 _CONDITION = re.compile(r"\s*([\w.]+)\s*(<=|>=|!=|=|<|>|~)\s*(.*?)\s*", re.DOTALL)
@@ -38,7 +38,7 @@ class Condition:
     def __str__(self) -> str:
         return f"{self.key.removeprefix('config.')}{self.sign}{self.value}"
 
-    def holds(self, result: Result) -> bool:
+    def holds(self, result: RunResult) -> bool:
         """Whether a result meets it; one that lacks the key counts as null, which is no number."""
         found = value_at(result, self.key)
         if self.sign in _ORDER:
@@ -49,12 +49,12 @@ class Condition:
         return _equal(found, self.value) == (self.sign == "=")
 
 
-def value_at(result: Result, key: str) -> Any:
+def value_at(result: RunResult, key: str) -> Any:
     """Return the value at a dotted path; `status` is that of the result, which failed where its evaluation did."""
     return result.status if key == "status" else result.get(key)
 
 
-def parse(texts: Sequence[str], results: Sequence[Result]) -> list[Condition]:
+def parse(texts: Sequence[str], results: Sequence[RunResult]) -> list[Condition]:
     """Return the conditions that `KEY=VALUE` texts ask for.
 
     Signs are = != < <= > >= and ~ (contains, ignoring case). Raises `UserError` for anything else, for a key that no
@@ -81,7 +81,7 @@ def restrict(selection: Selection, conditions: Sequence[Condition]) -> Selection
     return replace(selection, title=title, results=results, studies=studies)
 
 
-def known_keys(results: Iterable[Result]) -> list[str]:
+def known_keys(results: Iterable[RunResult]) -> list[str]:
     """Return every dotted path that a result has: of its config, its numbers, and the few at the top."""
     found: dict[str, None] = {}
     for result in results:
@@ -91,7 +91,7 @@ def known_keys(results: Iterable[Result]) -> list[str]:
     return list(found)
 
 
-def resolve(key: str, results: Sequence[Result]) -> str:
+def resolve(key: str, results: Sequence[RunResult]) -> str:
     """Return the dotted path that `key` means, with or without `config.`; raises `UserError` for an unknown one."""
     known = known_keys(results)
     for candidate in (f"config.{key}", key):
@@ -101,7 +101,7 @@ def resolve(key: str, results: Sequence[Result]) -> str:
     raise UserError(f"No run has a key {key!r}.{did_you_mean(key, short)}")
 
 
-def _condition(text: str, results: Sequence[Result]) -> Condition:
+def _condition(text: str, results: Sequence[RunResult]) -> Condition:
     match = _CONDITION.fullmatch(text)
     if match is None:
         raise UserError(f"--where {text!r} isn't KEY=VALUE (or != < <= > >= ~), such as peft.method=lora.")
@@ -125,7 +125,7 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _values_there(condition: Condition, results: Sequence[Result]) -> str:
+def _values_there(condition: Condition, results: Sequence[RunResult]) -> str:
     values = sorted({plain(value_at(result, condition.key)) for result in results})
     more = f", and {len(values) - _LISTED} more" if len(values) > _LISTED else ""
     return f" {condition.key.removeprefix('config.')} is {', '.join(values[:_LISTED])}{more}."

@@ -10,7 +10,7 @@ from persona_sweeps.wording import counted
 
 from ..read.files import read_lines
 from ..read.files import short_number as number
-from ..read.results import Result
+from ..read.results import RunResult
 
 POINTS = 40_000
 """points of all runs together, which make about 2 MB of the file"""
@@ -28,7 +28,7 @@ class Curves:
     notes: Sequence[str]
 
 
-def read_curves(runs: Sequence[Result]) -> Curves:
+def read_curves(runs: Sequence[RunResult]) -> Curves:
     """Return the curves of these runs that logged a loss, each column as long as its run has points."""
     most = max(LEAST, min(MOST, POINTS // max(1, len(runs))))
     found, notes, thinned = {}, [], 0
@@ -59,12 +59,12 @@ def thin(rows: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, Any]
         return list(rows)
     kept: set[int] = set()
     train = [number(row.get("train_nll")) for row in rows]
-    held = [place for place, row in enumerate(rows) if number(row.get("eval_nll")) is not None]
+    held = [index for index, row in enumerate(rows) if number(row.get("eval_nll")) is not None]
     stretches = max(1, most // 4)
     for stretch in range(stretches):
         first, end = stretch * len(rows) // stretches, (stretch + 1) * len(rows) // stretches
-        known = [(value, place) for place in range(first, end) if (value := train[place]) is not None]
+        known = [(value, index) for index in range(first, end) if (value := train[index]) is not None]
         kept |= {first, end - 1, *([min(known)[1], max(known)[1]] if known else [])}
     every = max(1, -(-len(held) // max(1, most // 2)))
     kept |= {*held[::every], *held[-1:]}
-    return [rows[place] for place in sorted(kept)]
+    return [rows[index] for index in sorted(kept)]

@@ -13,7 +13,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ..read.results import Result
+from ..read.results import RunResult
 from ..read.selection import Selection
 from ..tables import TABLES
 from ..tables.notes import left_out
@@ -32,7 +32,7 @@ SAMPLES = 50
 
 
 @dataclass(frozen=True)
-class Report:
+class ReportPage:
     """The page and what is in it: runs, tables, and the items of transcripts."""
 
     html: bytes
@@ -52,19 +52,19 @@ class _Charts:
     first: Sequence[int]
 
 
-def report(selection: Selection, page: Path, sweep_file: Path | None = None, samples: int = SAMPLES) -> Report:
+def report(selection: Selection, page: Path, sweep_file: Path | None = None, samples: int = SAMPLES) -> ReportPage:
     """Return the page about a selection, to be written to `page`, from which its links to run files go out.
 
     `samples` items of each result are put in. Whatever the records hold, nothing in them is run or fetched: all text is
     escaped, and the page's policy admits its own styles and scripts alone, by their hashes.
     """
-    places = anchors(selection.results)
-    tables = _tables(selection, places)
+    by_id = anchors(selection.results)
+    tables = _tables(selection, by_id)
     charts = _charts(selection, page, samples)
     runs = page_runs(selection.results, page)
     html = _render(
         charts,
-        places,
+        by_id,
         title=plain(selection.title),
         about=header(selection, sweep_file, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
         tables=tables,
@@ -72,13 +72,13 @@ def report(selection: Selection, page: Path, sweep_file: Path | None = None, sam
         selection=selection,
         problems=[(link(problem.path, page), problem) for problem in selection.problems],
     )
-    return Report(html.encode("utf-8"), len(runs), len(tables), len(charts.transcripts.items))
+    return ReportPage(html.encode("utf-8"), len(runs), len(tables), len(charts.transcripts.items))
 
 
-def _tables(selection: Selection, places: Mapping[str, str]) -> list[ShownTable]:
+def _tables(selection: Selection, anchors: Mapping[str, str]) -> list[ShownTable]:
     elsewhere = set(left_out(selection))
     return [
-        tabulated(name, entry.build(selection), selection.title, places, elsewhere)
+        tabulated(name, entry.build(selection), selection.title, anchors, elsewhere)
         for name, entry in TABLES.items()
         if entry.applies(selection)
     ]
@@ -169,7 +169,7 @@ def _data(charts: _Charts) -> dict[str, Any]:
     }
 
 
-def _first_of_run(results: Sequence[Result]) -> dict[str, int]:
+def _first_of_run(results: Sequence[RunResult]) -> dict[str, int]:
     """Return the index of each run's first result, by its id."""
     found: dict[str, int] = {}
     for index, result in enumerate(results):
@@ -177,7 +177,7 @@ def _first_of_run(results: Sequence[Result]) -> dict[str, int]:
     return found
 
 
-def _plot(plot: QualityPlot, results: Sequence[Result]) -> dict[str, Any]:
+def _plot(plot: QualityPlot, results: Sequence[RunResult]) -> dict[str, Any]:
     index = {(result.run_id, result.evaluation_id): number for number, result in enumerate(results)}
     return {
         "title": plot.title,

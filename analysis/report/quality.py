@@ -9,7 +9,7 @@ from math import isfinite
 from ..read.comparable import Comparable, comparable
 from ..read.labels import model_label
 from ..read.measures import Measure
-from ..read.results import Result
+from ..read.results import RunResult
 from ..read.settings import Setting
 from ..statistics.ranking import tokenizers
 from ..tables.table import Column, cells
@@ -56,7 +56,7 @@ class QualityPlot:
         return ", ".join(measure.label for measure in self.spent if index in fronts[measure.name]) or None
 
 
-def quality_plots(results: Sequence[Result]) -> list[QualityPlot]:
+def quality_plots(results: Sequence[RunResult]) -> list[QualityPlot]:
     """Return a plot for each set of comparable results that has a metric, a cost and two settings."""
     found = map(_plot, comparable(results))
     return [plot for plot in found if plot is not None]

@@ -1,4 +1,4 @@
-"""Each run on the page: its place there, its files, its numbers, how it ended; and each result as charts have it."""
+"""Each run on the page: its anchor there, its files, its numbers, how it ended; and each result as charts have it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from ..read.labels import canonical, dataset_label, decoding_label, flat, has_model, method_of, model_label
 from ..read.measures import METRICS, measures
-from ..read.results import Result
+from ..read.results import RunResult
 from ..read.settings import Setting, settings
 from ..tables.notes import reason
 from ..tables.numbers import ABSENT
@@ -30,7 +30,7 @@ Pairs = Sequence[tuple[str, str]]
 class ChartResult:
     """A result as charts and transcripts have it; `colour` is the number of its colour, `samples` a link or None."""
 
-    result: Result
+    result: RunResult
     anchor: str
     name: str
     colour: int
@@ -62,7 +62,7 @@ class Evaluated:
 class PageRun:
     """A run as the page shows it, with all its evaluations here; `files` have links by name."""
 
-    run: Result
+    run: RunResult
     anchor: str
     label: str
     name: str
@@ -86,8 +86,8 @@ class PageRun:
         return "failed" if any(evaluation.ended for evaluation in self.evaluations) else self.run.run_status
 
 
-def anchors(results: Sequence[Result]) -> dict[str, str]:
-    """Return the place of each run on the page, by run id: no id can stand for another's, or end an attribute."""
+def anchors(results: Sequence[RunResult]) -> dict[str, str]:
+    """Return the anchor of each run on the page, by run id: no id can stand for another's, or end an attribute."""
     ids = dict.fromkeys(result.run_id for result in results)
     return {run: f"run-{run}" if _ANCHOR.fullmatch(run) else f"run--{number}" for number, run in enumerate(ids)}
 
@@ -97,14 +97,14 @@ def link(path: Path, page: Path) -> str:
     return quote(Path(os.path.relpath(path.absolute(), page.parent.absolute())).as_posix(), errors="surrogateescape")
 
 
-def chart_results(results: Sequence[Result], page: Path) -> list[ChartResult]:
+def chart_results(results: Sequence[RunResult], page: Path) -> list[ChartResult]:
     """Return the results in order, each with a name of its own."""
-    places, labels, colours = anchors(results), _labels(results), _colours(results)
+    of_run, labels, colours = anchors(results), _labels(results), _colours(results)
     several = len({model_label(result) for result in results if has_model(result)}) > 1
     return [
         ChartResult(
             result=result,
-            anchor=places[result.run_id],
+            anchor=of_run[result.run_id],
             name=f"{model_label(result)} · {label}" if several and has_model(result) else label,
             colour=colours[result.run_id],
             samples=next(iter(_links(result.all_samples(), page).values()), None),
@@ -113,17 +113,17 @@ def chart_results(results: Sequence[Result], page: Path) -> list[ChartResult]:
     ]
 
 
-def page_runs(results: Sequence[Result], page: Path) -> list[PageRun]:
+def page_runs(results: Sequence[RunResult], page: Path) -> list[PageRun]:
     """Return the runs in the order of their first results."""
-    by_run: dict[str, list[Result]] = {}
+    by_run: dict[str, list[RunResult]] = {}
     for result in results:
         by_run.setdefault(result.run_id, []).append(result)
-    places, colours, differing = anchors(results), _colours(results), _differing(results)
+    by_id, colours, differing = anchors(results), _colours(results), _differing(results)
     labels = dict(zip(((r.run_id, r.evaluation_id) for r in results), _labels(results, by_run=True), strict=True))
     return [
         PageRun(
             run=run,
-            anchor=places[run.run_id],
+            anchor=by_id[run.run_id],
             label=labels[run.run_id, run.evaluation_id],
             name=str(run.get("name") or run.folder.name),
             model=model_label(run),
@@ -141,7 +141,7 @@ def page_runs(results: Sequence[Result], page: Path) -> list[PageRun]:
     ]
 
 
-def _evaluated(result: Result, page: Path) -> Evaluated:
+def _evaluated(result: RunResult, page: Path) -> Evaluated:
     title = " · ".join(part for part in (dataset_label(result), decoding_label(result)) if part)
     known = measures([result])
     metrics = [(known[f"{METRICS}{name}"].label, _metric(result, name)) for name in result.part("metrics")]
@@ -149,7 +149,7 @@ def _evaluated(result: Result, page: Path) -> Evaluated:
     return Evaluated(title, metrics, _links(files, page), None if result.is_scored else reason(result))
 
 
-def _metric(result: Result, name: str) -> str:
+def _metric(result: RunResult, name: str) -> str:
     number = result.number(f"{METRICS}{name}")
     return ABSENT if number is None else measures([result])[f"{METRICS}{name}"].form(number)
 
@@ -159,8 +159,8 @@ def _links(files: Sequence[Path], page: Path) -> dict[str, str]:
     return {path.name: link(path, page) for path in files if path.exists()}
 
 
-def _labels(results: Sequence[Result], by_run: bool = False) -> list[str]:
-    """Return what results are called in charts: setting, rate and seed, with what tells one from its like."""
+def _labels(results: Sequence[RunResult], by_run: bool = False) -> list[str]:
+    """Return what results are called in charts: setting, rate and seed, with what sets it apart from its like."""
     found: dict[tuple[str, str | None], str] = {}
     evaluations: dict[str, int] = {}
     for result in results:
@@ -172,7 +172,7 @@ def _labels(results: Sequence[Result], by_run: bool = False) -> list[str]:
     return [found[result.run_id, result.evaluation_id] for result in results]
 
 
-def _label(setting: Setting, result: Result, several: bool) -> str:
+def _label(setting: Setting, result: RunResult, several: bool) -> str:
     rate = setting.learning_rate
     parts = [setting.label]
     parts += [f"lr={rate:g}"] if rate is not None else []
@@ -181,7 +181,7 @@ def _label(setting: Setting, result: Result, several: bool) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _colours(results: Sequence[Result]) -> dict[str, int]:
+def _colours(results: Sequence[RunResult]) -> dict[str, int]:
     """Return a number a run: its own while there are few runs, else that of its method."""
     runs = list({result.run_id: result for result in results}.values())
     if len(runs) <= _COLOURS:
@@ -190,14 +190,14 @@ def _colours(results: Sequence[Result]) -> dict[str, int]:
     return {run.run_id: methods.index(method_of(run)) % _COLOURS for run in runs}
 
 
-def _differing(results: Sequence[Result]) -> list[str]:
+def _differing(results: Sequence[RunResult]) -> list[str]:
     """Return the config keys in which results of this page differ."""
     flats = [flat(result.part("config")) for result in results]
     keys = sorted({key for found in flats for key in found if key.split(".")[0] not in _BESIDE_THE_POINT})
     return [key for key in keys if len({canonical(found.get(key)) for found in flats}) > 1]
 
 
-def _facts(run: Result, of_run: Sequence[Result]) -> list[tuple[str, str]]:
+def _facts(run: RunResult, of_run: Sequence[RunResult]) -> list[tuple[str, str]]:
     """Return what training and evaluating took and gave, and where the run is from."""
     facts = [*_numbers(run, "training"), *_numbers(run, "resources")]
     for result in of_run:
@@ -207,7 +207,7 @@ def _facts(run: Result, of_run: Sequence[Result]) -> list[tuple[str, str]]:
     return facts + [(key, str(value)) for key, value in found if value]
 
 
-def _numbers(result: Result, part: str) -> list[tuple[str, str]]:
+def _numbers(result: RunResult, part: str) -> list[tuple[str, str]]:
     return [
         _number(str(key), value)
         for key, value in result.part(part).items()

@@ -20,7 +20,7 @@ RUNS = "runs"
 
 
 @dataclass(frozen=True)
-class Cell:
+class HtmlCell:
     """`key` is what a number sorts by; None for what isn't one."""
 
     html: Markup
@@ -43,7 +43,7 @@ class Part:
 
     title: str
     columns: Sequence[Column]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[HtmlCell]]
     notes: Sequence[str]
     pictures: Sequence[Picture]
 
@@ -104,15 +104,15 @@ def _ids_of_rows(table: Table) -> list[list[str]] | None:
 def _part(
     section: Section, columns: Sequence[Column], behind: Sequence[Sequence[str]] | None, anchors: Mapping[str, str]
 ) -> Part:
-    heads = next((place for place, column in enumerate(columns) if not column.right), 0)
+    heads = next((index for index, column in enumerate(columns) if not column.right), 0)
     rows = []
-    for place, texts in enumerate(section.rows):
+    for index, texts in enumerate(section.rows):
         row = [
-            Cell(_whole(linked(text, anchors)), _key(text, column), column.right, heads == at)
+            HtmlCell(_whole(linked(text, anchors)), _key(text, column), column.right, heads == at)
             for at, (text, column) in enumerate(zip(texts, columns, strict=True))
         ]
         if behind:
-            row.append(Cell(runs_behind(behind[place], anchors), None, False))
+            row.append(HtmlCell(runs_behind(behind[index], anchors), None, False))
         rows.append(row)
     shown = [*columns, Column(RUNS, right=False)] if behind else list(columns)
     return Part(section.title, shown, rows, list(section.notes), [_picture(figure) for figure in section.figures])

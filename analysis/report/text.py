@@ -31,24 +31,24 @@ def name_of(character: str) -> str:
 def shown(text: object) -> Markup:
     """Return text as HTML in which hidden characters are marked, so that none can act: `a<b` as `a&lt;b`."""
     parts, end = [], 0
-    told = str(text)
-    for match in _HIDDEN.finditer(told):
-        parts.append(escape(told[end : match.start()]))
+    whole = str(text)
+    for match in _HIDDEN.finditer(whole):
+        parts.append(escape(whole[end : match.start()]))
         parts.append(Markup('<span class="hidden-character">{}</span>').format(name_of(match[0])))
         end = match.end()
-    return Markup("").join([*parts, escape(told[end:])])
+    return Markup("").join([*parts, escape(whole[end:])])
 
 
 def linked(text: object, anchors: Mapping[str, str]) -> Markup:
     """Return text as `shown` has it, with each run id in it a link to its anchor on the page."""
     parts, end = [], 0
-    told = str(text)
-    for match in _ID.finditer(told):
+    whole = str(text)
+    for match in _ID.finditer(whole):
         if match[0] in anchors:
-            parts.append(shown(told[end : match.start()]))
+            parts.append(shown(whole[end : match.start()]))
             parts.append(Markup('<a class="id" href="#{}">{}</a>').format(anchors[match[0]], match[0]))
             end = match.end()
-    return Markup("").join([*parts, shown(told[end:])])
+    return Markup("").join([*parts, shown(whole[end:])])
 
 
 def plain(text: object) -> str:

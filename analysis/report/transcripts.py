@@ -16,7 +16,7 @@ from ..read.files import Lines, read_lines
 from ..read.files import short_number as number
 from ..read.labels import method_of
 from ..read.measures import Measure, measures
-from ..read.results import Result
+from ..read.results import RunResult
 from ..read.settings import settings
 from ..statistics.ranking import ranking_measure
 from .text import shortened
@@ -50,7 +50,7 @@ class Item:
 
     @property
     def name(self) -> tuple[str, ...]:
-        """What tells it from the others of its evaluation data."""
+        """What sets it apart from the others of its evaluation data."""
         return (self.id, self.persona, self.reference)
 
     @property
@@ -82,15 +82,15 @@ class Transcripts:
         return sorted({item.persona for item in self.items})
 
 
-def read_transcripts(results: Sequence[Result], most: int, budget: int = BUDGET) -> Transcripts:
+def read_transcripts(results: Sequence[RunResult], most: int, budget: int = BUDGET) -> Transcripts:
     """Return the first `most` items of each result that left any; what the limits here leave out is in the notes."""
-    return _Reader(results, most, budget).read()
+    return _ItemReader(results, most, budget).read()
 
 
-class _Reader:
+class _ItemReader:
     """Gathers the items of many results, each once."""
 
-    def __init__(self, results: Sequence[Result], most: int, budget: int) -> None:
+    def __init__(self, results: Sequence[RunResult], most: int, budget: int) -> None:
         from ..statistics.aggregates import item_scores
 
         self.results, self.most, self.budget = results, most, budget
@@ -161,7 +161,7 @@ class _Reader:
         self.cut += rest > 0
         return f"{kept}… ({rest:,} more characters)" if rest else kept
 
-    def _note_limits(self, left: int, over: Sequence[Result]) -> None:
+    def _note_limits(self, left: int, over: Sequence[RunResult]) -> None:
         if left:
             self.found.notes.append(
                 f"The first {self.most} items of each run are here (--samples), and {left:,} more in their samples."
@@ -188,7 +188,7 @@ def _first(paths: Sequence[Path], most: int) -> Lines:
     return read_lines(paths[0], most) if paths else Lines([])
 
 
-def shown_at_first(results: Sequence[Result], found: Transcripts, most: int = SIDE_BY_SIDE) -> list[int]:
+def shown_at_first(results: Sequence[RunResult], found: Transcripts, most: int = SIDE_BY_SIDE) -> list[int]:
     """Return the indices of the results to set side by side: the best of each method, then those that come first."""
     having = [index for index, said in enumerate(found.said) if said]
     measure = ranking_measure(settings(results), measures(results))

@@ -31,10 +31,10 @@ class NoAggregate(ValueError):
 class Aggregate:
     """`summands(line)` are an item's, P numbers; `value(sums)` takes (…, P) to (…).
 
-    `weights` are the indices of sums that say how much a cluster weighs: the one spread least evenly counts, and
-    `least` clusters of equal weight must tell as much. A `log_scale` metric is positive without bound, and so is
-    compared by ratios, and has its interval, on a log scale; of a `skewed` one the interval alone is. Intervals stay
-    between `low` and `high`. `has_item_values` is false where an item's own value means nothing.
+    `weights` are the indices of sums that say how much a cluster weighs: the one spread least evenly counts; `least` is
+    the smallest effective number of clusters that can be trusted. A `log_scale` metric is positive without bound, and
+    so is compared by ratios, and has its interval, on a log scale; of a `skewed` one the interval alone is. Intervals
+    stay between `low` and `high`. `has_item_values` is false where an item's own value means nothing.
     """
 
     summands: Callable[[Line], tuple[float, ...]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..read.results import Result
+from ..read.results import RunResult
 from ..read.samples import SamplesError, read_samples
 
 
@@ -39,7 +39,7 @@ def diversity(predictions: Sequence[str], items: Iterable[str] = ()) -> Diversit
     )
 
 
-def read_diversity(result: Result) -> Diversity | None:
+def read_diversity(result: RunResult) -> Diversity | None:
     """Measure a result's predictions; None where it has no samples or generated nothing.
 
     Raises `SamplesError` when a line is malformed, or only some lines have a prediction.

@@ -8,8 +8,8 @@ They stand for the clusters of a table of seeds × clusters, in which a two-way 
 with seeds and clusters as two independent draws (crossed random effects, Searle, Casella & McCulloch 1992, chapter 4;
 leaving whole clusters out: Efron & Tibshirani 1993, chapter 11; MacKinnon, Nielsen & Webb 2023 on few clusters, CV3).
 The interval is Student's, with degrees of freedom that are the mean, harmonic and weighted by the two parts' shares,
-of S − 1 and of the number of clusters that would tell as much if all weighed alike, less one. That mean is lower than
-Satterthwaite's, which with two seeds takes a small deviation at its word.
+of S − 1 and of the effective number of clusters (as informative if all weighed alike), less one. That mean is lower
+than Satterthwaite's, which with two seeds takes a small deviation at its word.
 
 How often 95 % intervals held the truth (4000 repetitions each; scenes of 1–8 lines of 5–40 tokens, sd of a scene 0.4,
 of a line 0.8, of what a seed does to a scene 0.05–0.1 and to a line 0.15 nats; the seed's own sd in the columns):
@@ -26,9 +26,9 @@ three 0.96–0.98.
 BLEU: scenes of 1–8 lines were drawn from a population of 1500 whose corpus BLEU is the truth (words by Zipf's law; a
 prediction keeps each word of its reference with a chance that differs between scenes). On a plain scale the intervals
 held it 69–96 % of the time, least where 4-gram matches are rare: a handful of scenes then decides the value. So they
-are on a log scale, with the degrees of freedom of the clusters of equal weight that would tell as much about 4-gram
-matches, and below six such clusters there is no interval and no test. How often they then held the truth (1500
-repetitions each; – where fewer than two in five give one):
+are on a log scale, with the degrees of freedom of the effective number of clusters, weighed by 4-gram matches, and
+below six such clusters there is no interval and no test. How often they then held the truth (1500 repetitions each; –
+where fewer than two in five give one):
 
     true BLEU   10     15     20     40     80     160 clusters
     0.04        –      –      –      –      0.971  0.962
@@ -65,9 +65,9 @@ class Estimate:
     """`value` is the mean over S seeds; `pseudo` are the pseudo-values (S, C), whose rows have the seeds' values as
     means.
 
-    `weights` (C,) are the clusters' shares of what is averaged; `ids` tells whether items are the same. `seeds` is S,
-    or 0 where training noise can't be: an untuned base that answers the same each time. `least` is how many clusters of
-    equal weight must tell as much as those there are.
+    `weights` (C,) are the clusters' shares of what is averaged; equal `ids` are the same items. `seeds` is S, or 0
+    where training noise can't be: an untuned base that answers the same each time. `least` is the smallest effective
+    number of clusters that can be trusted.
     """
 
     value: float
@@ -91,7 +91,7 @@ class Estimate:
 
     @cached_property
     def seed_variance(self) -> float:
-        """What training noise adds to the variance of the mean; 0 with one seed, which can't tell."""
+        """What training noise adds to the variance of the mean; 0 with one seed, which can't show it."""
         runs, clusters = self.pseudo.shape
         if runs < 2:
             return 0.0
@@ -139,7 +139,7 @@ def estimate(runs: Sequence[Sums], of: Aggregate, fixed: bool = False) -> Estima
 
 
 def _shares(weights: Values) -> Values:
-    """Return the clusters' shares of a sum, (C,); nothing at all tells as much as a single cluster."""
+    """Return the clusters' shares of a sum, (C,); where the sum is nothing, those of a single cluster."""
     return weights / weights.sum() if weights.sum() > 0 else np.eye(len(weights))[0]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..read.studies import Study, Trial
+from ..read.studies import Study, StudyTrial
 from .spread import Interval
 
 if TYPE_CHECKING:
@@ -45,15 +45,15 @@ class Importance:
     chance: float | None
 
 
-def importances(study: Study, trials: Sequence[Trial], seed: int = 0) -> list[Importance]:
+def importances(study: Study, trials: Sequence[StudyTrial], seed: int = 0) -> list[Importance]:
     """Return how much each parameter had to do with a trial being among the best tenth, most important first.
 
     PED-ANOVA (Watanabe et al. 2023, "PED-ANOVA: Efficiently Quantifying Hyperparameter Importance in Arbitrary
     Subspaces") compares how a parameter is distributed among the best trials and among all of them. `trials` are
-    completed ones of the study. The spread comes from resamples of them with replacement. It doesn't tell how large a
+    completed ones of the study. The spread comes from resamples of them with replacement. It doesn't show how large a
     share noise alone gives: of few trials some parameter always looks important, mostly one with many values. Shuffles
     of the values do: a parameter that alone decides a study of 16 trials beats chance in an eighth of simulations, and
-    of 32 in two fifths. Neither is told of more than `MAX_RESAMPLED` trials. Raises NoImportance where Optuna isn't
+    of 32 in two fifths. Neither is given for more than `MAX_RESAMPLED` trials. Raises NoImportance where Optuna isn't
     installed, or the trials are too few, too alike, or not of the study's space.
     """
     if importlib.util.find_spec("optuna") is None:
@@ -72,7 +72,7 @@ def importances(study: Study, trials: Sequence[Trial], seed: int = 0) -> list[Im
     return [Importance(name, share, _spread(drawn, name), _chance(shuffled, name)) for name, share in found]
 
 
-def _frozen(study: Study, trials: Sequence[Trial]) -> list[FrozenTrial]:
+def _frozen(study: Study, trials: Sequence[StudyTrial]) -> list[FrozenTrial]:
     """Return the trials as Optuna has them."""
     from optuna.trial import create_trial
 
@@ -107,7 +107,7 @@ def _evaluate(frozen: Sequence[FrozenTrial], direction: str) -> list[tuple[str, 
     try:
         shares = optuna.importance.get_param_importances(study)
     except Exception as error:  # a distribution that makes no sense raises whatever it meets first
-        raise NoImportance(f"Optuna can't tell: {type(error).__name__}: {error}") from error
+        raise NoImportance(f"Optuna can't compute it: {type(error).__name__}: {error}") from error
     if not shares or not all(math.isfinite(share) for share in shares.values()):
         raise NoImportance("no parameter varied")
     return sorted(shares.items(), key=lambda item: (-item[1], item[0]))

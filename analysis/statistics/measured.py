@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..read.measures import Measure
-from ..read.results import Result
+from ..read.results import RunResult
 from ..read.samples import Items, SamplesError, read_samples
 from ..read.settings import Setting
 from .spread import Interval
@@ -90,7 +90,7 @@ def _measured(setting: Setting, metric: Measure, runs: Sequence[Items]) -> Measu
     return Measured(found, scaled, interval(found, of))
 
 
-def _agree(metric: Measure, items: Items, value: float, result: Result) -> None:
+def _agree(metric: Measure, items: Items, value: float, result: RunResult) -> None:
     recorded = result.number(metric.name)
     if recorded is not None and not math.isclose(value, recorded, rel_tol=TOLERANCE, abs_tol=1e-6):
         raise SamplesError(f"{items.path} gives a {metric.label} of {value:.4g}, its record {recorded:.4g}")

@@ -37,7 +37,7 @@ class Ranking:
     """For each row: the best and the worst rank that can't be excluded, and the corrected p of being as good as the
     best.
 
-    `p` is None for the best row itself and for rows that couldn't be tested against it. `stepwise` tells whether all
+    `p` is None for the best row itself and for rows that couldn't be tested against it. `stepwise` says whether all
     of Holm's steps were taken, or the first alone.
     """
 
@@ -62,7 +62,7 @@ def rank(estimates: Sequence[Estimate | None], leader: int, maximize: bool) -> R
     count = len(estimates)
     if len(tested) < 2:
         return unknown(count)
-    rows = [found for place in tested if (found := estimates[place]) is not None]
+    rows = [found for index in tested if (found := estimates[index]) is not None]
     pairs = _Pairs(rows, maximize)
     first = tested.index(leader) if leader in tested else None
     against = None if first is None else pairs.against(first)
@@ -73,20 +73,21 @@ def rank(estimates: Sequence[Estimate | None], leader: int, maximize: bool) -> R
         above, below = _single_step(pairs)
         corrected = None if against is None else np.minimum(against * pairs.tests, 1.0)
     ranking = unknown(count)
-    for index, place in enumerate(tested):
-        ranking.best[place] = 1 + int(above[index])
-        ranking.worst[place] = count - int(below[index])
-        if place != leader and against is not None and corrected is not None:
-            ranking.p[place], ranking.corrected[place] = float(against[index]), float(corrected[index])
+    for among_tested, index in enumerate(tested):
+        ranking.best[index] = 1 + int(above[among_tested])
+        ranking.worst[index] = count - int(below[among_tested])
+        if index != leader and against is not None and corrected is not None:
+            ranking.p[index] = float(against[among_tested])
+            ranking.corrected[index] = float(corrected[among_tested])
     return replace(ranking, stepwise=stepwise)
 
 
 def _alike(estimates: Sequence[Estimate | None]) -> list[int]:
-    """Return the places of those that may be paired: the largest set with the same items."""
+    """Return the indices of those that may be paired: the largest set with the same items."""
     groups: dict[tuple[int, tuple[str, ...]], list[int]] = {}
-    for place, found in enumerate(estimates):
+    for index, found in enumerate(estimates):
         if found is not None and found.trusted:
-            groups.setdefault((found.ids, found.clusters), []).append(place)
+            groups.setdefault((found.ids, found.clusters), []).append(index)
     return max(groups.values(), key=len, default=[])
 
 

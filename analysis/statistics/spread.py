@@ -10,7 +10,7 @@ LEVEL = 0.95
 MIN_CLUSTERS = 6
 """scenes or dialogues from which an interval or a test is given: see `estimates` for how often they hold"""
 MIN_EFFECTIVE = 4.0
-"""of which so many of equal weight would tell as much (Kish)"""
+"""effective number of clusters (Kish): so many of equal weight would be as informative"""
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
     The chance that any true null hypothesis has a corrected p of at most α is at most α, however the tests depend.
     """
-    order = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    order = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     corrected: list[float | None] = [None] * len(p_values)
     largest = 0.0
-    for done, (p, place) in enumerate(order):
+    for done, (p, index) in enumerate(order):
         largest = max(largest, min(1.0, (len(order) - done) * p))
-        corrected[place] = largest
+        corrected[index] = largest
     return corrected

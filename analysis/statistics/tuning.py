@@ -26,8 +26,8 @@ def best_weights(n: int, k: int) -> Values:
     Shape (n - k + 1,), best first: C(n - i, k - 1) / C(n, k) for i = 1, …. Computed as a running product of ratios
     below one, which neither overflows nor cancels, so that it needs no logarithms. `1 <= k <= n`.
     """
-    place = np.arange(1, n - k + 1)
-    return k / n * np.concatenate([[1.0], np.cumprod((n - place - k + 1) / (n - place))])
+    index = np.arange(1, n - k + 1)
+    return k / n * np.concatenate([[1.0], np.cumprod((n - index - k + 1) / (n - index))])
 
 
 def budgets(n: int) -> list[int]:
@@ -74,7 +74,7 @@ def bands(values: Sequence[float], ks: Sequence[int], maximize: bool = False, se
     if n < MIN_TRIALS or not np.ptp(ordered):
         return [None for _ in ks]
     drawn = np.random.default_rng(seed).integers(0, n, (DRAWS, n))
-    resampled = ordered[np.sort(drawn, axis=1)]  # `ordered` is sorted, so sorting places sorts values
+    resampled = ordered[np.sort(drawn, axis=1)]  # `ordered` is sorted, so sorting indices sorts values
     return [_band(ordered, resampled, k, maximize) if k <= MAX_SHARE * n else None for k in ks]
 
 
@@ -165,10 +165,10 @@ def real_cost(spent: Sequence[Spent], target: float, maximize: bool = False) -> 
 
     Pruned and failed trials count, and so does that one; unknown tokens count as none. None when no trial reaches it.
     """
-    for place, trial in enumerate(spent):
+    for index, trial in enumerate(spent):
         if trial.value is not None and _reaches(trial.value, target, maximize):
-            known = [before.tokens for before in spent[: place + 1] if before.tokens is not None]
-            return Cost(place + 1, sum(known) if known else None)
+            known = [before.tokens for before in spent[: index + 1] if before.tokens is not None]
+            return Cost(index + 1, sum(known) if known else None)
     return None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..read.labels import dataset_label, method_of, model_label
 from ..read.measures import Measure
-from ..read.results import PRUNED, Result
+from ..read.results import PRUNED, RunResult
 from ..read.settings import Setting
 from ..read.studies import Study
 
@@ -45,7 +45,7 @@ def best_settings(
     methods: Sequence[str],
     found: Sequence[Setting],
     measure: Measure,
-    everything: Sequence[Result],
+    everything: Sequence[RunResult],
     studies: Sequence[Study],
 ) -> dict[str, BestSetting]:
     """Return the best setting of each method that has one with the metric among `found`, those that are comparable.
@@ -62,7 +62,7 @@ def _best(
     method: str,
     found: Sequence[Setting],
     measure: Measure,
-    pruned: Sequence[Result],
+    pruned: Sequence[RunResult],
     winners: Mapping[str, tuple[Study, float]],
 ) -> BestSetting | None:
     tried = [setting for setting in found if setting.method == method and setting.spread(measure.name)]
@@ -101,7 +101,7 @@ def _winners(studies: Sequence[Study]) -> dict[str, tuple[Study, float]]:
     return found
 
 
-def _pruned_alongside(found: Sequence[Setting], everything: Sequence[Result]) -> list[Result]:
+def _pruned_alongside(found: Sequence[Setting], everything: Sequence[RunResult]) -> list[RunResult]:
     """Return the pruned runs of the same model and data, whose settings were given up."""
     where = {(model_label(setting.first), dataset_label(setting.first)) for setting in found}
     pruned = (result for result in everything if result.status == PRUNED)

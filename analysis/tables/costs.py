@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..read.labels import model_label
-from ..read.results import STATUSES, Result
+from ..read.results import STATUSES, RunResult
 from ..read.selection import Selection
 from ..read.settings import Setting, settings
 from ..statistics.spread import spread
@@ -27,15 +27,15 @@ SUMMARY = "what runs took, also pruned and failed ones: time, tokens, memory, pa
 _TOKENS, _CPU, _WALL = "training.tokens", "resources.cpu_seconds", "resources.wall_seconds"
 _EVALUATION_CPU = "evaluation.resources.cpu_seconds"
 _PROVENANCE = ("provenance", "evaluation.provenance")
-Amount = Callable[["Spent"], float | None]
+Amount = Callable[["RunCost"], float | None]
 
 
 @dataclass(frozen=True)
-class Spent:
+class RunCost:
     """A run with all its evaluations here, and the size of its folder."""
 
-    run: Result
-    evaluations: tuple[Result, ...]
+    run: RunResult
+    evaluations: tuple[RunResult, ...]
     disk: int
 
     def number(self, dotted: str) -> float | None:
@@ -72,12 +72,12 @@ def build(selection: Selection) -> Table:
     )
 
 
-def _spent(results: Iterable[Result]) -> dict[str, Spent]:
+def _spent(results: Iterable[RunResult]) -> dict[str, RunCost]:
     """Return what each run took, by its id."""
-    by_run: dict[str, list[Result]] = {}
+    by_run: dict[str, list[RunResult]] = {}
     for result in results:
         by_run.setdefault(result.run_id, []).append(result)
-    return {run_id: Spent(of[0], tuple(of), disk_bytes(of[0].folder)) for run_id, of in by_run.items()}
+    return {run_id: RunCost(of[0], tuple(of), disk_bytes(of[0].folder)) for run_id, of in by_run.items()}
 
 
 def _settings(selection: Selection) -> list[Setting]:
@@ -105,10 +105,10 @@ class CostRow:
     """A setting with what its runs took."""
 
     setting: Setting
-    runs: Sequence[Spent]
+    runs: Sequence[RunCost]
 
     @cached_property
-    def counted(self) -> list[Spent]:
+    def counted(self) -> list[RunCost]:
         """The completed runs, or all where none was completed."""
         return [spent for spent in self.runs if spent.run.run_status == "completed"] or list(self.runs)
 
@@ -157,7 +157,7 @@ class Amounts:
         }
 
 
-def _known(runs: Iterable[Spent], of: Amount) -> list[float]:
+def _known(runs: Iterable[RunCost], of: Amount) -> list[float]:
     return [value for spent in runs if (value := of(spent)) is not None]
 
 
@@ -203,7 +203,7 @@ COLUMNS = [
 ]
 
 
-def _totals(selection: Selection, spent: Sequence[Spent]) -> Section:
+def _totals(selection: Selection, spent: Sequence[RunCost]) -> Section:
     """Return the sums by what became of the runs, those of trials and finals where there are studies, and of all."""
     finals = {final.run_id for study in selection.studies for final in study.finals}
     trials = {trial.run_id for study in selection.studies for trial in study.trials} - finals
@@ -225,7 +225,7 @@ def _totals(selection: Selection, spent: Sequence[Spent]) -> Section:
 def _total(heading: str, of: Amount, form: Form) -> Column:
     """Return the column of a sum, with the number of runs that have it where not all do."""
 
-    def text(runs: Sequence[Spent]) -> str:
+    def text(runs: Sequence[RunCost]) -> str:
         known = _known(runs, of)
         return ABSENT if not known else form(sum(known)) + ("" if len(known) == len(runs) else f" (n={len(known)})")
 
@@ -240,7 +240,7 @@ _TOTALS = [
 ]
 
 
-def _elapsed(results: Sequence[Result]) -> float | None:
+def _elapsed(results: Sequence[RunResult]) -> float | None:
     """Return the seconds between the first moment that a record has and the last; None for fewer than two."""
     moments = []
     for path in (f"{part}.{key}" for part in _PROVENANCE for key in ("created", "finished")):
@@ -252,7 +252,7 @@ def _elapsed(results: Sequence[Result]) -> float | None:
     return None
 
 
-def _notes(results: Sequence[Result]) -> list[str]:
+def _notes(results: Sequence[RunResult]) -> list[str]:
     found = [
         "Means ± sample standard deviation over the setting's completed runs, or over all where none was completed; "
         "(n=k) where only k runs have it.",

@@ -12,7 +12,7 @@ from persona_sweeps.wording import counted
 from ..read.comparable import Comparable, comparable, why_apart
 from ..read.labels import base_label
 from ..read.measures import Measure
-from ..read.results import Result
+from ..read.results import RunResult
 from ..read.selection import Selection
 from ..read.settings import Setting
 from ..statistics.measured import Measured
@@ -57,7 +57,7 @@ def _parts(group: Comparable, asked: str | None) -> list[Comparable]:
     """Return the results that may be ranked together: of a metric that counts tokens, those of one model."""
     if asked is None or not group.measures[asked].per_token:
         return [group]
-    by_model: dict[str, list[Result]] = {}
+    by_model: dict[str, list[RunResult]] = {}
     for result in group.results:
         by_model.setdefault(base_label(result), []).append(result)
     return [replace(group, results=tuple(of_model)) for of_model in by_model.values()]

@@ -11,7 +11,7 @@ from typing import Any
 from ..read.comparable import Comparable, comparable, key_label
 from ..read.labels import dataset_label, model_label
 from ..read.measures import Measure
-from ..read.results import Result
+from ..read.results import RunResult
 from ..read.selection import Selection
 from ..read.settings import Setting
 from ..statistics.measured import Measured, measured
@@ -69,7 +69,7 @@ class MethodRow:
 
 
 @dataclass(frozen=True)
-class _Comparison:
+class _MethodComparison:
     """The methods on one model, by one metric; the results may be compared."""
 
     group: Comparable
@@ -136,7 +136,7 @@ class _Comparison:
     def raw(self) -> list[dict[str, Any]]:
         return raw_rows(self.columns, self.rows)
 
-    def _notes(self, example: Result) -> list[str]:
+    def _notes(self, example: RunResult) -> list[str]:
         found = [*_verdict(self), *_chosen(self.best), *wording.troubles(self.items.values())]
         on_items = wording.evaluated_on(item.estimate for item in self.items.values())
         if on_items:
@@ -178,7 +178,7 @@ def build(selection: Selection) -> Table:
     )
 
 
-def _comparisons(group: Comparable, selection: Selection) -> list[_Comparison]:
+def _comparisons(group: Comparable, selection: Selection) -> list[_MethodComparison]:
     """Return a comparison for each model, where there is a metric to compare by."""
     by_model: dict[str, list[Setting]] = {}
     for setting in group.settings:
@@ -189,7 +189,7 @@ def _comparisons(group: Comparable, selection: Selection) -> list[_Comparison]:
         measure = ranking_measure(settings, group.measures)
         if measure is not None:
             best = best_settings(tuple(NAMES), settings, measure, selection.results, selection.studies)
-            found.append(_Comparison(group, model, settings, measure, best))
+            found.append(_MethodComparison(group, model, settings, measure, best))
     return found
 
 
@@ -213,7 +213,7 @@ def _chosen(best: Mapping[str, BestSetting]) -> list[str]:
     return found
 
 
-def _verdict(of: _Comparison) -> list[str]:
+def _verdict(of: _MethodComparison) -> list[str]:
     """Say which came out ahead, by how much, and how far that can be trusted."""
     lora, prompt = of.best.get(LORA), of.best.get(PROMPT)
     if lora is None or prompt is None:
@@ -233,7 +233,7 @@ def _verdict(of: _Comparison) -> list[str]:
             "the larger one has an advantage."
         )
     if min(len(lora.setting.results), len(prompt.setting.results)) == 1:
-        said.append("With a single seed on a side, the difference can't be told from seed noise.")
+        said.append("With a single seed on a side, the difference may be seed noise.")
     return said
 
 
@@ -244,7 +244,7 @@ def _ahead(measure: Measure, better: float, worse: float) -> str:
     return f"{by} {word} {measure.label}"
 
 
-def _missing(of: _Comparison, example: Result) -> list[str]:
+def _missing(of: _MethodComparison, example: RunResult) -> list[str]:
     """Say which method has no evaluated run with the metric, and the command that makes one."""
     return [
         f"Missing: {NAMES[method]} has no evaluated run with {of.measure.label} here; "
@@ -254,7 +254,7 @@ def _missing(of: _Comparison, example: Result) -> list[str]:
     ]
 
 
-def _command(method: str, example: Result) -> str:
+def _command(method: str, example: RunResult) -> str:
     overrides = [
         f"model={example.get('config.model.name')}",
         f"peft={method}",
@@ -267,7 +267,7 @@ def _command(method: str, example: Result) -> str:
     return shlex.join(["python", "launch.py", *overrides])
 
 
-def _unmeasured(of: _Comparison) -> list[str]:
+def _unmeasured(of: _MethodComparison) -> list[str]:
     without = dict.fromkeys(s.label for s in of.settings if s.method in NAMES and s.spread(of.measure.name) is None)
     beside = sorted({setting.method for setting in of.settings} - set(NAMES))
     found = [f"Without {of.measure.label}, and so not compared: {', '.join(without)}."] if without else []

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ..read.labels import dataset_label, model_label
 from ..read.measures import Measure
-from ..read.results import RUNNING, Result
+from ..read.results import RUNNING, RunResult
 from ..read.selection import Selection
 from ..statistics.spread import MIN_CLUSTERS
 from .wording import explained
@@ -42,13 +42,13 @@ def left_out(selection: Selection) -> list[str]:
     return sentences
 
 
-def _title(result: Result) -> str:
+def _title(result: RunResult) -> str:
     name = result.get("name") or result.folder.name
     evaluation = f", evaluation {result.evaluation_id}" if result.evaluation_id else ""
     return f"{name} ({model_label(result)}, {dataset_label(result)}, run {result.run_id}{evaluation})"
 
 
-def reason(result: Result) -> str:
+def reason(result: RunResult) -> str:
     """Say how a result that isn't scored ended."""
     if result.status == RUNNING:
         return "is still running, or was stopped without a word"

@@ -10,7 +10,7 @@ from typing import Any
 from ..read.comparable import Comparable, comparable, why_apart
 from ..read.labels import has_model, plain
 from ..read.measures import Measure, measures
-from ..read.results import Result
+from ..read.results import RunResult
 from ..read.selection import Selection
 from ..read.settings import settings
 from ..read.where import value_at
@@ -34,13 +34,13 @@ class Pivot:
 
 @dataclass(frozen=True)
 class _Cell:
-    """The scored results at one place."""
+    """The scored results of one row and column."""
 
-    results: Sequence[Result]
+    results: Sequence[RunResult]
     measure: Measure
 
     @cached_property
-    def having(self) -> list[Result]:
+    def having(self) -> list[RunResult]:
         """The results that have the number."""
         return [result for result in self.results if result.number(self.measure.name) is not None]
 
@@ -88,7 +88,7 @@ def build(selection: Selection, pivot: Pivot) -> Table:
 
 def _section(group: Comparable, first: Comparable, pivot: Pivot) -> tuple[Section, list[dict[str, Any]]]:
     rows, columns = (_headings(group.results, keys) for keys in (pivot.rows, pivot.columns))
-    found: dict[tuple[Headings, Headings], list[Result]] = {}
+    found: dict[tuple[Headings, Headings], list[RunResult]] = {}
     for result in group.results:
         found.setdefault((_at(result, pivot.rows), _at(result, pivot.columns)), []).append(result)
     measure = group.measures[pivot.metric]
@@ -101,7 +101,7 @@ def _section(group: Comparable, first: Comparable, pivot: Pivot) -> tuple[Sectio
     return Section(group.data, texts, [*why, *_notes(list(cells.values()))], headings), raw
 
 
-def _headings(results: Sequence[Result], keys: Sequence[str]) -> list[Headings]:
+def _headings(results: Sequence[RunResult], keys: Sequence[str]) -> list[Headings]:
     """Return the values at these keys, numbers in order of size."""
     return sorted({_at(result, keys) for result in results}, key=lambda values: [_order(value) for value in values])
 
@@ -113,7 +113,7 @@ def _order(value: str) -> tuple[bool, float, str]:
         return True, 0.0, value
 
 
-def _at(result: Result, keys: Sequence[str]) -> Headings:
+def _at(result: RunResult, keys: Sequence[str]) -> Headings:
     return tuple(plain(value_at(result, key)) for key in keys)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from ..read.comparable import Comparable, comparable, key_label
 from ..read.labels import base_label, dataset_label, has_model
 from ..read.measures import Measure
-from ..read.results import Result
+from ..read.results import RunResult
 from ..read.selection import Selection
 from ..read.settings import Setting
 from ..statistics.measured import Measured, measured
@@ -229,7 +229,7 @@ def _mean_of(found: Spread | None) -> float | None:
     return found.mean if found else None
 
 
-def _method(result: Result) -> str:
+def _method(result: RunResult) -> str:
     return str(result.get("config.quantization.method") or NONE)
 
 

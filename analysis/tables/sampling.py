@@ -9,7 +9,7 @@ from typing import Any
 from ..read.comparable import by_versions
 from ..read.labels import canonical, dataset_label, decoding_label, method_label, model_label
 from ..read.measures import Measure, Measures, measures
-from ..read.results import Result, put_together
+from ..read.results import RunResult, put_together
 from ..read.samples import SamplesError
 from ..read.selection import Selection
 from ..read.settings import Setting, settings
@@ -76,7 +76,7 @@ class DecodingRow:
 
 
 @dataclass(frozen=True)
-class _Comparison:
+class _DecodingComparison:
     """The rows of a section, the best by `measure` first; `printed` are the metrics that have a column."""
 
     rows: Sequence[DecodingRow]
@@ -103,9 +103,9 @@ class _Comparison:
         return Section(" · ".join(parts), cells(columns, self.rows), self.notes, shown(columns))
 
 
-def _alike(results: Sequence[Result]) -> list[list[Setting]]:
+def _alike(results: Sequence[RunResult]) -> list[list[Setting]]:
     """Group settings with generated texts that share all but their decoding, in order of first appearance."""
-    groups: dict[tuple[str, ...], list[Result]] = {}
+    groups: dict[tuple[str, ...], list[RunResult]] = {}
     for result in results:
         if result.has_texts:
             data = (result.get(f"config.{key}") for key in ("dataset", "max_length"))
@@ -114,7 +114,7 @@ def _alike(results: Sequence[Result]) -> list[list[Setting]]:
     return [settings(put_together(part)) for group in groups.values() for part, _ in by_versions(group)]
 
 
-def _comparison(group: Sequence[Setting], asked: str | None) -> _Comparison:
+def _comparison(group: Sequence[Setting], asked: str | None) -> _DecodingComparison:
     rows, found = [], []
     for setting in group:
         diversity, troubles = _measure(setting)
@@ -131,7 +131,7 @@ def _comparison(group: Sequence[Setting], asked: str | None) -> _Comparison:
         found.append("Runs here generated for different items: their numbers can't be compared.")
     printed = moving or known.headlines()
     more = [measure] if measure is not None and measure not in printed else []
-    return _Comparison(rows, known, [*printed, *more], found)
+    return _DecodingComparison(rows, known, [*printed, *more], found)
 
 
 def _moves(measure: Measure, group: Sequence[Setting]) -> bool:
@@ -186,7 +186,7 @@ _DIVERSITY: Sequence[tuple[str, str, Form]] = (
 )
 
 
-def _footnotes(found: Sequence[_Comparison]) -> list[str]:
+def _footnotes(found: Sequence[_DecodingComparison]) -> list[str]:
     printed: list[Any] = [measure for comparison in found for measure in comparison.printed]
     return [
         "Rows of a section share everything but how text was generated; between sections nothing is compared. Mean ± "

@@ -10,7 +10,7 @@ from typing import Any
 from ..read.comparable import differences
 from ..read.labels import base_label, canonical, dataset_label, flat, model_label, plain
 from ..read.measures import Measure, measures
-from ..read.results import Result
+from ..read.results import RunResult
 from ..read.samples import SamplesError, read_items
 from ..read.settings import Setting, settings
 from ..statistics.measured import Measured, measured_all
@@ -24,7 +24,7 @@ _BESIDE_THE_POINT = ("output_dir", "sweep.", "tracker.", "device", "show_example
 _LONGEST = 160
 
 
-def table(first: Result, second: Result, most: int) -> Table:
+def table(first: RunResult, second: RunResult, most: int) -> Table:
     """Return the comparison; `most` is how many items to show."""
     metrics, rows = _metrics(first, second)
     sections = [_runs(first, second), _config(first, second), metrics]
@@ -39,7 +39,7 @@ def table(first: Result, second: Result, most: int) -> Table:
     return Table(f"{first.run_id} (A) and {second.run_id} (B)", (), sections, notes, raw)
 
 
-def _runs(first: Result, second: Result) -> Section:
+def _runs(first: RunResult, second: RunResult) -> Section:
     columns = [
         Column("side", right=False, value=lambda side: side[0]),
         Column("run", right=False, value=lambda side: side[1].run_id),
@@ -52,15 +52,15 @@ def _runs(first: Result, second: Result) -> Section:
     return Section("Runs", cells(columns, [("A", first), ("B", second)]), (), columns)
 
 
-def _setting(result: Result) -> Setting:
+def _setting(result: RunResult) -> Setting:
     return settings([result])[0]
 
 
-def _ended(result: Result) -> str:
+def _ended(result: RunResult) -> str:
     return result.status if result.is_scored else f"{result.status}: {reason(result)}"
 
 
-def _config(first: Result, second: Result) -> Section:
+def _config(first: RunResult, second: RunResult) -> Section:
     """Return the config keys in which the results differ."""
     one, other = (flat(result.part("config")) for result in (first, second))
     keys = [key for key in dict.fromkeys([*one, *other]) if not key.startswith(_BESIDE_THE_POINT)]
@@ -109,7 +109,7 @@ _METRIC_COLUMNS = [
 ]
 
 
-def _metrics(first: Result, second: Result) -> tuple[Section, list[dict[str, Any]]]:
+def _metrics(first: RunResult, second: RunResult) -> tuple[Section, list[dict[str, Any]]]:
     """Return every metric of either result, with the paired difference where their items are the same."""
     apart = differences(first, second)
     known = list(measures([first, second]))
@@ -138,7 +138,7 @@ def _metrics(first: Result, second: Result) -> tuple[Section, list[dict[str, Any
     )
 
 
-def _items(first: Result, second: Result, most: int) -> Section:
+def _items(first: RunResult, second: RunResult, most: int) -> Section:
     """Return the items that both have and in which the results differ most, with both replies."""
     columns = [Column("item", right=False), Column("A"), Column("B"), Column("reply of A", right=False)]
     columns += [Column("reply of B", right=False), Column("reference", right=False)]
@@ -195,7 +195,7 @@ def _distance(measure: Measure, one: float | None, other: float | None) -> float
     return abs(one - other)
 
 
-def _by_id(result: Result) -> dict[str, Mapping[str, Any]]:
+def _by_id(result: RunResult) -> dict[str, Mapping[str, Any]]:
     items = read_items(result)
     return {str(line["id"]): line for line in items.lines} if items else {}
 

@@ -15,7 +15,7 @@ from persona_sweeps.training.trial import Trial
 
 
 def one_by_one(workload: Workload, base: BaseModel) -> Measurement:
-    """Train each trial alone, all on the same base model."""
+    """Train each trial solo, all on the same base model."""
     measurement = Measurement(threads=torch.get_num_threads())
     for seed in workload.seeds:
         _train(workload, base, [seed], measurement)
@@ -41,5 +41,5 @@ def _train(workload: Workload, base: BaseModel, seeds: Sequence[int], measuremen
         if trial.failure is not None:
             raise trial.failure
         measurement.steps += trial.progress.step
-        measurement.places += trial.progress.unique_tokens
+        measurement.token_slots += trial.progress.unique_tokens
     measurement.losses += losses

@@ -51,15 +51,15 @@ def packed(workload: Workload, base: BaseModel) -> Measurement:
 
 
 class RecordingTrainer(SFTTrainer):
-    """Remembers the loss of each step and how many places its batches had."""
+    """Remembers the loss of each step and how many token slots its batches had."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.step_losses: defaultdict[int, float] = defaultdict(float)
-        self.places = 0
+        self.token_slots = 0
 
     def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
-        self.places += inputs["input_ids"].numel()
+        self.token_slots += inputs["input_ids"].numel()
         loss = super().training_step(model, inputs, *args, **kwargs)
         self.step_losses[self.state.global_step] += loss.item()
         return loss
@@ -83,7 +83,7 @@ def _train(workload: Workload, base: BaseModel, settings: dict[str, Any]) -> Mea
         with measurement.timed():
             trainer.train()
     measurement.steps = trainer.state.global_step
-    measurement.places = trainer.places
+    measurement.token_slots = trainer.token_slots
     measurement.losses = [list(trainer.step_losses.values())]
     return measurement
 
@@ -117,7 +117,7 @@ def _rows(workload: Workload, seed: int) -> Dataset:
         [
             {
                 "input_ids": list(sequence.tokens),
-                "completion_mask": [int(place >= sequence.loss_from) for place in range(len(sequence.tokens))],
+                "completion_mask": [int(slot >= sequence.loss_from) for slot in range(len(sequence.tokens))],
             }
             for sequence in workload.in_order(seed)
         ]

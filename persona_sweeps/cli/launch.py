@@ -60,7 +60,7 @@ def _run(config: DictConfig) -> str:
     if cell.config.plan is PlanMode.only and (unable := len(blocked(plan.cells))):
         raise refusal([], 1, unable)
     failed = failures(plan)
-    if failed and not cell.config.only_tells:
+    if failed and not cell.config.only_reports:
         outcome = failed[0].outcome
         path = cell.folder.evaluation(cell.evaluation_id) if outcome.evaluation else cell.folder.record
         where = f"{path} has the reason" if outcome.reason else "its record couldn't be written"

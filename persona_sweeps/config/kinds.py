@@ -191,5 +191,16 @@ FAMILIES = KindGroup(
     },
 )
 """A family has no keys of its own: the model's card names it."""
-GROUPS = (PEFT, METRICS, SOURCES, GENERATION)
+TRACKERS = KindGroup(
+    "tracker",
+    "kind",
+    "persona_sweeps.trackers",
+    "persona_sweeps.tracking.tracker:Tracker",
+    {
+        "none": "persona_sweeps.tracking.none:NoTracker",
+        "tensorboard": "persona_sweeps.tracking.tensorboard:TensorBoard",
+        "wandb": "persona_sweeps.tracking.wandb:Wandb",
+    },
+)
+GROUPS = (PEFT, METRICS, SOURCES, GENERATION, TRACKERS)
 """the groups whose options are YAML files"""

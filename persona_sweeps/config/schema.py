@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf, open_dict, read_write
 
-from persona_sweeps.config.kinds import GENERATION, GROUPS, PEFT, SOURCES, TARGET, KindGroup
+from persona_sweeps.config.kinds import GENERATION, GROUPS, PEFT, SOURCES, TARGET, TRACKERS, KindGroup
 from persona_sweeps.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -133,19 +133,6 @@ class TrainConfig:
 
 
 @dataclass
-class TrackerConfig:
-    kind: str = MISSING
-
-
-@dataclass
-class WandbConfig(TrackerConfig):
-    project: str = MISSING
-    entity: str | None = None
-    mode: str | None = None
-    tags: list[str] = field(default_factory=list)
-
-
-@dataclass
 class SweepConfig:
     name: str = MISSING
 
@@ -164,7 +151,8 @@ class RunConfig:
     generation: Any = MISSING
     """a prediction.decoding.Generation"""
     train: TrainConfig = MISSING
-    tracker: TrackerConfig = MISSING
+    tracker: Any = MISSING
+    """a tracking.tracker.Tracker"""
     sweep: SweepConfig = MISSING
     seed: int = MISSING
     device: DeviceKind = DeviceKind.auto
@@ -175,8 +163,8 @@ class RunConfig:
     group_size: int = MISSING
 
     @property
-    def only_tells(self) -> bool:
-        """Whether this command trains nothing."""
+    def only_reports(self) -> bool:
+        """Whether this command reports something and runs nothing."""
         return PlanMode.only in (self.plan, self.status) or self.show_examples is not None
 
     @property
@@ -193,7 +181,6 @@ class RunConfig:
 SCHEMAS: dict[str, dict[str, type]] = {
     "model": {"card": ModelConfig},
     "quantization": {"none": QuantizationConfig, "int8": Int8Config, "four_bit": FourBitConfig},
-    "tracker": {"none": TrackerConfig, "tensorboard": TrackerConfig, "wandb": WandbConfig},
 }
 """group → schema by the name that an option's YAML file has in its defaults list"""
 
@@ -205,7 +192,7 @@ def register_schemas() -> None:
     for group, options in SCHEMAS.items():
         for option, node in options.items():
             store.store(group=f"schema/{group}", name=option, node=node)
-    for kinds in (PEFT, SOURCES, GENERATION):
+    for kinds in (PEFT, SOURCES, GENERATION, TRACKERS):
         for name in kinds.builtin:
             store.store(group=f"schema/{kinds.name}", name=name, node=kinds.find(name))
 

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from persona_sweeps import tracking
 from persona_sweeps.config.checks import at_least, one_of, within
-from persona_sweeps.config.kinds import FAMILIES, GENERATION, PEFT, SOURCES, TARGET
+from persona_sweeps.config.kinds import FAMILIES, GENERATION, PEFT, SOURCES, TARGET, TRACKERS
 from persona_sweeps.config.schema import (
     FourBitConfig,
     Int8Config,
@@ -30,7 +29,6 @@ def validate(config: RunConfig) -> None:
     mistakes = [mistake for check in CHECKS for mistake in check(config)]
     if mistakes:
         raise ConfigError(" ".join(mistakes))
-    tracking.check(config.tracker)
 
 
 def refuse_unknown_keys(container: Mapping[str, Any], config: RunConfig) -> None:
@@ -69,7 +67,7 @@ def _training(config: RunConfig) -> Iterator[str]:
 
 def _kinds(config: RunConfig) -> Iterator[str]:
     """Yield what each kind says about its own keys."""
-    for group in (PEFT, SOURCES, GENERATION):
+    for group in (PEFT, SOURCES, GENERATION, TRACKERS):
         part = getattr(config, group.name)
         yield from group.check(part)
         yield from part.check(config)

@@ -64,8 +64,6 @@ def _review(plan: Plan, sweep: str | None, target: LaunchTarget, console: Consol
 def _announce(plan: Plan, sweep: str | None, console: Console) -> None:
     """Print what is asked for, and what predictors have to say about it."""
     console.plan(plan, sweep)
-    for note in dict.fromkeys(note for cell in plan.to_do for note in cell.config.peft.notes(cell.config)):
-        console.note(note)
 
 
 def _run(plan: Plan, sweep: str | None, earlier: Sequence[Cell], target: LaunchTarget, console: Console) -> None:

@@ -45,8 +45,8 @@ def launch(
                 cells.append(compose_cell(composer, overrides, number))
         except (UserError, HydraException, OmegaConfBaseException) as error:
             refused.append(Refused(tuple(filter_overrides(list(overrides))), _reason(error)))
-    only_tells = PlanMode.only in (config.plan, config.status)
-    if refused and not (only_tells and cells):
+    only_reports = PlanMode.only in (config.plan, config.status)
+    if refused and not (only_reports and cells):
         raise refusal([*refused, *blocked(cells)], len(job_overrides))
     plan = execute(cells, cells[0].config.sweep.name, earlier, target)
     unable = len(blocked(plan.cells)) if config.plan == PlanMode.only else 0
@@ -75,7 +75,7 @@ def _job_return(cell: Cell) -> JobReturn:
     result.working_dir = str(cell.folder.path)
     result.task_name = cell.name
     outcome = cell.outcome
-    if cell.config.only_tells or outcome.status == "completed":
+    if cell.config.only_reports or outcome.status == "completed":
         result.status, result.return_value = JobStatus.COMPLETED, dict(outcome.metrics)
     else:
         reason = outcome.reason or "how it ended couldn't be written"

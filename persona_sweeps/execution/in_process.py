@@ -21,7 +21,7 @@ def carry_out(plan: Plan, context: Context) -> None:
     Raises Stopped when the process is asked to stop.
     """
     quiet_libraries()
-    from persona_sweeps.running.group import run_group
+    from persona_sweeps.running.run_group import run_group
 
     with context.stop.at_once():
         context.data.all(plan.to_do)
@@ -36,7 +36,7 @@ def carry_out(plan: Plan, context: Context) -> None:
 def wait_for_others(cells: Sequence[Cell], context: Context, source: RunSource | None = None) -> None:
     """Wait for runs that other processes are training, and train those whose process dies."""
     from persona_sweeps.running.checkpointing import wait_for_one
-    from persona_sweeps.running.group import run_group
+    from persona_sweeps.running.run_group import run_group
     from persona_sweeps.running.source import Solo
 
     left = list(cells)

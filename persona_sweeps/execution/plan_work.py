@@ -128,7 +128,7 @@ def _is_finished(cell: Cell, job: Job) -> bool:
 
 
 def _digest(cell: Cell) -> str:
-    """Return what tells a cell's records from others; times don't, where a run goes on or a clock is set."""
+    """Return a digest of a cell's records: modification times don't tell them apart where a clock is set."""
     records = hashlib.sha256()
     for path in (cell.folder.record, cell.folder.evaluation(cell.evaluation_id)):
         with contextlib.suppress(OSError):

@@ -196,7 +196,7 @@ def _connect(address: str | None) -> None:
 
 
 def _require_answer(address: str | None) -> None:
-    """Raise UserError when nothing listens at an address: Ray itself tries for minutes, and tells in its own words."""
+    """Raise UserError when nothing listens at an address: Ray itself would try for minutes."""
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if not (host and port.isdecimal()):  # none, or a word of Ray's, such as auto
         return

@@ -18,8 +18,8 @@ Why that is right, and why it's a folder:
   makes no file. Nothing depends on a reply: NFS may report an error for what was done, so after one we look for our
   file.
 - *Dead or alive* is known at once on the owner's own machine, from its pid and start time. From elsewhere, the owner is
-  dead once its mtime stood still for STALE_AFTER of the observer's monotonic clock; times are told apart, not compared.
-  The time that a look itself takes doesn't count, nor more than half of STALE_AFTER between two looks, so that a server
+  dead once its mtime stood still for STALE_AFTER of the observer's monotonic clock; mtimes are never ordered. The time
+  that a look itself takes doesn't count, nor more than half of STALE_AFTER between two looks, so that a server
   that hangs for minutes, for the owner and the observer alike, kills nobody: a death elsewhere takes three looks. Every
   look opens the file, since NFS asks the server again then.
 

@@ -54,7 +54,7 @@ def lives(facts: dict[str, Any]) -> bool | None:
 
 
 def _this_machine() -> dict[str, str | None]:
-    """Return what tells whose pids this process sees; None for what the system doesn't say."""
+    """Return what identifies the pids that this process sees; None for what the system doesn't say."""
     boot = namespace = None
     try:
         boot = BOOT_ID.read_text().strip()

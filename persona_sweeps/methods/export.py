@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,6 @@ from peft import PeftConfig
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
-from transformers.pytorch_utils import Conv1D
 
 from persona_sweeps.methods.formats.files import TENSORS
 from persona_sweeps.methods.formats.ia3 import write_ia3
@@ -18,7 +17,7 @@ from persona_sweeps.methods.formats.lora import write_lora
 from persona_sweeps.methods.formats.prefix import write_prefix
 from persona_sweeps.methods.formats.prompt import write_prompt
 from persona_sweeps.methods.weights import Adapter
-from persona_sweeps.models.layers import linear_layers
+from persona_sweeps.models.loading import no_progress_bars
 from persona_sweeps.records.files import replacing
 
 if TYPE_CHECKING:
@@ -58,19 +57,11 @@ def export_model(
     parameters = dict(model.named_parameters())
     rounded = {name: tensor.detach().to(parameters[name].dtype) for name, tensor in weights.tensors.items()}
     by_parameter = {id(parameters[name]): tensor for name, tensor in rounded.items()}
-    named = {
-        name: by_parameter.get(id(parameter)) for name, parameter in model.named_parameters(remove_duplicate=False)
-    }
-    state |= {name: tensor for name, tensor in named.items() if tensor is not None}
-    with replacing(folder) as written:
+    for name, parameter in model.named_parameters(remove_duplicate=False):  # tied ones by all their names
+        state[name] = by_parameter.get(id(parameter), state[name])
+    with replacing(folder) as written, no_progress_bars():
         model.save_pretrained(written, state_dict=state)
         tokenizer.save_pretrained(written)
-
-
-def transposed(model: PreTrainedModel, paths: Iterable[str]) -> bool:
-    """Return whether any of these layers stores its weight as [in, out], as GPT-2's do."""
-    layers = linear_layers(model)
-    return any(isinstance(layers[path], Conv1D) for path in paths)
 
 
 def _parts(adapter: Adapter, model: PreTrainedModel) -> dict[str, Part]:

@@ -10,7 +10,7 @@ from omegaconf import MISSING
 
 from persona_sweeps.metrics.metric import TEXT, Description, Metric, Predictions, Request, Scores
 
-ROUGE = {"rouge1": ("ROUGE-1", 10), "rouge2": ("ROUGE-2", 0), "rougeL": ("ROUGE-L", 30), "rougeLsum": ("ROUGE-Lsum", 0)}
+ROUGE = {"rouge1": ("ROUGE-1", 0), "rouge2": ("ROUGE-2", 0), "rougeL": ("ROUGE-L", 30), "rougeLsum": ("ROUGE-Lsum", 0)}
 """name → label, headline"""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -30,6 +30,12 @@ def features(module: nn.Module) -> tuple[int, int]:
         return module.nx, module.nf
     assert isinstance(module, nn.Linear)
     return module.in_features, module.out_features
+
+
+def transposed(model: PreTrainedModel, paths: Iterable[str]) -> bool:
+    """Whether any of these layers stores its weight as [in, out], as GPT-2's do."""
+    layers = linear_layers(model)
+    return any(isinstance(layers[path], Conv1D) for path in paths)
 
 
 def dense_weight(module: nn.Module) -> Tensor:

@@ -16,7 +16,7 @@ SLACK = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the skeleton tells: parameters, and the widths that activations have."""
+    """The shape of a model: its parameters, and the widths that activations have."""
 
     parameters: int
     hidden: int

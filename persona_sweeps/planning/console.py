@@ -177,9 +177,12 @@ SHOWN = 5
 
 
 def headlines(described: Iterable[Descriptions]) -> Descriptions:
-    """Return the values that a table shows, by their descriptions: the headlines of all, the largest first."""
+    """Return what a table shows, by descriptions: the largest headlines, and one of each metric at least."""
     found = {name: one for descriptions in described for name, one in descriptions.items() if one["headline"]}
-    return dict(sorted(found.items(), key=lambda item: -item[1]["headline"])[:SHOWN])
+    ranked = sorted(found, key=lambda name: -found[name]["headline"])
+    first = {found[name]["family"]: name for name in reversed(ranked)}
+    chosen = {*first.values(), *[name for name in ranked if name not in first.values()][: max(0, SHOWN - len(first))]}
+    return {name: found[name] for name in ranked if name in chosen}
 
 
 def shown_values(metrics: Mapping[str, float], descriptions: Descriptions) -> list[tuple[str, str]]:

@@ -54,7 +54,7 @@ def _measured(config: RunConfig) -> list[str]:
 
 
 def _tokenizer(config: RunConfig, weights: Weights) -> Iterator[str]:
-    """Yield what decides the tokens of a text, as far as that can be told without loading the tokenizer."""
+    """Yield what decides the tokens of a text, as far as that is known without loading the tokenizer."""
     from persona_sweeps.data.prepare import code_fingerprint
 
     yield from (weights.identity, code_fingerprint(), version("transformers"), version("tokenizers"))

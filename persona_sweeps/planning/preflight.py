@@ -17,7 +17,7 @@ from persona_sweeps.models.source import Origin
 from persona_sweeps.planning.activations import Shape, activation_bytes, shape_of
 from persona_sweeps.planning.cells import Cell, Stage
 from persona_sweeps.planning.plan import Plan, by_run
-from persona_sweeps.planning.workload import NO_TRAINING, cached_slots, has_tokenizer, training_workload
+from persona_sweeps.planning.token_counts import NO_TRAINING, cached_slots, has_tokenizer, training_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -136,7 +136,7 @@ def _predict(cells: Sequence[Cell], model: PreTrainedModel, shape: Shape, group_
     full = config.peft.owns_base
     on_cpu = resolve_device(config.device) == "cpu"
     pieces = INT8_ON_CPU if on_cpu and config.quantization.method == "int8" else 1.0
-    work = training_workload(config, weights, group_size) if trainable else NO_TRAINING
+    work = training_tokens(config, weights, group_size) if trainable else NO_TRAINING
     cached = max(cached_slots(one.config, weights) for one in cells)
     return Prediction(
         trainable_parameters=trainable,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from persona_sweeps.records.files import read_json
+from persona_sweeps.records.files import json_lines, read_json, set_aside, write_json, write_text
 from persona_sweeps.records.folders import RunFolder
 from persona_sweeps.records.identity import RUN_SCHEMA
 from persona_sweeps.records.run import read_record
@@ -19,9 +19,42 @@ def read_evaluation(folder: RunFolder, evaluation_id: str) -> dict[str, Any] | N
 
 
 def is_evaluated(folder: RunFolder, evaluation_id: str) -> bool:
-    """Return whether the evaluation exists, with its samples, and didn't fail."""
+    """Return whether the evaluation exists, with all its samples, and didn't fail."""
     record = read_evaluation(folder, evaluation_id)
-    return record is not None and record["failure"] is None and folder.samples(evaluation_id).is_file()
+    return record is not None and record["failure"] is None and _has_samples(folder, evaluation_id, record)
+
+
+def write_evaluation(
+    folder: RunFolder, evaluation_id: str, record: Mapping[str, Any], samples: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write the samples, then the record, which holds their number and size. Raises OSError."""
+    text = json_lines(samples)
+    write_text(folder.samples(evaluation_id), text)
+    size = {"items": len(samples), "bytes": len(text.encode())}
+    write_json(folder.evaluation(evaluation_id), {**record, "samples": size})
+
+
+def set_aside_broken(folder: RunFolder) -> list[str]:
+    """Rename evaluations that are unreadable or lack samples, so that they are made again; return messages."""
+    sentences = []
+    for path in sorted(folder.evaluations.glob("*.json")):
+        record, samples = read_evaluation(folder, path.stem), folder.samples(path.stem)
+        if record is not None and (record["failure"] is not None or _has_samples(folder, path.stem, record)):
+            continue
+        if record is not None and samples.exists():
+            set_aside(samples)
+        sentences.append(
+            f"{path} has changed since it was written; it was set aside as {set_aside(path).name} and is made again."
+        )
+    return sentences
+
+
+def _has_samples(folder: RunFolder, evaluation_id: str, record: Mapping[str, Any]) -> bool:
+    """Return whether the samples exist and have the size with which they were written; reading all would be slow."""
+    try:
+        return folder.samples(evaluation_id).stat().st_size == record["samples"]["bytes"]
+    except (OSError, KeyError, TypeError):
+        return False
 
 
 def _is_evaluation(value: Mapping[str, Any], evaluation_id: str) -> bool:

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from persona_sweeps.records.files import remove_drafts
+
+HYDRA_FILES = ("config.yaml", "overrides.yaml", "hydra.yaml")
+"""in the .hydra folder of a run"""
+
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
@@ -71,6 +76,12 @@ class RunFolder:
     def samples(self, evaluation_id: str) -> Path:
         """One line an evaluated item, with its values of the metrics."""
         return self.evaluations / f"{evaluation_id}.samples.jsonl"
+
+    def clear_drafts(self) -> None:
+        """Remove what a killed process left half written. Only for whoever holds the lease."""
+        whole = [self.record, self.history, self.adapter, self.model, *(self.hydra / name for name in HYDRA_FILES)]
+        for path in (*whole, self.predictions / "*", self.evaluations / "*"):
+            remove_drafts(path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from persona_sweeps.lifecycle import watchdog
 from persona_sweeps.lifecycle.lease import Lease, LeaseLost, acquire, holder
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.console import Console
+from persona_sweeps.records.evaluation import set_aside_broken
 from persona_sweeps.records.files import free_name, set_aside
 from persona_sweeps.records.run import read_record
 from persona_sweeps.running.clock import GroupClock
@@ -130,8 +131,8 @@ def wait_for_one(cells: Sequence[Cell]) -> list[Cell]:
 def take(cell: Cell, console: Console) -> Lease | None:
     """Take a run for this process; None, and a word, when another is training it.
 
-    A record or a history that can't be read is set aside: it is neither trusted nor removed. Raises OSError for a full
-    disk, or a folder that can't be written.
+    What a killed process left half written is removed. A record, a history or an evaluation that can't be read is set
+    aside: it is neither trusted nor removed. Raises OSError for a full disk, or a folder that can't be written.
     """
     cell.folder.path.mkdir(parents=True, exist_ok=True)
     taken = acquire(cell.folder.lease)
@@ -140,6 +141,7 @@ def take(cell: Cell, console: Console) -> Lease | None:
         console.note(f"{cell.name} is in training by {who or 'another process'}.")
         return None
     try:
+        cell.folder.clear_drafts()
         _set_aside_garbage(cell, console)
     except BaseException:
         taken.release()
@@ -148,6 +150,8 @@ def take(cell: Cell, console: Console) -> Lease | None:
 
 
 def _set_aside_garbage(cell: Cell, console: Console) -> None:
+    for sentence in set_aside_broken(cell.folder):
+        console.note(sentence)
     record, history = cell.folder.record, cell.folder.history
     if record.exists() and read_record(cell.folder) is None:
         console.note(f"{record} can't be read; it was set aside as {set_aside(record).name}, and the run is trained.")

@@ -18,20 +18,20 @@ from omegaconf import OmegaConf
 from persona_sweeps import tracking
 from persona_sweeps.lifecycle.lease import Lease
 from persona_sweeps.planning.cells import Cell
-from persona_sweeps.records.files import finite, remove_drafts, write_json, write_text
+from persona_sweeps.records.files import finite, write_json, write_text
+from persona_sweeps.records.folders import HYDRA_FILES
 from persona_sweeps.records.identity import RUN_SCHEMA
 from persona_sweeps.records.provenance import environment, now
 from persona_sweeps.records.redaction import redacted
 from persona_sweeps.records.run import read_record
-from persona_sweeps.tracking.none import NoTracker
+from persona_sweeps.tracking.none import UntrackedRun
 
 if TYPE_CHECKING:
-    from persona_sweeps.tracking.tracker import Tracker
+    from persona_sweeps.tracking.tracker import TrackedRun
 
 TRACEBACK_LINES = 12
 OF_EVALUATION = ("generation", "metrics")
 """groups of the config that say how a run is evaluated: its evaluations record them"""
-HYDRA = ("config.yaml", "overrides.yaml", "hydra.yaml")
 
 
 @dataclass
@@ -63,17 +63,16 @@ class RunWriter:
         self._created = earlier["provenance"]["created"] if earlier is not None else now()
         self._started = time.perf_counter()
         self.folder.path.mkdir(parents=True, exist_ok=True)
-        self._clear_drafts()
         self._write_hydra()
         if after is not None:
             self._cut_history(after)
         self._history: IO[str] = open(self.folder.history, "a", encoding="utf-8")  # noqa: SIM115 - closed by _close
         self._log: IO[str] = open(self.folder.log, "a", encoding="utf-8")  # noqa: SIM115
-        self._tracker: Tracker = NoTracker()
+        self._tracked: TrackedRun = UntrackedRun()
         if after is None:
             return
         self._write_record()
-        self._tracker = tracking.start(cell.config, cell.resolved, self.folder.path, cell.run_id, cell.name)
+        self._tracked = tracking.start(cell.config, cell.resolved, self.folder.path, cell.run_id, cell.name)
         started = f"goes on after step {after}" if after else "started"
         self.say(f"run {cell.run_id} {started}: {' '.join(cell.overrides) or 'no overrides'}")
 
@@ -85,7 +84,7 @@ class RunWriter:
         """Add a step to the history and the tracker; a value that is not a number becomes null in the history."""
         self._append(self._history, json.dumps({key: _json_number(value) for key, value in values.items()}) + "\n")
         curves = {key: value for key, value in values.items() if key != "step"}
-        self._tracker.log(int(values["step"]), curves)
+        self._tracked.log(int(values["step"]), curves)
 
     def check(self) -> None:
         """Raise LeaseLost when another process has taken the run meanwhile, OSError when that can't be told."""
@@ -104,7 +103,7 @@ class RunWriter:
     def evaluated(self, status: str, metrics: Mapping[str, float], samples: Sequence[Mapping[str, Any]]) -> None:
         """Give the tracker what a completed run scored, and close it and the log."""
         self._close()
-        self._tracker.finish(status, metrics, samples)
+        self._tracked.finish(status, metrics, samples)
 
     def fail(self, error: BaseException) -> None:
         """Write a failed record with the reason."""
@@ -148,17 +147,9 @@ class RunWriter:
         kept = [line for line in _lines(self.folder.history) if (step := _step_of(line)) is not None and step <= after]
         write_text(self.folder.history, "".join(f"{line}\n" for line in kept))
 
-    def _clear_drafts(self) -> None:
-        """Remove what a killed process of an earlier attempt left half written."""
-        if self._lease is None:
-            return
-        whole = (self.folder.record, self.folder.history, self.folder.adapter, self.folder.model)
-        for path in (*whole, *(self.folder.hydra / name for name in HYDRA)):
-            remove_drafts(path)
-
     def _write_hydra(self) -> None:
         contents = (self.cell.resolved, list(self.cell.overrides), {"hydra": self.cell.hydra})
-        for name, content in zip(HYDRA, contents, strict=True):
+        for name, content in zip(HYDRA_FILES, contents, strict=True):
             write_text(self.folder.hydra / name, OmegaConf.to_yaml(OmegaConf.create(redacted(content))))
 
     def _write_record(self) -> None:

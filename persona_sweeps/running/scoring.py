@@ -10,8 +10,8 @@ from typing import Any
 from persona_sweeps.errors import TrialError
 from persona_sweeps.metrics.metric import Metric, Request, Scores
 from persona_sweeps.planning.cells import Cell
-from persona_sweeps.records.evaluation import read_evaluation
-from persona_sweeps.records.files import finite, read_json, write_json, write_json_lines
+from persona_sweeps.records.evaluation import is_evaluated, read_evaluation, write_evaluation
+from persona_sweeps.records.files import finite, read_json, write_json
 from persona_sweeps.records.identity import RUN_SCHEMA, comparability_key, digest
 from persona_sweeps.records.predictions import Predictions, read_predictions
 from persona_sweeps.records.provenance import environment, now
@@ -32,8 +32,8 @@ def score(cell: Cell) -> tuple[dict[str, float], list[dict[str, Any]]]:
     samples = _samples(answers, found)
     values = {key: value for scores in found.values() for key, value in scores.whole.items()}
     spent = {"wall_seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
-    write_json_lines(cell.folder.samples(cell.evaluation_id), finite(samples))
-    write_json(cell.folder.evaluation(cell.evaluation_id), finite(_record(cell, answers, found, spent)))
+    record = _record(cell, answers, found, spent)
+    write_evaluation(cell.folder, cell.evaluation_id, finite(record), finite(samples))
     return values, samples
 
 
@@ -65,9 +65,9 @@ def _scores(cell: Cell, name: str, metric: Metric, answers: Mapping[Request, Pre
 def _earlier(cell: Cell, name: str, key: str) -> Iterator[Scores]:
     """Yield what other evaluations of the run have of a metric, scored the same way."""
     for path in sorted(cell.folder.evaluations.glob("*.json")) if cell.folder.evaluations.is_dir() else []:
-        record = read_evaluation(cell.folder, path.stem)
+        record = read_evaluation(cell.folder, path.stem) if is_evaluated(cell.folder, path.stem) else None
         scored = ((record or {}).get("scored") or {}).get(name)
-        if record is None or record["failure"] is not None or scored is None or scored["key"] != key:
+        if record is None or scored is None or scored["key"] != key:
             continue
         try:
             text = cell.folder.samples(path.stem).read_text(encoding="utf-8")

@@ -13,17 +13,17 @@ from persona_sweeps.data.example import Corpus, Example
 from persona_sweeps.data.prepare import TOO_LONG
 from persona_sweeps.lifecycle.lease import Lease
 from persona_sweeps.planning.cells import Cell, Stage
-from persona_sweeps.records.predictions import write_predictions
+from persona_sweeps.records.predictions import set_aside_broken, write_predictions
 from persona_sweeps.records.run import UNTRAINED
-from persona_sweeps.running import group
 from persona_sweeps.running.clock import GroupClock
+from persona_sweeps.running.group import Group
 from persona_sweeps.running.peak_memory import peak_rss_bytes, restart_peaks
 from persona_sweeps.running.predicting import prediction_head
 from persona_sweeps.running.run_writer import RunWriter
 from persona_sweeps.running.scoring import score
 
 
-class WithoutModel(group.Group):
+class WithoutModel(Group):
     """Runs that are carried out one after the other, as they join."""
 
     def run(self, cells: Sequence[Cell]) -> None:
@@ -94,6 +94,8 @@ class WithoutModel(group.Group):
         counted = _counts(corpus, asked) | counts
         self.console.dropped([cell], counted["dropped"], str(len(corpus.train) + len(corpus.eval)))
         for request, prediction_id in cell.missing().items():
+            if sentence := set_aside_broken(cell.folder, prediction_id):
+                self.console.note(sentence)
             clock.join(prediction_id)
             clock.lap({prediction_id: 1})
             resources = clock.share(prediction_id) | _nothing_held()

@@ -33,7 +33,7 @@ from persona_sweeps.records.files import read_json
 from persona_sweeps.records.folders import RunFolder, SweepFolder
 from persona_sweeps.records.identity import essence
 from persona_sweeps.running.context import Context
-from persona_sweeps.running.group import run_group
+from persona_sweeps.running.run_group import run_group
 from persona_sweeps.running.run_writer import OF_EVALUATION
 from persona_sweeps.study.finals import Finals
 from persona_sweeps.study.samplers import make_sampler, trials_in

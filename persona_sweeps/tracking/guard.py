@@ -1,4 +1,4 @@
-"""A tracker that can't stop the training it watches."""
+"""Tracking that can't stop the training it watches."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from persona_sweeps.tracking.tracker import Tracker
+from persona_sweeps.tracking.tracker import TrackedRun
 
 _log = logging.getLogger(__name__)
 
 
-class Guarded:
-    """Runs another tracker until its first failure, warns of that once, and does nothing from then on.
+class GuardedRun:
+    """Tracks a run until the first failure, warns of that once, and does nothing from then on.
 
     A dead network, a full disk or a changed client must not cost a sweep: the run folder holds all that was tracked.
     """
 
-    def __init__(self, kind: str, run_id: str, start: Callable[[], Tracker]) -> None:
+    def __init__(self, kind: str, run_id: str, start: Callable[[], TrackedRun]) -> None:
         self._what = f"tracker={kind} of run {run_id}"
-        self._tracker: Tracker | None = None
-        self._guard(lambda: setattr(self, "_tracker", start()))
+        self._run: TrackedRun | None = None
+        self._guard(lambda: setattr(self, "_run", start()))
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        if tracker := self._tracker:
-            self._guard(lambda: tracker.log(step, values))
+        if run := self._run:
+            self._guard(lambda: run.log(step, values))
 
     def finish(self, status: str, summary: Mapping[str, float], samples: Sequence[Mapping[str, Any]]) -> None:
-        if tracker := self._tracker:
-            self._guard(lambda: tracker.finish(status, summary, samples))
-        self._tracker = None
+        if run := self._run:
+            self._guard(lambda: run.finish(status, summary, samples))
+        self._run = None
 
     def _guard(self, call: Callable[[], None]) -> None:
         try:
             call()
         except Exception as error:
-            self._tracker = None
+            self._run = None
             _log.warning(
                 "%s is switched off after an error; the run goes on, and its folder has all values. %s: %s",
                 self._what,

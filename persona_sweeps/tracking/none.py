@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from persona_sweeps.config.schema import RunConfig, TrackerConfig
+from persona_sweeps.tracking.tracker import Tracker
 
 
-class NoTracker:
+class UntrackedRun:
     """Does nothing."""
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
@@ -19,10 +20,9 @@ class NoTracker:
         pass
 
 
-def check(config: TrackerConfig) -> None:
-    """Accept: nothing can be missing."""
+@dataclass
+class NoTracker(Tracker):
+    """Show runs nowhere else."""
 
-
-def start(config: RunConfig, resolved: Mapping[str, Any], folder: Path, run_id: str, name: str) -> NoTracker:
-    """Return a tracker that does nothing."""
-    return NoTracker()
+    def start(self, resolved: Mapping[str, Any], folder: Path, run_id: str, name: str, sweep: str) -> UntrackedRun:
+        return UntrackedRun()

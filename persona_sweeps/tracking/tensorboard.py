@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from persona_sweeps.config.schema import RunConfig, TrackerConfig
-from persona_sweeps.tracking.tracker import SAMPLE_COLUMNS, require, sample_row
+from persona_sweeps.tracking.tracker import SAMPLE_COLUMNS, Tracker, sample_row
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -17,7 +17,20 @@ if TYPE_CHECKING:
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 
 
-class TensorBoardTracker:
+@dataclass
+class TensorBoard(Tracker):
+    """Write event files into each run's folder."""
+
+    package = "tensorboard"
+
+    def start(self, resolved: Mapping[str, Any], folder: Path, run_id: str, name: str, sweep: str) -> TensorBoardRun:
+        """Begin an event file in `folder`/tensorboard. Raises OSError when that folder can't be made."""
+        events = folder / "tensorboard"
+        events.mkdir(parents=True, exist_ok=True)
+        return TensorBoardRun(events, resolved, run_id, name)
+
+
+class TensorBoardRun:
     """Scalars for curves, text for config and samples, and an entry of the HParams tab for the final metrics."""
 
     def __init__(self, folder: Path, config: Mapping[str, Any], run_id: str, name: str) -> None:
@@ -81,15 +94,3 @@ def samples_table(samples: Sequence[Mapping[str, Any]]) -> str:
     rows = [list(SAMPLE_COLUMNS), ["---"] * len(SAMPLE_COLUMNS)]
     rows += [[escape(cell) for cell in sample_row(sample)] for sample in samples]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def check(config: TrackerConfig) -> None:
-    """Raise `ConfigError` when the package tensorboard is missing."""
-    require("tensorboard", "tensorboard")
-
-
-def start(config: RunConfig, resolved: Mapping[str, Any], folder: Path, run_id: str, name: str) -> TensorBoardTracker:
-    """Begin an event file in `folder`/tensorboard; raises `OSError` when that folder can't be made."""
-    events = folder / "tensorboard"
-    events.mkdir(parents=True, exist_ok=True)
-    return TensorBoardTracker(events, resolved, run_id, name)

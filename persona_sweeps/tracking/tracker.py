@@ -1,18 +1,23 @@
-"""What every tracker offers, and what several of them need."""
+"""What `tracker=` chooses: where the curves and results of runs are shown besides their own folders."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
-from persona_sweeps.errors import ConfigError
+from omegaconf import MISSING
+
+if TYPE_CHECKING:
+    from persona_sweeps.config.schema import RunConfig
 
 SAMPLE_COLUMNS = ("id", "persona", "prompt", "reference", "prediction")
 
 
-class Tracker(Protocol):
-    """Where one run is told about. `status` is completed, failed or pruned."""
+class TrackedRun(Protocol):
+    """A run as a tracker sees it. `status` is completed, failed or pruned."""
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Add a point at optimizer step `step` to the curve of each of `values`."""
@@ -21,10 +26,27 @@ class Tracker(Protocol):
         """End the run with its final metrics and its evaluation items; call it once, last."""
 
 
-def require(kind: str, package: str) -> None:
-    """Raise `ConfigError` when the package that a tracker needs isn't installed; doesn't import it."""
-    if find_spec(package) is None:
-        raise ConfigError(f"tracker={kind} needs the package {package}: pip install 'persona-sweeps[{kind}]'")
+@dataclass
+class Tracker:
+    """What all options of `tracker=` have in common. Subclasses add their keys as fields."""
+
+    kind: str = MISSING
+
+    package = ""
+    """what has to be installed for it; the extra of ours that has it is called the same"""
+
+    def check(self, config: RunConfig) -> Iterator[str]:
+        """Yield a sentence for each thing that is wrong with its keys; import nothing heavy."""
+        if self.package and find_spec(self.package) is None:
+            extra = f"pip install 'persona-sweeps[{self.package}]'"
+            yield f"tracker={self.kind} needs the package {self.package}: {extra}."
+
+    def start(self, resolved: Mapping[str, Any], folder: Path, run_id: str, name: str, sweep: str) -> TrackedRun:
+        """Begin a run, and leave other live ones of this process alone.
+
+        `resolved` is the resolved config as plain containers, with secrets taken out; `folder` is the run's own.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.start")
 
 
 def sample_row(sample: Mapping[str, Any]) -> list[str]:

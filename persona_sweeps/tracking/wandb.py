@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from persona_sweeps.config.schema import RunConfig, TrackerConfig, WandbConfig
-from persona_sweeps.errors import ConfigError, did_you_mean
-from persona_sweeps.tracking.tracker import SAMPLE_COLUMNS, require, sample_row
+from omegaconf import MISSING
+
+from persona_sweeps.config.checks import one_of
+from persona_sweeps.tracking.tracker import SAMPLE_COLUMNS, Tracker, sample_row
 from persona_sweeps.tracking.wandb_mode import choose_mode, give_up
 
 if TYPE_CHECKING:
     import wandb
+
+    from persona_sweeps.config.schema import RunConfig
 
 MODES = ("online", "offline", "disabled")
 INIT_SECONDS = 30
@@ -25,7 +29,55 @@ FINISH_SECONDS = 60
 _log = logging.getLogger(__name__)
 
 
-class WandbTracker:
+@dataclass
+class Wandb(Tracker):
+    """Make a W&B run of each run, with this run's id, grouped by sweep."""
+
+    project: str = MISSING
+    entity: str | None = None
+    mode: str | None = None
+    tags: list[str] = field(default_factory=list)
+
+    package = "wandb"
+
+    def check(self, config: RunConfig) -> Iterator[str]:
+        yield from super().check(config)
+        if self.mode is not None:
+            yield from one_of("tracker.mode", self.mode, MODES)
+
+    def start(self, resolved: Mapping[str, Any], folder: Path, run_id: str, name: str, sweep: str) -> WandbRun:
+        """Begin a W&B run. Raises OSError when the folder can't be made, and W&B's own errors."""
+        import wandb
+
+        # W&B would quietly fall back to the system's temporary folder.
+        folder.mkdir(parents=True, exist_ok=True)
+        mode = choose_mode(self.mode)
+        try:
+            run = wandb.init(
+                project=self.project,
+                entity=self.entity,
+                group=sweep,
+                name=name,
+                id=run_id,
+                config=dict(resolved),
+                tags=list(self.tags),
+                dir=str(folder),
+                mode=mode,  # type: ignore[arg-type]
+                # A relaunched run goes on under its id; offline, W&B can't know and would warn.
+                resume="allow" if mode == "online" else None,
+                reinit="create_new",
+                settings=_settings(),
+            )
+        except wandb.Error as error:
+            if mode == "online":
+                give_up(f"an earlier run couldn't start ({type(error).__name__})")
+            raise
+        if mode == "online":
+            _announce(run.project_url)
+        return WandbRun(run)
+
+
+class WandbRun:
     """A live W&B run whose curves are drawn over `step`."""
 
     def __init__(self, run: wandb.Run) -> None:
@@ -51,52 +103,6 @@ def _table(samples: Sequence[Mapping[str, Any]]) -> wandb.Table:
     import wandb
 
     return wandb.Table(columns=list(SAMPLE_COLUMNS), data=[sample_row(sample) for sample in samples])
-
-
-def check(config: TrackerConfig) -> None:
-    """Raise `ConfigError` when the package wandb is missing or `tracker.mode` is unknown."""
-    require("wandb", "wandb")
-    mode = getattr(config, "mode", None)
-    if mode is not None and mode not in MODES:
-        known = ", ".join(MODES)
-        raise ConfigError(f"tracker.mode={mode} is unknown: choose null or one of {known}.{did_you_mean(mode, MODES)}")
-
-
-def start(config: RunConfig, resolved: Mapping[str, Any], folder: Path, run_id: str, name: str) -> WandbTracker:
-    """Begin a W&B run with this run's id, leaving other live runs of the process alone.
-
-    Raises `OSError` when the folder can't be made, and W&B's own errors.
-    """
-    import wandb
-
-    # W&B would quietly fall back to the system's temporary folder.
-    folder.mkdir(parents=True, exist_ok=True)
-    tracker = config.tracker
-    assert isinstance(tracker, WandbConfig)
-    mode = choose_mode(tracker.mode)
-    try:
-        run = wandb.init(
-            project=tracker.project,
-            entity=tracker.entity,
-            group=config.sweep.name,
-            name=name,
-            id=run_id,
-            config=dict(resolved),
-            tags=list(tracker.tags),
-            dir=str(folder),
-            mode=mode,  # type: ignore[arg-type]
-            # A relaunched run goes on under its id; offline, W&B can't know and would warn.
-            resume="allow" if mode == "online" else None,
-            reinit="create_new",
-            settings=_settings(),
-        )
-    except wandb.Error as error:
-        if mode == "online":
-            give_up(f"an earlier run couldn't start ({type(error).__name__})")
-        raise
-    if mode == "online":
-        _announce(run.project_url)
-    return WandbTracker(run)
 
 
 def _settings() -> wandb.Settings:

@@ -19,7 +19,7 @@ _given_up: list[str] = []
 def choose_mode(configured: str | None) -> str:
     """Return the W&B mode for a run: what the config says, else the environment (`WANDB_MODE`), else online.
 
-    Online without an API key (W&B would ask for one and wait) or without a connection becomes offline, told once a
+    Online without an API key (W&B would ask for one and wait) or without a connection becomes offline, said once a
     process. Raises W&B's `AuthenticationError` for a key that is malformed.
     """
     mode = configured or os.environ.get("WANDB_MODE") or "online"

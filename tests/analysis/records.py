@@ -56,10 +56,12 @@ DESCRIPTIONS: dict[str, Record] = {
         aggregate=_ratio("completion_tokens"),
     ),
     "bits_per_byte": _likelihood(
-        "bits/byte", "bits/byte is the negative log-likelihood of a completion in bits for each byte of its text",
+        "bits/byte",
+        "bits/byte is the negative log-likelihood of a completion in bits for each UTF-8 byte of its text, comparable "
+        "between tokenizers",
         headline=40, aggregate=_ratio("completion_bytes", scale=1 / math.log(2)),
     ),
-    "rouge1": _rouge("rouge1", "ROUGE-1", 10),
+    "rouge1": _rouge("rouge1", "ROUGE-1", 0),
     "rouge2": _rouge("rouge2", "ROUGE-2", 0),
     "rougeL": _rouge("rougeL", "ROUGE-L", 30),
     "rougeLsum": _rouge("rougeLsum", "ROUGE-Lsum", 0),

@@ -44,15 +44,15 @@ def test_engine_and_trl_lose_the_same_at_every_step_of_the_epoch() -> None:
     engine, trl = (measure(contestant, 4, 1, chosen) for contestant in ("engine", "trl"))
     assert engine.steps == trl.steps == 2
     assert trl.losses[0] == pytest.approx(engine.losses[0], rel=1e-4)
-    assert engine.places < trl.places
+    assert engine.token_slots < trl.token_slots
     assert min(engine.cpu_seconds, trl.cpu_seconds) > 0
 
 
-def test_stacked_trials_lose_what_they_lose_alone() -> None:
+def test_stacked_trials_lose_what_they_lose_solo() -> None:
     chosen = [*overrides(SCENARIOS["stacked"], TINY), "train.max_steps=2"]
-    stacked, alone = (measure(contestant, 4, 3, chosen) for contestant in ("stacked", "one-by-one"))
+    stacked, solo = (measure(contestant, 4, 3, chosen) for contestant in ("stacked", "one-by-one"))
     assert len(stacked.losses) == 3
-    for together, by_itself in zip(stacked.losses, alone.losses, strict=True):
+    for together, by_itself in zip(stacked.losses, solo.losses, strict=True):
         assert together == pytest.approx(by_itself, rel=1e-4)
 
 
@@ -87,7 +87,7 @@ def test_results_come_back_as_saved_and_fill_the_page(tmp_path: Path) -> None:
     assert str(tmp_path) not in path.read_text(encoding="utf-8")
 
 
-def test_a_page_without_markers_and_a_damaged_result_are_told(tmp_path: Path) -> None:
+def test_a_page_without_markers_and_a_damaged_result_are_reported(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("no markers", encoding="utf-8")
     with pytest.raises(UserError, match="bench:begin"):
@@ -110,9 +110,9 @@ def test_an_unknown_scenario_gets_the_nearest_name(capsys: pytest.CaptureFixture
 def test_the_command_measures_in_processes_of_their_own_and_writes(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"{BEGIN}\n{END}\n", encoding="utf-8")
-    places = ["--results", str(tmp_path / "results"), "--page", str(page)]
+    folders = ["--results", str(tmp_path / "results"), "--page", str(page)]
     tiny = ["--model-scale", "tiny", "--examples", "4", "--rounds", "1", "--precision", "fp32"]
-    assert main(["--scenario", "short-card", *tiny, *places]) == 0
+    assert main(["--scenario", "short-card", *tiny, *folders]) == 0
     facts = json.loads((tmp_path / "results" / "short-card-fp32-1.json").read_text(encoding="utf-8"))
     assert list(facts["rounds"][0]) == ["engine", "trl", "trl-packed"]
     assert "TRL SFTTrainer" in page.read_text(encoding="utf-8")

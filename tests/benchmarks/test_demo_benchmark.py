@@ -22,8 +22,8 @@ def test_readme_shows_what_is_kept() -> None:
 def test_the_command_runs_the_demonstration_and_writes_its_leaderboard(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{demo.BEGIN}\nold\n{demo.END}\nafter\n", encoding="utf-8")
-    told = ["--results", str(tmp_path), "--page", str(page), "model.scale=tiny", "device=cpu"]
-    assert demo.main(told) == 0
+    arguments = ["--results", str(tmp_path), "--page", str(page), "model.scale=tiny", "device=cpu"]
+    assert demo.main(arguments) == 0
     written = page.read_text(encoding="utf-8")
     kept = json.loads((tmp_path / demo.RESULT).read_text(encoding="utf-8"))
     assert "old" not in written and demo.table(written) == "\n".join(kept["table"])

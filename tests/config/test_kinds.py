@@ -1,4 +1,4 @@
-"""Kinds: each has a YAML file with its keys, mistakes are told, and one of one's own is a class and a YAML file."""
+"""Kinds: each has a YAML file with its keys, mistakes are explained, and one's own is a class and a YAML file."""
 
 from __future__ import annotations
 
@@ -25,10 +25,13 @@ from persona_sweeps.data import load_corpus
 from persona_sweeps.data.source import Source
 from persona_sweeps.metrics.metric import TEXT, Metric
 from persona_sweeps.prediction.decoding import Generation
+from persona_sweeps.tracking.tracker import Tracker
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 KINDS = [(group, name) for group in GROUPS for name in group.builtin]
-BASES: dict[str, type] = {"peft": Predictor, "dataset": Source, "metrics": Metric, "generation": Generation}
+BASES: dict[str, type] = {
+    "peft": Predictor, "dataset": Source, "metrics": Metric, "generation": Generation, "tracker": Tracker,
+}  # fmt: skip
 
 each_group = pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
 each_kind = pytest.mark.parametrize(("group", "name"), KINDS, ids=[f"{group.name}={name}" for group, name in KINDS])
@@ -110,13 +113,13 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("override", "sentence"), WRONG)
-def test_a_wrong_key_or_value_is_told_in_a_sentence_with_its_full_name(
+def test_a_wrong_key_or_value_is_reported_in_a_sentence_with_its_full_name(
     composed: Compose, override: str, sentence: str
 ) -> None:
     with pytest.raises(Exception) as refused:  # Hydra's, OmegaConf's or ours
         composed(override)
-    told = explain(refused.value, CONF)
-    assert told is not None and sentence in told and "\n" not in told
+    message = explain(refused.value, CONF)
+    assert message is not None and sentence in message and "\n" not in message
 
 
 @pytest.mark.parametrize(
@@ -280,13 +283,13 @@ THEIR_MISTAKES = [
 
 
 @pytest.mark.parametrize(("overrides", "sentence"), THEIR_MISTAKES)
-def test_mistakes_in_the_keys_of_one_s_own_kind_are_told_like_any_other(
+def test_mistakes_in_the_keys_of_one_s_own_kind_are_reported_like_any_other(
     their_kinds: Compose, overrides: list[str], sentence: str
 ) -> None:
     with pytest.raises(Exception) as refused:
         validate(their_kinds(*overrides))
-    told = explain(refused.value, CONF)
-    assert told is not None and sentence in told
+    message = explain(refused.value, CONF)
+    assert message is not None and sentence in message
 
 
 @pytest.fixture

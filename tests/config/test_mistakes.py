@@ -110,18 +110,20 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize("case", MISTAKES, ids=lambda case: case[0])
-def test_a_mistake_is_told_in_a_sentence_with_the_right_names(launch: Callable, case: tuple[str, ...]) -> None:
+def test_a_mistake_is_reported_in_a_sentence_with_the_right_names(launch: Callable, case: tuple[str, ...]) -> None:
     arguments, *fragments = case
     ended = launch(*arguments.split())
-    told = [line for line in ended.err.splitlines() if not line.startswith("Error executing job with overrides")]
+    messages = [line for line in ended.err.splitlines() if not line.startswith("Error executing job with overrides")]
     assert ended.code == 1 and ended.out == ""
-    assert len(told) == 1 and told[0].startswith("error: ")
+    assert len(messages) == 1 and messages[0].startswith("error: ")
     for fragment in fragments:
-        assert fragment in told[0]
+        assert fragment in messages[0]
     assert not (ended.output / "runs").exists()
 
 
-def test_a_mistake_that_needs_the_model_is_told_before_any_run_starts(launch: Callable, tiny: tuple[str, ...]) -> None:
+def test_a_mistake_that_needs_the_model_is_reported_before_any_run_starts(
+    launch: Callable, tiny: tuple[str, ...]
+) -> None:
     ended = launch("-m", *tiny, "peft=none,lora", "peft.learning_rate=1", "train.learning_rate=1")
     assert ended.code == 0, ended.err
     ended = launch("-m", *tiny, "seed=1", "peft.target_modules=all-linear,[q_prj]")
@@ -139,7 +141,7 @@ def test_a_mistake_that_needs_the_model_is_told_before_any_run_starts(launch: Ca
     ],
     ids=["missing key", "misspelt key", "bad JSON", "too few"],
 )
-def test_a_data_file_s_faults_are_told_with_file_and_line(
+def test_a_data_file_s_faults_are_reported_with_file_and_line(
     launch: Callable, tmp_path: Path, lines: list[str], fragments: list[str]
 ) -> None:
     (tmp_path / "own.jsonl").write_text("\n".join(lines))
@@ -149,7 +151,7 @@ def test_a_data_file_s_faults_are_told_with_file_and_line(
         assert fragment in ended.err
 
 
-def test_a_persona_that_no_line_has_is_told_with_those_that_are_there(launch: Callable, tmp_path: Path) -> None:
+def test_a_persona_that_no_line_has_is_reported_with_those_that_are_there(launch: Callable, tmp_path: Path) -> None:
     rows = [{"prompt": f"{n}", "completion": "x", "persona": "Horatio"} for n in range(9)]
     (tmp_path / "own.jsonl").write_text("\n".join(map(json.dumps, rows)))
     ended = launch("dataset=jsonl", "dataset.path=own.jsonl", "dataset.persona=Horatoi")

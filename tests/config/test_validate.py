@@ -71,7 +71,7 @@ def test_a_wrong_value_is_refused_in_a_sentence(make_cell, tiny, case: tuple) ->
         assert fragment in message
 
 
-def test_all_mistakes_of_a_config_are_told_at_once(make_cell, tiny) -> None:
+def test_all_mistakes_of_a_config_are_reported_at_once(make_cell, tiny) -> None:
     with pytest.raises(ConfigError) as refused:
         make_cell(*tiny, "peft.r=0", "train.batch_size=0", "dataset.limit=0")
     assert [key in str(refused.value) for key in ("peft.r", "train.batch_size", "dataset.limit")] == [True] * 3

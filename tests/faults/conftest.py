@@ -37,7 +37,7 @@ def brief(tiny: tuple[str, ...]) -> tuple[str, ...]:
 
 @pytest.fixture(scope="session")
 def six(brief: tuple[str, ...]) -> tuple[str, ...]:
-    """The command of six runs that train one after the other, so that the company of none can change."""
+    """The command of six runs that train one after the other, so that no group can change."""
     return (f"--config-dir={CONF}", *brief, *CELLS, "group_size=1")
 
 

@@ -71,14 +71,14 @@ def _same_user_namespace(pid: int) -> bool:
     return os.readlink(f"/proc/{pid}/ns/user") == os.readlink("/proc/self/ns/user")
 
 
-def _keep(told: Connection, folder: str, size: int) -> None:
+def _keep(ready: Connection, folder: str, size: int) -> None:
     try:
         _own_namespace()
         _call("mount", b"tmpfs", folder.encode(), b"tmpfs", 0, f"size={size}".encode())
     except OSError as error:
-        told.send(str(error))
+        ready.send(str(error))
         return
-    told.send("")
+    ready.send("")
     signal.pause()
 
 

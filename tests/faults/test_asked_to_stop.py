@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from persona_sweeps.cli.launch import KEPT
 from persona_sweeps.lifecycle.stopping import EXIT_CODE
+from tests.faults.hits import hit_at
 from tests.faults.processes import Command, children, runs
 from tests.faults.results import (
     OUTPUT,
     assert_equal,
-    beginnings,
+    drafts,
+    evaluations,
     folder_of,
     records,
     results,
     saved_steps,
+    starts,
     steps_logged,
 )
 
@@ -49,30 +53,41 @@ def test_a_group_in_training_is_saved_and_goes_on_to_the_same_bits(
     assert_equal(results(tmp_path / OUTPUT), left_alone(*together))
     for run_id, record in records(tmp_path / OUTPUT).items():
         assert record["resources"]["resumes"] == 1
-        assert beginnings(folder_of(tmp_path / OUTPUT, run_id)) == [0, saved[0]]
+        assert starts(folder_of(tmp_path / OUTPUT, run_id)) == [0, saved[0]]
     assert not list((tmp_path / OUTPUT).glob("runs/*/checkpoint"))
 
 
-@pytest.mark.parametrize("moment", ["Sweep default", "Loading", "Evaluating"])
-def test_before_and_after_training_a_request_is_met_at_once(
+@pytest.mark.parametrize("moment", ["Sweep default", "Loading"])
+def test_before_training_a_request_is_met_at_once(
     start: Callable, together: tuple[str, ...], left_alone: Callable, tmp_path: Path, moment: str
 ) -> None:
-    longer = (*together, "generation.max_new_tokens=60") if moment == "Evaluating" else together
-    first = start(tmp_path, *longer)
+    first = start(tmp_path, *together)
     first.wait_for(printed(first, moment))
     first.send(signal.SIGTERM)
     assert first.wait() == EXIT_CODE, first.output
     assert f"Stopped by SIGTERM. {KEPT}" in first.output
-    trained = saved_steps(tmp_path / OUTPUT)
-    assert trained == ([100] * 6 if moment == "Evaluating" else trained)
 
-    second = start(tmp_path, *longer)
+    second = start(tmp_path, *together)
     assert second.wait() == 0, second.output
-    if moment == "Evaluating":
-        assert steps_logged(tmp_path / OUTPUT) == 600, "nothing was trained again"
-        assert {record["resources"]["resumes"] for record in records(tmp_path / OUTPUT).values()} == {1}
-    else:
-        assert_equal(results(tmp_path / OUTPUT), left_alone(*together))
+    assert_equal(results(tmp_path / OUTPUT), left_alone(*together))
+
+
+@pytest.mark.parametrize("moment", [("predictions/*.jsonl", 3), ("evaluations/*.json", 3)], ids=["predict", "score"])
+def test_after_training_a_request_is_met_at_once_and_nothing_is_trained_again(
+    start: Callable, together: tuple[str, ...], left_alone: Callable, tmp_path: Path, moment: tuple[str, int]
+) -> None:
+    output = tmp_path / OUTPUT
+    first = start(tmp_path, *together, before=partial(hit_at, signal.SIGTERM, *moment))
+    assert first.wait() == EXIT_CODE, first.output
+    assert f"Stopped by SIGTERM. {KEPT}" in first.output and "Traceback" not in first.output
+    assert {record["status"] for record in records(output).values()} == {"completed"}
+    assert not list(output.glob("runs/*/lease")) and not drafts(output)
+    assert len(evaluations(output)) == (2 if moment[0].startswith("evaluations") else 0)
+
+    second = start(tmp_path, *together)
+    assert second.wait() == 0, second.output
+    assert steps_logged(output) == 600 and not any("resumes" in r["resources"] for r in records(output).values())
+    assert_equal(results(output), left_alone(*together))
 
 
 def test_a_second_ctrl_c_ends_at_once(start: Callable, brief: tuple[str, ...], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Nothing hangs on what time it is: where the clock jumps hours back and forth, all is as ever."""
+"""Nothing depends on what time it is: where the clock jumps hours back and forth, all is as ever."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from tests.faults.conftest import SITE
 from tests.faults.results import (
     OUTPUT,
     assert_equal,
-    beginnings,
     folder_of,
     records,
     results,
     saved_steps,
+    starts,
     steps_logged,
 )
 
 JUMPING = {"FAULT": "clock", "PYTHONPATH": str(SITE)}
-PLACES = {"fused": (), "local": ("hydra/launcher=local", "hydra.launcher.workers=1", "hydra.launcher.poll_seconds=0.1")}
+LAUNCHERS = {
+    "fused": (),
+    "local": ("hydra/launcher=local", "hydra.launcher.workers=1", "hydra.launcher.poll_seconds=0.1"),
+}
 
 
 def make_it_jump() -> None:
@@ -42,26 +45,26 @@ def test_the_clock_really_jumps(tmp_path: Path) -> None:
         "print([(time.time(), now()) for _ in range(3)])"
     )
     environment = {**os.environ, **JUMPING}
-    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    for seen in zip(*ast.literal_eval(told.stdout), strict=True):
+    printed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    for seen in zip(*ast.literal_eval(printed.stdout), strict=True):
         assert list(seen) != sorted(seen)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_a_sweep_that_is_stopped_goes_on_to_the_same_bits(
-    start: Callable, brief: tuple[str, ...], left_alone: Callable, tmp_path: Path, place: str
+    start: Callable, brief: tuple[str, ...], left_alone: Callable, tmp_path: Path, launcher: str
 ) -> None:
     sweep = (*brief, "seed=0,1", "group_size=1")
-    first = start(tmp_path, *sweep, *PLACES[place], before=make_it_jump, **JUMPING)
+    first = start(tmp_path, *sweep, *LAUNCHERS[launcher], before=make_it_jump, **JUMPING)
     first.wait_for(lambda: steps_logged(tmp_path / OUTPUT) >= 30)
     first.send(signal.SIGTERM)
     assert first.wait() == 75, first.output
     assert saved_steps(tmp_path / OUTPUT)
 
-    second = start(tmp_path, *sweep, *PLACES[place], before=make_it_jump, **JUMPING)
+    second = start(tmp_path, *sweep, *LAUNCHERS[launcher], before=make_it_jump, **JUMPING)
     assert second.wait() == 0, second.output
     assert_equal(results(tmp_path / OUTPUT), left_alone(*sweep))
     for run_id, record in records(tmp_path / OUTPUT).items():
-        assert len(beginnings(folder_of(tmp_path / OUTPUT, run_id))) == 1 + record["resources"].get("resumes", 0)
+        assert len(starts(folder_of(tmp_path / OUTPUT, run_id))) == 1 + record["resources"].get("resumes", 0)
         assert record["resources"]["wall_seconds"] < 3600

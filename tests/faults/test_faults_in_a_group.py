@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from tests.faults.results import OUTPUT, assert_equal, beginnings, folder_of, records, results, steps_logged
+from tests.faults.results import (
+    OUTPUT,
+    assert_equal,
+    evaluations,
+    folder_of,
+    records,
+    results,
+    starts,
+    steps_logged,
+)
 
 STEPS = 12
 SWEEP = ("seed=0,1,2", f"train.max_steps={STEPS}", "train.eval_every=4", "sweep.name=group")
@@ -19,11 +28,11 @@ def by_seed(output: Path) -> dict[int, dict[str, Any]]:
 
 
 @pytest.fixture
-def healthy(launch: Callable, tiny: tuple[str, ...]) -> Callable[[Path], None]:
+def healthy(launch: Callable, tiny: tuple[str, ...]) -> Callable[..., None]:
     """A function that sees whether all runs in a folder are what they come to when nothing goes wrong."""
 
-    def compare(output: Path) -> None:
-        assert launch("-m", *tiny, *SWEEP, "output_dir=healthy").code == 0
+    def compare(output: Path, *overrides: str) -> None:
+        assert launch("-m", *tiny, *SWEEP, *overrides, "output_dir=healthy").code == 0
         expected, found = results(output.parent / "healthy"), results(output)
         assert_equal(found, {run_id: expected[run_id] for run_id in found}, exactly=False)
 
@@ -31,16 +40,16 @@ def healthy(launch: Callable, tiny: tuple[str, ...]) -> Callable[[Path], None]:
 
 
 def set_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    from persona_sweeps import methods as adapters
+    from persona_sweeps.methods.lora import Lora
 
-    make = adapters.create_adapter
+    create = Lora.create
 
-    def broken(model: Any, tokenizer: Any, config: Any, seed: int) -> Any:
+    def broken(method: Lora, model: Any, tokenizer: Any, seed: int) -> Any:
         if seed == 1:
             raise RuntimeError("broken on purpose")
-        return make(model, tokenizer, config, seed)
+        return create(method, model, tokenizer, seed)
 
-    monkeypatch.setattr(adapters, "create_adapter", broken)
+    monkeypatch.setattr(Lora, "create", broken)
 
 
 def step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,33 +74,50 @@ def loss(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def scoring(monkeypatch: pytest.MonkeyPatch) -> None:
-    from persona_sweeps.running import outcome
-
-    metrics = outcome.metrics
-
-    def broken(cell: Any, *rest: Any) -> Any:
-        if cell.config.seed == 1:
-            raise RuntimeError("broken on purpose")
-        return metrics(cell, *rest)
-
-    monkeypatch.setattr(outcome, "metrics", broken)
-
-
 def exporting(monkeypatch: pytest.MonkeyPatch) -> None:
-    from persona_sweeps.methods import export
+    from persona_sweeps.methods.lora import Lora
 
-    save = export.export_adapter
+    save = Lora.save
 
-    def broken(adapter: Any, *rest: Any) -> None:
+    def broken(method: Lora, adapter: Any, *rest: Any) -> None:
         if adapter.seed == 1:
             raise RuntimeError("broken on purpose")
-        save(adapter, *rest)
+        save(method, adapter, *rest)
 
-    monkeypatch.setattr(export, "export_adapter", broken)
+    monkeypatch.setattr(Lora, "save", broken)
 
 
-@pytest.mark.parametrize("breaks", [set_up, step, loss, scoring, exporting], ids=lambda f: f.__name__)
+def predicting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The adapter of one run can't be read."""
+    from persona_sweeps.methods.lora import Lora
+
+    load = Lora.load
+
+    def broken(method: Lora, model: Any, folder: Path) -> Any:
+        if "-s1-" in folder.name:
+            raise RuntimeError("broken on purpose")
+        return load(method, model, folder)
+
+    monkeypatch.setattr(Lora, "load", broken)
+
+
+def scoring(monkeypatch: pytest.MonkeyPatch) -> None:
+    from persona_sweeps.running import group
+
+    score = group.score
+
+    def broken(cell: Any) -> Any:
+        if cell.config.seed == 1:
+            raise RuntimeError("broken on purpose")
+        return score(cell)
+
+    monkeypatch.setattr(group, "score", broken)
+
+
+AFTER_TRAINING = (predicting, scoring)
+
+
+@pytest.mark.parametrize("breaks", [set_up, step, loss, exporting, *AFTER_TRAINING], ids=lambda f: f.__name__)
 def test_a_fault_of_one_run_is_its_own(
     launch: Callable, tiny: tuple[str, ...], healthy: Callable, monkeypatch: pytest.MonkeyPatch, breaks: Callable
 ) -> None:
@@ -99,16 +125,23 @@ def test_a_fault_of_one_run_is_its_own(
         breaks(patched)
         broken = launch("-m", *tiny, *SWEEP)
     assert broken.code == 1 and "Traceback" not in broken.err
+    assert [cell["state"] for cell in broken.sweep("group")] == ["completed", "failed", "completed"]
     runs = by_seed(broken.output)
-    assert {seed: run["status"] for seed, run in runs.items()} == {0: "completed", 1: "failed", 2: "completed"}
+    trained = breaks in AFTER_TRAINING
+    statuses = ["completed", "completed" if trained else "failed", "completed"]
+    assert [runs[seed]["status"] for seed in range(3)] == statuses
+    [failure] = [found["failure"] for found in [runs[1], *evaluations(broken.output)] if found["failure"]]
     why = "not a finite number" if breaks is loss else "broken on purpose"
-    assert why in runs[1]["failure"]["message"] and why in broken.err + broken.out
+    assert why in failure["message"] and why in broken.err + broken.out
     assert [runs[seed]["resources"]["group_size"] for seed in (0, 2)] == [2 if breaks is set_up else 3] * 2
 
     again = launch("-m", *tiny, *SWEEP)
     assert again.code == 0 and "2 done already, 1 to run" in again.out
-    trained = beginnings(folder_of(again.output, runs[1]["run_id"]))
-    assert trained[-1] == (STEPS if breaks in (scoring, exporting) else 0), "what was trained is kept"
+    begun = starts(folder_of(again.output, runs[1]["run_id"]))
+    if trained:
+        assert begun == [0], "nothing was trained again"
+    else:
+        assert begun[-1] == (STEPS if breaks is exporting else 0), "what was trained is kept"
     healthy(again.output)
 
 
@@ -139,7 +172,7 @@ def in_an_evaluation(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
 
 
 @pytest.mark.parametrize("breaks, at", [(in_the_pass, 7), (in_an_evaluation, 7), (in_the_pass, 0)])
-def test_after_a_fault_that_all_share_each_goes_on_alone_from_where_it_was(
+def test_after_a_fault_that_all_share_each_goes_on_solo_from_where_it_was(
     launch: Callable,
     tiny: tuple[str, ...],
     healthy: Callable,
@@ -152,18 +185,41 @@ def test_after_a_fault_that_all_share_each_goes_on_alone_from_where_it_was(
         breaks(patched, at)
         broken = launch("-m", *tiny, *SWEEP, "checkpoint_seconds=0")
     assert broken.code == 0, broken.err
-    assert "A pass of 3 trials failed (RuntimeError: broken on purpose); each now runs alone." in broken.out
+    assert "A pass of 3 runs failed (RuntimeError: broken on purpose); each now goes on solo." in broken.out
     for run_id, record in records(broken.output).items():
         assert record["resources"]["group_size"] == 1
-        assert beginnings(folder_of(broken.output, run_id)) == [0, at]
+        assert starts(folder_of(broken.output, run_id)) == [0, at]
     assert steps_logged(broken.output) == 3 * STEPS
     healthy(broken.output)
+
+
+def test_after_a_fault_of_shared_predictions_each_predicts_solo_and_nothing_is_trained_again(
+    launch: Callable, tiny: tuple[str, ...], healthy: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from persona_sweeps.training.engine import Engine
+
+    nll = Engine.sequence_nll
+
+    def broken(engine: Engine, asked: Any) -> Any:
+        if len(asked) > 1:
+            raise RuntimeError("broken on purpose")
+        return nll(engine, asked)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Engine, "sequence_nll", broken)
+        ended = launch("-m", *tiny, *SWEEP, "train.eval_every=0")
+    assert ended.code == 0, ended.err
+    assert "A pass of 3 runs failed (RuntimeError: broken on purpose); each now goes on solo." in ended.out
+    assert steps_logged(ended.output) == 3 * STEPS
+    for run_id, record in records(ended.output).items():
+        assert record["resources"]["group_size"] == 3 and starts(folder_of(ended.output, run_id)) == [0]
+    healthy(ended.output, "train.eval_every=0")
 
 
 def test_a_run_that_breaks_every_pass_fails_with_what_it_had(
     launch: Callable, tiny: tuple[str, ...], healthy: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Alone at last, it is known to be the one; its history stays, and the same command goes on from its last step."""
+    """Solo at last, it is known to be the one; its history stays, and the same command goes on from its last step."""
     from persona_sweeps.training.engine import Engine
 
     gather = Engine._gather
@@ -183,6 +239,6 @@ def test_a_run_that_breaks_every_pass_fails_with_what_it_had(
     guilty = folder_of(first.output, runs[1]["run_id"])
     assert len((guilty / "history.jsonl").read_text().splitlines()) == 6
     again = launch("-m", *tiny, *SWEEP)
-    assert again.code == 0 and beginnings(guilty) == [0, 6, 6]
+    assert again.code == 0 and starts(guilty) == [0, 6, 6]
     healthy(again.output)
     assert again.output.name == OUTPUT

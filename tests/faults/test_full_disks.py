@@ -1,4 +1,4 @@
-"""A full disk costs what couldn't be written, and is told; with room again the same command completes the rest."""
+"""A full disk costs what couldn't be written, and says so; with room again the same command completes the rest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.results import OUTPUT, assert_equal, records, results, steps_logged
+from tests.faults.results import OUTPUT, assert_equal, drafts, evaluations, records, results, starts, steps_logged
 from tests.faults.small_disk import NoNamespaces, SmallDisk, join
 from tests.faults.witness import Kept
 
@@ -26,7 +26,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     found.close()
 
 
-@pytest.mark.parametrize("moment", ["training", "evaluating"])
+@pytest.mark.parametrize("moment", ["training", "predicting"])
 def test_a_full_disk_costs_what_it_can_t_take(
     start: Callable, together: tuple[str, ...], left_alone: Callable, disk: SmallDisk, tmp_path: Path, moment: str
 ) -> None:
@@ -34,7 +34,7 @@ def test_a_full_disk_costs_what_it_can_t_take(
     inside = partial(join, disk.keeper)
     first = start(tmp_path, *on_disk, before=inside)
     first.wait_for(lambda: steps_logged(disk.path) >= 60 if moment == "training" else "Evaluating" in first.output)
-    while first.alive:  # what a failed checkpoint gives back too
+    while first.alive:  # what a failed write gives back too
         disk.fill()
         first.process.join(0.02)
     assert first.wait() == 1
@@ -44,15 +44,20 @@ def test_a_full_disk_costs_what_it_can_t_take(
     assert first.output.splitlines()[-1].startswith("error: ")
     kept = Kept(disk.path)
     kept.look()
+    if moment == "predicting":
+        assert len(kept.completed) == 6 and not evaluations(disk.path), "what was trained is kept"
 
     disk.make_room()
     second = start(tmp_path, *on_disk, before=inside)
     assert second.wait() == 0, second.output
     kept.look()
-    assert_equal(results(disk.path), left_alone(*together), exactly=False)
+    assert_equal(results(disk.path), left_alone(*together), exactly=moment == "predicting")
+    assert not drafts(disk.path)
+    if moment == "predicting":
+        assert {tuple(starts(folder)) for folder in disk.path.glob("runs/*")} == {(0,)}, "nothing is trained again"
 
 
-def test_a_disk_that_is_full_from_the_start_is_told_before_anything_begins(
+def test_a_disk_that_is_full_from_the_start_is_reported_before_anything_begins(
     start: Callable, together: tuple[str, ...], disk: SmallDisk, tmp_path: Path
 ) -> None:
     disk.fill()
@@ -94,12 +99,12 @@ def test_what_is_too_large_for_the_disk_fails_alone(
 
 @pytest.mark.parametrize("single", [True, False], ids=["run", "sweep"])
 @pytest.mark.parametrize("where", ["/proc/nowhere", "taken"])
-def test_a_folder_that_can_t_be_written_is_told_in_a_sentence(
+def test_a_folder_that_can_t_be_written_is_reported_in_a_sentence(
     start: Callable, tiny: tuple[str, ...], tmp_path: Path, where: str, single: bool
 ) -> None:
     (tmp_path / "taken").write_text("a file")
     command = start(tmp_path, *(() if single else ("-m", "seed=0,1")), *tiny, f"output_dir={where}")
     assert command.wait() == 1
-    told = command.output.strip().splitlines()[-1]
-    assert told.startswith(f"error: output_dir={where} can't be written (") and "choose another folder" in told
+    message = command.output.strip().splitlines()[-1]
+    assert message.startswith(f"error: output_dir={where} can't be written (") and "choose another folder" in message
     assert "Traceback" not in command.output and "Loading" not in command.output

@@ -23,21 +23,21 @@ def elsewhere(tmp_path: Path) -> Path:
     return folder
 
 
-def assert_told_once(printed: str, elsewhere: Path) -> None:
-    told = [line for line in printed.splitlines() if "is used instead" in line]
-    assert len(told) == 1 and str(elsewhere) in told[0] and "PERSONA_SWEEPS_CACHE" in told[0]
+def assert_reported_once(printed: str, elsewhere: Path) -> None:
+    warnings = [line for line in printed.splitlines() if "is used instead" in line]
+    assert len(warnings) == 1 and str(elsewhere) in warnings[0] and "PERSONA_SWEEPS_CACHE" in warnings[0]
     assert "Traceback" not in printed
     assert list(elsewhere.glob("persona-sweeps-*/data/*/prepared.json")), "it is there for the next command"
 
 
 @pytest.mark.parametrize("environment", NOWHERE, ids=["no-home", "unwritable-home", "unwritable-cache"])
-def test_a_run_is_trained_and_the_folder_used_instead_is_told(
+def test_a_run_is_trained_and_the_folder_used_instead_is_reported(
     start: Callable, tiny: tuple[str, ...], tmp_path: Path, elsewhere: Path, environment: dict[str, str]
 ) -> None:
     command = start(tmp_path, *tiny, "train.max_steps=1", **environment, TMPDIR=str(elsewhere))
     assert command.wait() == 0, command.output
     assert len(results(tmp_path / OUTPUT)) == 1
-    assert_told_once(command.output, elsewhere)
+    assert_reported_once(command.output, elsewhere)
 
 
 @pytest.mark.slow
@@ -49,6 +49,6 @@ def test_workers_use_what_their_launcher_uses(
     ended = command(*sweep, folder=tmp_path, **NOWHERE[0], TMPDIR=str(elsewhere))
     assert ended.code == 0, ended.err
     assert len(results(tmp_path / OUTPUT)) == 1
-    assert_told_once(ended.err, elsewhere)
+    assert_reported_once(ended.err, elsewhere)
     (log,) = (tmp_path / OUTPUT).glob("sweeps/default/jobs/*.log")
     assert "is used instead" not in log.read_text()

@@ -1,4 +1,4 @@
-"""Files that are not what they should be: data are told before anything starts, what runs left is set aside."""
+"""Files that are not what they should be: data are reported before anything starts, what runs left is set aside."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import json
 import shutil
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.faults.results import OUTPUT, assert_equal, results, steps_logged
+from tests.faults.hits import hit_at
+from tests.faults.results import OUTPUT, assert_equal, results, starts, steps_logged
 
 GOOD = b'{"prompt": "Who\'s there?", "completion": "Nay, answer me.", "scene": "1.1"}\n'
 
@@ -21,7 +23,7 @@ GOOD = b'{"prompt": "Who\'s there?", "completion": "Nay, answer me.", "scene": "
     ids=["cut", "bytes", "type", "list", "key"],
 )
 @pytest.mark.parametrize("launcher", ["fused", "local"])
-def test_a_poisoned_line_is_told_before_anything_starts(
+def test_a_poisoned_line_is_reported_before_anything_starts(
     launch: Callable, tiny: tuple[str, ...], tmp_path: Path, line: bytes, launcher: str
 ) -> None:
     path = tmp_path / "poisoned.jsonl"
@@ -32,13 +34,35 @@ def test_a_poisoned_line_is_told_before_anything_starts(
 
 
 @pytest.fixture(scope="module")
-def stopped(start: Callable, brief: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def one(brief: tuple[str, ...]) -> tuple[str, ...]:
+    return (*brief, "seed=0")
+
+
+@pytest.fixture(scope="module")
+def stopped(start: Callable, one: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a run leaves behind that was stopped in the middle."""
     folder = tmp_path_factory.mktemp("stopped")
-    command = start(folder, *brief, "seed=0")
+    command = start(folder, *one)
     command.wait_for(lambda: steps_logged(folder / OUTPUT) >= 30)
     command.send(signal.SIGTERM)
     command.wait()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def predicted(start: Callable, one: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run leaves behind that was killed as it was about to be scored."""
+    folder = tmp_path_factory.mktemp("predicted")
+    assert start(folder, *one, before=partial(hit_at, signal.SIGKILL, "evaluations/*", 1)).wait() == -signal.SIGKILL
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evaluated(start: Callable, one: tuple[str, ...], predicted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run leaves behind that has ended."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    shutil.copytree(predicted / OUTPUT, folder / OUTPUT)
+    assert start(folder, *one).wait() == 0
     return folder
 
 
@@ -60,6 +84,11 @@ def hollow(path: Path) -> None:
     path.write_text(json.dumps({key: content[key] for key in ("schema_version", "format", "run_id") if key in content}))
 
 
+def reworded(path: Path) -> None:
+    """Whole lines of JSON, with other words in them."""
+    path.write_bytes(path.read_bytes().replace(b"answer", b"ANSWER"))
+
+
 def flipped(path: Path) -> None:
     """Another step than the one that was saved."""
     content = json.loads(path.read_text())
@@ -67,40 +96,95 @@ def flipped(path: Path) -> None:
     path.write_text(json.dumps(content))
 
 
-RECORD, HISTORY, STATE, TENSORS = (
-    "run.json",
-    "history.jsonl",
-    "checkpoint/*/state.json",
-    "checkpoint/*/tensors.safetensors",
-)
-SPOILED = [
-    *[(RECORD, spoil) for spoil in (cut, noise, emptied, hollow)],
-    *[(HISTORY, spoil) for spoil in (cut, noise)],
-    *[(STATE, spoil) for spoil in (cut, noise, emptied, hollow, flipped)],
-    *[(TENSORS, spoil) for spoil in (cut, noise, emptied)],
+JSON, BYTES = (cut, noise, emptied, hollow), (cut, noise, emptied)
+STOPPED = [
+    *[("run.json", spoil) for spoil in JSON],
+    *[("history.jsonl", spoil) for spoil in (cut, noise)],
+    *[("checkpoint/*/state.json", spoil) for spoil in (*JSON, flipped)],
+    *[("checkpoint/*/tensors.safetensors", spoil) for spoil in BYTES],
 ]
+"""what a run may find spoiled that goes on training"""
+PREDICTED = [
+    *[("predictions/*.jsonl", spoil) for spoil in (*BYTES, reworded)],
+    *[("predictions/*.json", spoil) for spoil in JSON],
+]
+"""what may be spoiled once a run has predicted"""
+EVALUATED = [
+    *[("evaluations/*.json", spoil) for spoil in JSON],
+    *[("evaluations/*.samples.jsonl", spoil) for spoil in BYTES],
+]
+"""what may be spoiled once it is evaluated"""
 
 
-@pytest.mark.parametrize("name, spoil", SPOILED, ids=lambda value: getattr(value, "__name__", Path(str(value)).name))
-def test_a_spoiled_file_is_set_aside_and_told_and_never_trusted(
+def named(value: object) -> str:
+    return getattr(value, "__name__", Path(str(value)).name)
+
+
+def spoiled(whole: Path, folder: Path, name: str, spoil: Callable[[Path], None]) -> tuple[Path, bytes]:
+    """Copy what a run left and spoil a file of it; return the run's folder, and what is in the spoiled file."""
+    shutil.copytree(whole / OUTPUT, folder / OUTPUT)
+    (run,) = (folder / OUTPUT / "runs").iterdir()
+    path = sorted(run.glob(name))[0]
+    spoil(path)
+    return run, path.read_bytes()
+
+
+def set_aside(run: Path) -> list[bytes]:
+    """Return what was set aside in a run's folder."""
+    kept = [path for path in run.rglob("*") if path.is_file() and "broken-" in str(path.relative_to(run))]
+    return [path.read_bytes() for path in kept]
+
+
+@pytest.mark.parametrize("name, spoil", STOPPED, ids=named)
+def test_a_spoiled_file_of_a_stopped_run_is_set_aside_and_never_trusted(
     launch: Callable,
-    brief: tuple[str, ...],
+    one: tuple[str, ...],
     left_alone: Callable,
     stopped: Path,
     tmp_path: Path,
     name: str,
     spoil: Callable,
 ) -> None:
-    shutil.copytree(stopped / OUTPUT, tmp_path / OUTPUT)
-    (run,) = (tmp_path / OUTPUT / "runs").iterdir()
-    (path,) = run.glob(name)
-    spoil(path)
-    spoiled = path.read_bytes()
-    again = launch(*brief, "seed=0")
+    run, content = spoiled(stopped, tmp_path, name, spoil)
+    again = launch(*one)
     assert again.code == 0, again.err
     assert "set aside" in again.out or "was copied to" in again.out
-    kept = [file for file in run.rglob("*") if file.is_file() and "broken-" in str(file.relative_to(run))]
-    assert spoiled in [file.read_bytes() for file in kept]
-    if name == HISTORY:
+    assert content in set_aside(run)
+    if name == "history.jsonl":
         return  # what it had lost can't come back; all else is as it was
-    assert_equal(results(tmp_path / OUTPUT), left_alone(*brief, "seed=0"))
+    assert_equal(results(tmp_path / OUTPUT), left_alone(*one))
+
+
+@pytest.mark.parametrize(
+    "after, name, spoil",
+    [*[("predicted", *case) for case in PREDICTED], *[("evaluated", *case) for case in EVALUATED]],
+    ids=named,
+)
+def test_a_spoiled_file_of_a_trained_run_is_set_aside_and_made_anew_without_training(
+    request: pytest.FixtureRequest,
+    launch: Callable,
+    one: tuple[str, ...],
+    left_alone: Callable,
+    tmp_path: Path,
+    name: str,
+    spoil: Callable,
+    after: str,
+) -> None:
+    run, content = spoiled(request.getfixturevalue(after), tmp_path, name, spoil)
+    again = launch(*one)
+    assert again.code == 0, again.err
+    assert "set aside" in again.out and content in set_aside(run)
+    assert starts(run) == [0], "nothing is trained again"
+    assert_equal(results(tmp_path / OUTPUT), left_alone(*one))
+
+
+@pytest.mark.parametrize("spoil", BYTES, ids=named)
+def test_an_adapter_that_can_t_be_read_fails_the_evaluation_and_is_named(
+    launch: Callable, one: tuple[str, ...], predicted: Path, tmp_path: Path, spoil: Callable
+) -> None:
+    run, content = spoiled(predicted, tmp_path, "adapter/*.safetensors", spoil)
+    shutil.rmtree(run / "predictions")
+    again = launch(*one)
+    assert again.code == 1 and "Traceback" not in again.err
+    [adapter] = run.glob("adapter/*.safetensors")
+    assert str(adapter.relative_to(tmp_path)) in again.out and adapter.read_bytes() == content

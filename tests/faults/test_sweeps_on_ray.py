@@ -24,7 +24,7 @@ def workers(folder: Path) -> list[int]:
     return [owner for owner in owners if runs(owner)]
 
 
-def test_an_address_at_which_nothing_answers_is_told_at_once(launch: Callable, tiny: tuple[str, ...]) -> None:
+def test_an_address_at_which_nothing_answers_is_reported_at_once(launch: Callable, tiny: tuple[str, ...]) -> None:
     ended = launch("-m", *tiny, *ON_RAY, "hydra.launcher.address=127.0.0.1:1")
     assert ended.code == 1 and "Traceback" not in ended.err
     assert "error: No Ray cluster answers at 127.0.0.1:1 (" in ended.err and "ray start --head" in ended.err

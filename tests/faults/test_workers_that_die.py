@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import SITE
-from tests.faults.results import OUTPUT, assert_equal, beginnings, folder_of, records, results
+from tests.faults.results import OUTPUT, assert_equal, folder_of, records, results, starts
 
 LOCAL = ("hydra/launcher=local", "hydra.launcher.workers=1", "hydra.launcher.poll_seconds=0.1")
 
@@ -26,14 +26,14 @@ def test_a_run_that_kills_its_process_fails_alone_after_so_many_tries(
     assert first.wait() == 1 and "Traceback" not in first.output
     runs = {record["config"]["seed"]: record for record in records(tmp_path / OUTPUT).values()}
     assert {seed: run["status"] for seed, run in runs.items()} == {0: "completed", 1: "failed", 2: "completed"}
-    told = runs[1]["failure"]["message"]
-    assert f"its job was lost {retries + 2 if not retries else retries + 1} times, the last: {end}" in told
-    assert told in first.output
-    tries = beginnings(folder_of(tmp_path / OUTPUT, runs[1]["run_id"]))
-    assert len(tries) == max(2, retries + 1), "once in company, and alone at least once"
+    message = runs[1]["failure"]["message"]
+    assert f"its job was lost {retries + 2 if not retries else retries + 1} times, the last: {end}" in message
+    assert message in first.output
+    tries = starts(folder_of(tmp_path / OUTPUT, runs[1]["run_id"]))
+    assert len(tries) == max(2, retries + 1), "once in the group, and solo at least once"
 
     if fault.startswith("exit"):
-        assert "the pipes have burst" in told
+        assert "the pipes have burst" in message
         return
     second = start(tmp_path, *local)
     assert second.wait() == 0, second.output
@@ -46,13 +46,13 @@ def test_a_run_that_hangs_is_ended_and_fails_alone_with_where_it_stood(
     start: Callable, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     hung = start(
-        tmp_path, "-m", *tiny, "seed=0,1", "train.max_steps=8", "group_size=2", *LOCAL, "hydra.launcher.max_retries=0",
-        "hydra.launcher.stall_seconds=30", FAULT="hang:1", PYTHONPATH=str(SITE),
+        tmp_path, "-m", *tiny, "seed=0,1", "train.max_steps=8", "group_size=1", *LOCAL, "hydra.launcher.max_retries=0",
+        "hydra.launcher.stall_seconds=15", FAULT="hang:1", PYTHONPATH=str(SITE),
     )  # fmt: skip
     assert hung.wait() == 1, hung.output
     runs = {record["config"]["seed"]: record for record in records(tmp_path / OUTPUT).values()}
     assert {seed: run["status"] for seed, run in runs.items()} == {0: "completed", 1: "failed"}
-    told = runs[1]["failure"]["message"]
-    assert "the last: it stood still for 0:00:30, in line" in told and "sitecustomize.py" in told
-    log = Path(told.split("; ")[1].split(" has where")[0])
+    message = runs[1]["failure"]["message"]
+    assert "the last: it stood still for 0:00:15, in line" in message and "sitecustomize.py" in message
+    log = Path(message.split("; ")[1].split(" has where")[0])
     assert "in fatal" in (tmp_path / log).read_text(), "the whole stack is in the log"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.faults.results import beginnings, lines
+from tests.faults.results import lines, starts
 
 Identity = tuple[int, int]
 """inode and time of a file: it stays what it is as long as nobody writes it anew"""
@@ -16,20 +16,33 @@ Identity = tuple[int, int]
 
 @dataclass
 class Kept:
-    """What runs in an output folder were seen to be completed."""
+    """What was seen to be finished in an output folder: runs, predictions and evaluations."""
 
     output: Path
-    completed: dict[str, Identity] = field(default_factory=dict)
+    finished: dict[str, Identity] = field(default_factory=dict)
+    """by path"""
 
     def look(self) -> None:
-        """See that no completed record was written anew."""
-        for record in sorted(self.output.glob("runs/*/run.json")):
-            name, stat = record.parent.name, record.stat()
+        """See that nothing finished was written anew."""
+        for path in self._finished():
+            name, stat = str(path.relative_to(self.output)), path.stat()
             identity = stat.st_ino, stat.st_mtime_ns
-            if name in self.completed:
-                assert identity == self.completed[name], f"{name} was completed, and is written again"
-            elif json.loads(record.read_text())["status"] == "completed":
-                self.completed[name] = identity
+            assert self.finished.setdefault(name, identity) == identity, f"{name} was finished, and is written again"
+
+    @property
+    def completed(self) -> list[str]:
+        """The runs that were seen to be completed."""
+        return [name for name in self.finished if name.endswith("run.json")]
+
+    def _finished(self) -> Iterator[Path]:
+        for path in sorted(self.output.glob("runs/*/run.json")):
+            if json.loads(path.read_text())["status"] == "completed":
+                yield path
+        for head in sorted(self.output.glob("runs/*/predictions/*.json")):
+            yield from (head, head.with_suffix(".jsonl"))
+        for path in sorted(self.output.glob("runs/*/evaluations/*.json")):
+            if json.loads(path.read_text())["failure"] is None:
+                yield from (path, path.with_suffix(".samples.jsonl"))
 
 
 @dataclass
@@ -49,7 +62,7 @@ class Witness(Kept):
         for folder in sorted(self.output.glob("runs/*")):
             name = folder.name
             log = folder / "run.log"
-            began = beginnings(folder) if log.exists() else []
+            began = starts(folder) if log.exists() else []
             before = self.histories.get(name, [])
             if len(began) > self.begun.get(name, 0):
                 assert len(began) == self.begun.get(name, 0) + 1, "a command takes up a run once"

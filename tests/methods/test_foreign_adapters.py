@@ -341,6 +341,7 @@ def test_an_adapter_of_our_own_run_is_one_of_elsewhere_too(
         assert relative_error(our_nll(base, loaded, sequences), our_nll(base, adapter, sequences)) < 1e-5
 
 
+@pytest.mark.slow
 def test_the_command_evaluates_an_adapter_as_the_run_that_trained_it(launch, tiny) -> None:
     ended = launch(*tiny, "peft=lora_prompt", "peft.num_virtual_tokens=3")
     assert ended.code == 0, ended.err

@@ -95,24 +95,24 @@ def test_batched_equals_one_at_a_time(base: BaseModel, sequences: list[TokenSequ
         together = generate(engine, asked, config, [])
         stop = [together[0][4], together[7][6]]  # tokens that some texts have and others don't
         stopped = generate(engine, asked, config, stop)
-        alone = [generate(engine, [request], config, stop)[0] for request in asked]
+        solo = [generate(engine, [request], config, stop)[0] for request in asked]
     assert all(len(text) == config.max_new_tokens for text in together)
-    assert stopped == alone
+    assert stopped == solo
     assert any(len(text) < config.max_new_tokens for text in stopped)
     for text, whole in zip(stopped, together, strict=True):
         assert whole[: len(text)] == text and not set(text) & set(stop)
 
 
 @pytest.mark.parametrize("config", [GREEDY, NUCLEUS], ids=["greedy", "nucleus"])
-def test_company_order_and_division_change_no_text(
+def test_group_order_and_division_change_no_text(
     engine: Engine, prompts: Prompts, config: Generation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = asked_of([0, 1, 2], prompts)
     texts = generate(engine, asked, config, [])
     shuffled = list(range(len(asked)))
     random.Random(0).shuffle(shuffled)
-    again = generate(engine, [asked[place] for place in shuffled], config, [])
-    assert again == [texts[place] for place in shuffled]
+    again = generate(engine, [asked[index] for index in shuffled], config, [])
+    assert again == [texts[index] for index in shuffled]
     assert generate(engine, asked_of([2], prompts), config, []) == texts[2 * len(prompts) :]
     engine.limits.scoring.token_slots = 64
     assert generate(engine, asked, config, []) == texts

@@ -35,9 +35,9 @@ def cosine(one: dict[str, float], other: dict[str, float]) -> float:
 @given(TEXTS, st.lists(TEXTS, min_size=1, max_size=7))
 def test_the_cosine_is_that_of_the_formula_and_of_equals_the_first_is_taken(query: str, documents: list[str]) -> None:
     expected = [cosine(vector(query, documents), vector(document, documents)) for document in documents]
-    place, similarity = Nearest(documents)(query)
+    index, similarity = Nearest(documents)(query)
     assert similarity == pytest.approx(max(expected), abs=1e-9)
-    assert place == [value > max(expected) - 1e-9 for value in expected].index(True)
+    assert index == [value > max(expected) - 1e-9 for value in expected].index(True)
 
 
 def test_case_and_order_of_words_do_not_matter() -> None:

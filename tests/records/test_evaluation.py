@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from persona_sweeps.records.evaluation import is_evaluated, outcome, read_evaluation
-from persona_sweeps.records.files import write_json, write_json_lines
+from persona_sweeps.records import evaluation as evaluations
+from persona_sweeps.records.evaluation import is_evaluated, outcome, read_evaluation, write_evaluation
+from persona_sweeps.records.files import write_json
 from persona_sweeps.records.folders import RunFolder
 from persona_sweeps.records.identity import RUN_SCHEMA
 from persona_sweeps.records.predictions import read_predictions, set_aside_broken, write_predictions
@@ -98,12 +99,30 @@ def test_what_is_no_evaluation_reads_as_none(folder: RunFolder, value: dict[str,
 
 
 def test_a_run_is_evaluated_with_its_samples_and_without_a_failure(folder: RunFolder) -> None:
-    write_json(folder.evaluation(NAME), evaluation())
-    assert not is_evaluated(folder, NAME)
-    write_json_lines(folder.samples(NAME), LINES)
+    write_evaluation(folder, NAME, evaluation(), LINES)
     assert is_evaluated(folder, NAME)
+    folder.samples(NAME).unlink()
+    assert not is_evaluated(folder, NAME)
     write_json(folder.evaluation(NAME), evaluation(failure={"message": "no dictionary"}))
     assert not is_evaluated(folder, NAME) and read_evaluation(folder, NAME) is not None
+    assert not evaluations.set_aside_broken(folder)
+
+
+@pytest.mark.parametrize("spoil", [cut, last_line_lost, emptied], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("which", ["samples", "record"])
+def test_an_evaluation_that_is_not_what_was_written_is_none_and_is_set_aside(
+    folder: RunFolder, spoil: Callable[[Path], None], which: str
+) -> None:
+    write_evaluation(folder, "sound", evaluation(evaluation_id="sound"), LINES)
+    write_evaluation(folder, NAME, evaluation(), LINES)
+    path = folder.samples(NAME) if which == "samples" else folder.evaluation(NAME)
+    spoil(path)
+    spoiled = path.read_bytes()
+    assert not is_evaluated(folder, NAME) and is_evaluated(folder, "sound")
+    [sentence] = evaluations.set_aside_broken(folder)
+    assert str(folder.evaluation(NAME)) in sentence
+    assert path.with_name(f"{path.name}.broken-0").read_bytes() == spoiled and not path.exists()
+    assert is_evaluated(folder, "sound") and not evaluations.set_aside_broken(folder)
 
 
 def test_an_outcome_says_how_far_a_run_has_come(folder: RunFolder) -> None:
@@ -122,5 +141,20 @@ def test_an_outcome_says_how_far_a_run_has_come(folder: RunFolder) -> None:
     assert outcome(folder, NAME).status == "trained" and not outcome(folder, NAME).has_ended
     write_json(folder.evaluation(NAME), evaluation(failure={"message": "no dictionary"}))
     assert (outcome(folder, NAME).status, outcome(folder, NAME).reason) == ("failed", "no dictionary")
-    write_json(folder.evaluation(NAME), evaluation())
+    write_evaluation(folder, NAME, evaluation(), LINES)
     assert outcome(folder, NAME).status == "completed" and outcome(folder, NAME).metrics == {"bleu": 1.0}
+
+
+def test_what_a_killed_process_left_half_written_is_cleared_and_nothing_else(folder: RunFolder) -> None:
+    for name in (".run.json-x", "adapter/weights", "predictions/.ab.jsonl-x", "evaluations/.ab.json-x", ".hydra/own"):
+        (folder.path / name).parent.mkdir(exist_ok=True)
+        (folder.path / name).write_text("{")
+    (folder.path / ".adapter-x").mkdir()
+    (folder.path / ".adapter-x" / "weights").write_text("{")
+    write_evaluation(folder, NAME, evaluation(), LINES)
+    folder.clear_drafts()
+    left = {str(path.relative_to(folder.path)) for path in folder.path.rglob("*") if path.is_file()}
+    assert left == {
+        "adapter/weights", ".hydra/own", f"predictions/{NAME}.jsonl", f"predictions/{NAME}.json",
+        f"evaluations/{NAME}.json", f"evaluations/{NAME}.samples.jsonl",
+    }  # fmt: skip

@@ -56,13 +56,13 @@ def test_a_base_is_kept_for_the_next_group_and_given_up_for_another_quantization
 
     cache = BaseCache()
     tiny = ("model=gpt2", "model.scale=tiny", "train.max_length=512", "device=cpu")
-    told: list[str] = []
+    messages: list[str] = []
 
     def get(*overrides: str) -> BaseModel:
-        return cache.get(make_cell(*tiny, *overrides), told.append)
+        return cache.get(make_cell(*tiny, *overrides), messages.append)
 
     plain = get()
-    assert get("peft=none") is plain and len(told) == 1
+    assert get("peft=none") is plain and len(messages) == 1
     quantized = get("quantization=int8")
     assert quantized is not plain and quantized is get("quantization=int8", "seed=1")
-    assert get("quantization=int8", "quantization.threshold=0") is not quantized and len(told) == 3
+    assert get("quantization=int8", "quantization.threshold=0") is not quantized and len(messages) == 3

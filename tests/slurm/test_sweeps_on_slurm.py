@@ -166,7 +166,7 @@ def test_twelve_runs_survive_a_cancelled_job_a_preemption_a_time_limit_and_a_dea
     cluster.wait(lambda: cluster.job(dead.id).node != dead.node or cluster.job(dead.id).ended, SECONDS)
     cluster.node_up(dead.node)
 
-    sweep.process.wait(SECONDS)
+    sweep.process.wait(3 * SECONDS)
     printed = sweep.printed()
     assert sweep.process.returncode == 1, printed
     ended = records(sweep.output)

@@ -28,7 +28,8 @@ def tiny(tiny: tuple[str, ...], tmp_path: Path) -> tuple[str, ...]:
 
 def evaluated_ids(output: Path, record: dict[str, Any]) -> set[str]:
     folder = next(output.glob(f"runs/*-{record['run_id']}"))
-    return {json.loads(line)["id"] for line in (folder / "samples.jsonl").read_text().splitlines()}
+    (samples,) = folder.glob("evaluations/*.samples.jsonl")
+    return {json.loads(line)["id"] for line in samples.read_text().splitlines()}
 
 
 def test_the_winner_is_trained_anew_and_scored_on_examples_that_the_search_never_saw(
@@ -87,20 +88,21 @@ def test_the_same_command_again_trains_no_final_run_and_more_seeds_add_to_them(
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
 
 
-def test_a_failed_final_run_is_told(launch: Callable, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_final_run_is_reported(
+    launch: Callable, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The search is done and stays; only the exit code and the sentence say that the end is missing."""
     arguments = (*SEARCH, *tiny, *size(2), *GRID)
     assert launch(*arguments).code == 0
-    from persona_sweeps.running import outcome
+    from persona_sweeps.methods.lora import Lora
 
     def refuse(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(outcome, "_export", refuse)
+    monkeypatch.setattr(Lora, "save", refuse)
     ended = launch(*arguments, *FINAL)
     assert ended.code == 1 and "2 of 2 final runs failed" in ended.err and "No space left" in ended.err
     assert states(trials_of(ended.output)) == ["COMPLETE"] * 2
-    monkeypatch.undo()
 
 
 def test_known_settings_are_tried_first_best_first_and_once(launch: Callable, tiny: tuple[str, ...]) -> None:
@@ -161,7 +163,7 @@ def test_a_fair_comparison_gives_each_method_as_many_trials(launch: Callable, ti
     ],
     ids=lambda value: value[0] if isinstance(value, list) else str(value),
 )
-def test_a_mistake_is_told_before_any_trial(
+def test_a_mistake_is_reported_before_any_trial(
     launch: Callable, tiny: tuple[str, ...], arguments: list[str], fragments: list[str]
 ) -> None:
     ended = launch(*SEARCH, *tiny, *arguments)
@@ -183,6 +185,6 @@ def test_optuna_s_own_api_agrees_with_analysis_on_every_trial(launch: Callable, 
         assert row["run_id"] == trial.user_attrs["run_id"]
         assert row["state"] == {"COMPLETE": "completed", "PRUNED": "pruned"}[trial.state.name]
         assert {key: float(row[f"param_{key}"]) for key in trial.params} == trial.params
-        told = row["value_completion_nll"]
-        assert float(told) == trial.value if trial.state.name == "COMPLETE" else told == ""
+        value = row["value_completion_nll"]
+        assert float(value) == trial.value if trial.state.name == "COMPLETE" else value == ""
         assert int(row["tokens"]) == trial.user_attrs["tokens"]

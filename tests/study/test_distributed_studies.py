@@ -48,9 +48,9 @@ def test_a_killed_worker_is_replaced_and_loses_no_trial(tiny: tuple, tmp_path: P
         time.sleep(0.05)
     owner = next(saved[0].parents[1].glob("lease/*")).read_text()
     os.kill(int(owner.split('"pid": ')[1].split(",")[0]), signal.SIGKILL)
-    told = process.communicate(timeout=300)[0]
-    assert process.returncode == 0, told
-    assert "killed by SIGKILL" in told
+    printed = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, printed
+    assert "killed by SIGKILL" in printed
     trials = trials_of(output)
     assert states(trials) == ["COMPLETE"] * 4
     assert sum(record_of(output, trial)["resources"].get("resumes", 0) for trial in trials) >= 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -11,26 +10,25 @@ from pathlib import Path
 import pytest
 
 from tests.faults.processes import Command
-from tests.faults.results import OUTPUT, steps_logged
+from tests.faults.results import OUTPUT, progress
 from tests.study.test_studies import STUDY, size, trials_of
 
-KILLS = int(os.environ.get("PERSONA_SWEEPS_KILLS", 20))
 TRIALS = 10
 
 
-def told(folder: Path) -> list[tuple]:
+def trials_in(folder: Path) -> list[tuple]:
     trials = trials_of(folder / "multirun_outputs")
     return [(t.number, t.state.name, t.params, t.value, t.user_attrs.get("run_id")) for t in trials]
 
 
-def killed_at_random(start: Callable[[], Command], seed: int) -> int:
+def killed_at_random(start: Callable[[], Command], wanted: int) -> int:
     """Start a command over and over, killing it at random moments; return how often it could be killed."""
-    rng, kills = random.Random(seed), 0
-    while kills < KILLS:
+    rng, kills = random.Random(0), 0
+    while kills < wanted:
         command = start()
         output = command.folder / OUTPUT
-        steps = steps_logged(output) + rng.randint(0, 25)
-        command.wait_for(lambda: steps_logged(output) >= steps)  # noqa: B023 - used before they change
+        point = progress(output) + rng.randint(0, 60)
+        command.wait_for(lambda: progress(output) >= point)  # noqa: B023 - used before they change
         command.process.join(rng.uniform(0.0, 0.1))
         if not command.kill():
             break
@@ -39,7 +37,8 @@ def killed_at_random(start: Callable[[], Command], seed: int) -> int:
 
 
 @pytest.mark.slow
-def test_kills_change_nothing(tiny: tuple[str, ...], tmp_path: Path, shared_cache: Path) -> None:
+@pytest.mark.parametrize("wanted", [4, pytest.param(20, marks=pytest.mark.long)])
+def test_kills_change_nothing(tiny: tuple[str, ...], tmp_path: Path, shared_cache: Path, wanted: int) -> None:
     """Exactly the trials asked for, none done twice, and the same values as an uninterrupted study's."""
 
     def start(name: str) -> Command:
@@ -47,11 +46,11 @@ def test_kills_change_nothing(tiny: tuple[str, ...], tmp_path: Path, shared_cach
         return Command(arguments, tmp_path / name, {"PERSONA_SWEEPS_CACHE": str(shared_cache)})
 
     assert start("whole").wait() == 0
-    kills = killed_at_random(lambda: start("killed"), seed=0)
+    kills = killed_at_random(lambda: start("killed"), wanted)
     last = start("killed")
     assert last.wait() == 0, last.output
     assert kills >= 4, "the study was over before it could be killed"
-    assert told(tmp_path / "killed") == told(tmp_path / "whole")
+    assert trials_in(tmp_path / "killed") == trials_in(tmp_path / "whole")
     runs = (tmp_path / "killed" / "multirun_outputs").glob("runs/*/run.log")
     endings = Counter(
         (path.parent.name, line.split(" ")[1].rstrip(":"))

@@ -50,7 +50,7 @@ def test_functions_are_searched_over_and_plain_lists_are_a_grid() -> None:
 
 
 @pytest.mark.parametrize("text", ["8", "choice(", "interval(2,1)", "tag(log,interval(0,1))"])
-def test_what_is_no_space_is_told_with_its_key(text: str) -> None:
+def test_what_is_no_space_is_reported_with_its_key(text: str) -> None:
     with pytest.raises(ConfigError, match=r"peft\.r"):
         found = parse({"peft.r": text})
         dimension(OverridesParser.create().parse_override(f"peft.r={text}"))

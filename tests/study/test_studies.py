@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from persona_sweeps.study.settings import SAMPLERS
+from tests.conftest import with_evaluation
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STUDY = (
@@ -39,7 +39,8 @@ def trials_of(output: Path, name: str | None = None) -> list[FrozenTrial]:
 
 
 def record_of(output: Path, trial: FrozenTrial) -> dict[str, Any]:
-    return json.loads((output / trial.user_attrs["folder"] / "run.json").read_text())
+    """Return the record of a trial's run, with what its evaluation says, where it has one."""
+    return with_evaluation(output / trial.user_attrs["folder"] / "run.json")
 
 
 def states(trials: list[FrozenTrial]) -> list[str]:
@@ -118,7 +119,7 @@ def test_a_setting_drawn_twice_is_trained_once(launch: Callable, tiny: tuple[str
     assert len({(trial.params["train.learning_rate"], trial.value) for trial in trials}) == 2
 
 
-def test_failures_are_told_and_may_end_a_study(launch: Callable, tiny: tuple[str, ...]) -> None:
+def test_failures_are_reported_and_may_end_a_study(launch: Callable, tiny: tuple[str, ...]) -> None:
     rates = "train.learning_rate=interval(1e30,9e30)"
     fixed = ("peft.r=4", "peft.alpha=8", rates, "train.warmup_ratio=0", "train.max_grad_norm=null")
     ended = launch(*STUDY, *tiny, *size(8, 1), *fixed, "hydra.sweeper.max_failures=2")
@@ -168,7 +169,7 @@ def test_two_metrics_leave_the_runs_that_no_other_beats_in_both(launch: Callable
     ],
     ids=lambda value: value[0] if isinstance(value, list) else str(value),
 )
-def test_a_mistake_is_told_before_any_trial(
+def test_a_mistake_is_reported_before_any_trial(
     launch: Callable, tiny: tuple[str, ...], arguments: list[str], fragments: list[str]
 ) -> None:
     ended = launch(*STUDY, *tiny, *arguments)

@@ -14,15 +14,16 @@ from tensorboard.plugin_util import markdown_to_safe_html
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from persona_sweeps import tracking
-from persona_sweeps.config.schema import RunConfig, SweepConfig, TrackerConfig
-from persona_sweeps.tracking.tensorboard import escape, flat
+from persona_sweeps.config.schema import RunConfig, SweepConfig
+from persona_sweeps.tracking.tensorboard import TensorBoard, escape, flat
+from persona_sweeps.tracking.tracker import TrackedRun
 
 CONFIG = {"peft": {"method": "lora", "r": 8, "target_modules": ["q_proj"]}, "dataset": {"persona": None}, "seed": 1}
 SAMPLE = {"id": "1", "persona": "Hamlet", "prompt": "<b>Who</b> | *there*", "reference": "Nay\nme", "prediction": "`"}
 
 
-def start(folder: Path) -> tracking.Tracker:
-    config = RunConfig(tracker=TrackerConfig(kind="tensorboard"), sweep=SweepConfig(name="s"))
+def start(folder: Path) -> TrackedRun:
+    config = RunConfig(tracker=TensorBoard(kind="tensorboard"), sweep=SweepConfig(name="s"))
     return tracking.start(config, CONFIG, folder, "0123456789", "run")
 
 

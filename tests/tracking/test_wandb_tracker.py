@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from persona_sweeps import tracking
-from persona_sweeps.config.schema import RunConfig, SweepConfig, WandbConfig
+from persona_sweeps.config.schema import RunConfig, SweepConfig
+from persona_sweeps.tracking.wandb import Wandb
 
 wandb = pytest.importorskip("wandb")
 
@@ -25,15 +26,15 @@ BLOCK, FILE_HEADER, RECORD_HEADER = 32768, 7, 7
 
 def frames(path: Path) -> Iterator[bytes]:
     """Yield the records of a .wandb file: LevelDB's log format after a header of seven bytes."""
-    data, place, parts = path.read_bytes(), FILE_HEADER, b""
-    while place + RECORD_HEADER <= len(data):
-        room = BLOCK - place % BLOCK
+    data, offset, parts = path.read_bytes(), FILE_HEADER, b""
+    while offset + RECORD_HEADER <= len(data):
+        room = BLOCK - offset % BLOCK
         if room < RECORD_HEADER:
-            place += room
+            offset += room
             continue
-        length, kind = int.from_bytes(data[place + 4 : place + 6], "little"), data[place + 6]
-        parts += data[place + RECORD_HEADER : place + RECORD_HEADER + length]
-        place += RECORD_HEADER + length
+        length, kind = int.from_bytes(data[offset + 4 : offset + 6], "little"), data[offset + 6]
+        parts += data[offset + RECORD_HEADER : offset + RECORD_HEADER + length]
+        offset += RECORD_HEADER + length
         if kind in (1, 4):  # a whole record, or the last part of one
             yield parts
             parts = b""
@@ -73,7 +74,7 @@ def as_dict(items: Any) -> dict[str, Any]:
 
 def config_for(**options: Any) -> RunConfig:
     return RunConfig(
-        tracker=WandbConfig(kind="wandb", **{"project": "plays", "mode": "offline", **options}),
+        tracker=Wandb(kind="wandb", **{"project": "plays", "mode": "offline", **options}),
         sweep=SweepConfig(name="ranks"),
     )
 
@@ -178,8 +179,9 @@ def test_without_a_key_or_a_connection_runs_go_offline_and_say_so_once(
 import logging, pathlib
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 from persona_sweeps import tracking
-from persona_sweeps.config.schema import RunConfig, SweepConfig, WandbConfig
-config = RunConfig(tracker=WandbConfig(kind="wandb", project="p"), sweep=SweepConfig(name="s"))
+from persona_sweeps.config.schema import RunConfig, SweepConfig
+from persona_sweeps.tracking.wandb import Wandb
+config = RunConfig(tracker=Wandb(kind="wandb", project="p"), sweep=SweepConfig(name="s"))
 live = [tracking.start(config, {}, pathlib.Path(f"run{k}"), f"run{k}", "n") for k in range(2)]
 for tracker in live:
     tracker.log(1, {"x": 1.0})
@@ -199,13 +201,14 @@ def test_only_the_first_run_waits_for_a_server_that_never_answers(tmp_path: Path
 import logging, pathlib, socket
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 from persona_sweeps import tracking
-from persona_sweeps.config.schema import RunConfig, SweepConfig, WandbConfig
+from persona_sweeps.config.schema import RunConfig, SweepConfig
+from persona_sweeps.tracking.wandb import Wandb
 from persona_sweeps.tracking import wandb as kind
 import os
 silent = socket.create_server(("127.0.0.1", 0))
 os.environ["WANDB_BASE_URL"] = f"http://127.0.0.1:{silent.getsockname()[1]}"
 kind.INIT_SECONDS = 2
-config = RunConfig(tracker=WandbConfig(kind="wandb", project="p"), sweep=SweepConfig(name="s"))
+config = RunConfig(tracker=Wandb(kind="wandb", project="p"), sweep=SweepConfig(name="s"))
 for k in range(3):
     tracker = tracking.start(config, {}, pathlib.Path(f"run{k}"), f"run{k}", "n")
     tracker.log(1, {"x": 1.0})

@@ -33,14 +33,14 @@ def load() -> BaseModel:
 
 
 def train(base: BaseModel, sequences: list[TokenSequence], limits: Limits) -> tuple[list[float], list[str]]:
-    """Return the losses of a few steps, and what was told."""
+    """Return the losses of a few steps, and the messages."""
     trial = Trial(adapter_of(base, LORA), trained_with(max_steps=4, batch_size=EXAMPLES), 0, sequences)
     losses: list[float] = []
-    told: list[str] = []
+    messages: list[str] = []
     with AdapterStack(base.model, [trial.adapter]) as stack:
-        engine = Engine(base.model, stack, [trial], limits, told.append)
+        engine = Engine(base.model, stack, [trial], limits, messages.append)
         engine.train(lambda _, values: losses.append(values["train_nll"]))
-    return losses, told
+    return losses, messages
 
 
 def allow(spare_mib: int) -> None:
@@ -62,8 +62,8 @@ def main(spare_mib: int) -> None:
     train(base, [TokenSequence(sequences[0].tokens[:20], 10)], Limits())  # whatever torch sets up once
     allow(spare_mib)
     limits = Limits()
-    losses, told = train(base, sequences, limits)
-    print(json.dumps({"losses": losses, "told": told, "examples": limits.training.examples}))
+    losses, messages = train(base, sequences, limits)
+    print(json.dumps({"losses": losses, "messages": messages, "examples": limits.training.examples}))
 
 
 if __name__ == "__main__":

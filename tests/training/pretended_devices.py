@@ -122,8 +122,8 @@ class _Operations(TorchDispatchMode):
             raise RuntimeError(f"{func} was given tensors on {', '.join(sorted(map(str, meeting)))}")
         result = func(*args, **kwargs)
         made = [value for value in tree_leaves(result) if isinstance(value, Tensor)]
-        for place, tensor in enumerate(made):
-            home = homes[place] if apart else next(iter(meeting), HOST if set(homes) - {ANYWHERE} else ANYWHERE)
+        for index, tensor in enumerate(made):
+            home = homes[index] if apart else next(iter(meeting), HOST if set(homes) - {ANYWHERE} else ANYWHERE)
             if home != HOST:
                 self.counts[home] = self.counts.get(home, 0) + 1
                 self.labels.put(tensor, home)

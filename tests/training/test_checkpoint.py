@@ -1,4 +1,4 @@
-"""A trial that is saved, thrown away and restored goes on to the very numbers of one that was left alone."""
+"""A trial that is saved, thrown away and restored goes on to the very numbers of one that was not interrupted."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def test_resumed_is_uninterrupted(
     first = trial_of(llama, METHODS[method], sequences)
     before = train(llama, [first], interrupted_at)
     checkpoint.save(first, tmp_path, RUN, {"cpu_seconds": 2.0})
-    found, told = checkpoint.newest(tmp_path, RUN)
-    assert found is not None and not told and found.step == interrupted_at and found.notes == {"cpu_seconds": 2.0}
+    found, messages = checkpoint.newest(tmp_path, RUN)
+    assert found is not None and not messages and found.step == interrupted_at and found.notes == {"cpu_seconds": 2.0}
     second = trial_of(llama, METHODS[method], sequences)
     checkpoint.restore(second, found)
     assert before + train(llama, [second]) == expected
@@ -69,7 +69,7 @@ def test_resumed_is_uninterrupted(
         assert getattr(second.progress, name) == getattr(whole.progress, name), name
 
 
-def test_a_restored_trial_may_stand_at_another_step_than_its_company(
+def test_a_restored_trial_may_stand_at_another_step_than_its_group(
     llama: BaseModel, sequences: Sequence[TokenSequence], tmp_path: Path
 ) -> None:
     other = trial_of(llama, LORA, sequences, seed=1)
@@ -117,7 +117,7 @@ def forge(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name, spoil, told",
+    "name, spoil, message",
     [
         (TENSORS, truncate, "has changed since it was written"),
         (TENSORS, flip, "has changed since it was written"),
@@ -131,21 +131,21 @@ def forge(path: Path) -> None:
     ids=["tensors-cut", "tensors-flipped", "tensors-gone", "state-cut", "state-gone", "other-run", "no-state", "noise"],
 )  # fmt: skip
 def test_a_checkpoint_that_isn_t_whole_is_set_aside_and_the_one_before_is_used(
-    saved: Path, name: str, spoil, told: str
+    saved: Path, name: str, spoil, message: str
 ) -> None:
     spoil(saved / "step-000004" / name)
     found, sentences = checkpoint.newest(saved, RUN)
     assert found is not None and found.step == 2
-    assert len(sentences) == 1 and told in sentences[0] and "set aside" in sentences[0]
+    assert len(sentences) == 1 and message in sentences[0] and "set aside" in sentences[0]
     assert (saved / f"{BROKEN}step-000004-0").is_dir(), "it is kept"
-    assert checkpoint.newest(saved, RUN)[1] == [], "and told once"
+    assert checkpoint.newest(saved, RUN)[1] == [], "and reported once"
 
 
 def test_what_a_kill_leaves_half_made_is_removed_and_never_used(saved: Path) -> None:
     half = saved / ".step-000001-abc"
     shutil.copytree(saved / "step-000004", half)
-    found, told = checkpoint.newest(saved, RUN)
-    assert found is not None and found.step == 4 and not told and not half.exists()
+    found, messages = checkpoint.newest(saved, RUN)
+    assert found is not None and found.step == 4 and not messages and not half.exists()
 
 
 def test_another_trial_s_checkpoint_changes_nothing(

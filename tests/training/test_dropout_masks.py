@@ -91,14 +91,14 @@ def test_kept_inputs_are_scaled_so_that_the_mean_stays(llama: BaseModel, sequenc
     torch.testing.assert_close(dropped[kept], whole[kept] / (1 - P), rtol=1e-3, atol=1e-4)
 
 
-def test_the_mask_is_the_same_packed_or_padded_and_in_any_company(
+def test_the_mask_is_the_same_packed_or_padded_and_in_any_group(
     llama: BaseModel, sequences: list[TokenSequence]
 ) -> None:
     (row,) = pack(sequences, 10_000)
     packed = masks(llama, [transparent(llama, 5)], collate([(0, row)], "cpu"))[QUERY]
-    company = [transparent(llama, 4, 0.0), transparent(llama, 5)]
+    group = [transparent(llama, 4, 0.0), transparent(llama, 5)]
     pairs = [(index % 2, single) for index, single in enumerate(r for r in padded(sequences) for _ in range(2))]
-    separate = masks(llama, company, collate(pairs, "cpu"))[QUERY]
+    separate = masks(llama, group, collate(pairs, "cpu"))[QUERY]
     for index, sequence in enumerate(sequences):
         length = len(sequence.tokens) - 1
         assert torch.equal(separate[2 * index + 1, :length], packed[0, row.paths[sequence.index]])

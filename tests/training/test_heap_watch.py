@@ -35,6 +35,6 @@ def test_a_step_that_needs_more_from_a_clean_heap_raises_the_bar() -> None:
     watch = HeapWatch()
     watch.after_step()
     needed = half_as_much_again()
-    assert watch.after_step(), "it can't be told yet from pieces"
+    assert watch.after_step(), "it can't be distinguished yet from pieces"
     assert not watch.after_step() and not watch.after_step(), "the same again was needed from a clean heap"
     assert needed

@@ -41,8 +41,8 @@ def test_the_longest_of_the_batches_to_come_is_first_and_the_rest_stay(
         return sum(lengths[index] for index in batch)
 
     assert tokens(ours[0]) == max(map(tokens, plain[:taken]))
-    moved = [place for place, (one, other) in enumerate(zip(ours, plain, strict=True)) if one != other]
-    assert moved in ([], [0, plain.index(ours[0])]) and all(place < taken for place in moved)
+    moved = [index for index, (one, other) in enumerate(zip(ours, plain, strict=True)) if one != other]
+    assert moved in ([], [0, plain.index(ours[0])]) and all(index < taken for index in moved)
     assert sorted(ours[:taken]) == sorted(plain[:taken])
 
 

@@ -94,7 +94,7 @@ class Trained:
     weights: list[torch.Tensor]
     trials: list[Trial]
     nll: dict[int, np.ndarray]
-    told: list[str]
+    messages: list[str]
 
 
 def train(
@@ -108,13 +108,13 @@ def train(
         for seed, (peft, changes) in enumerate(wanted)
     ]
     losses: list[list[float]] = [[] for _ in trials]
-    told: list[str] = []
+    messages: list[str] = []
     with AdapterStack(base.model, [trial.adapter for trial in trials]) as stack:
-        engine = Engine(base.model, stack, trials, limits, told.append)
+        engine = Engine(base.model, stack, trials, limits, messages.append)
         engine.train(lambda index, values: losses[index].append(values["train_nll"]))
         nll = engine.evaluation_nll(range(len(trials)))
     weights = [parameter.detach().clone() for trial in trials for parameter in trial.parameters]
-    return Trained(losses, weights, trials, nll, told)
+    return Trained(losses, weights, trials, nll, messages)
 
 
 def assert_same(ours: Trained, reference: Trained) -> None:
@@ -138,7 +138,7 @@ def test_a_device_that_is_too_small_changes_no_result(
     device.scoring = token_slots
     limited = train(llama, wanted, sequences)
     assert_same(limited, untroubled)
-    assert len(limited.told) == len(device.refused)
+    assert len(limited.messages) == len(device.refused)
     assert bool(device.refused) == (max(device.passes) > token_slots)
 
 
@@ -156,7 +156,7 @@ def test_memory_may_run_out_at_any_pass(
     device.at_pass = refuse
     limited = train(llama, wanted, sequences)
     assert_same(limited, untroubled)
-    assert len(device.refused) == len(limited.told) > 0
+    assert len(device.refused) == len(limited.messages) > 0
 
 
 def test_memory_may_run_out_in_the_backward(
@@ -177,7 +177,7 @@ def test_memory_may_run_out_in_the_backward(
     limited = train(llama, TRIALS["three"], sequences)
     handle.remove()
     assert_same(limited, untroubled)
-    assert len(limited.told) == 3
+    assert len(limited.messages) == 3
 
 
 def test_passes_and_micro_batches_are_halved_down_to_one_example_of_one_trial(
@@ -186,10 +186,10 @@ def test_passes_and_micro_batches_are_halved_down_to_one_example_of_one_trial(
     device.training = 90
     limits = Limits()
     limited = train(llama, TRIALS["three"], sequences, limits)
-    assert "token slots in a pass" in limited.told[0]
+    assert "token slots in a pass" in limited.messages[0]
     assert limits.training.examples == 1
     assert [trial.progress.micro_batch_size for trial in limited.trials] == [1, 1, 1]
-    assert "micro-batches of 7: at most 3 from now on" in " ".join(limited.told)
+    assert "micro-batches of 7: at most 3 from now on" in " ".join(limited.messages)
 
 
 def test_what_was_learned_holds_for_the_next_trial(
@@ -198,12 +198,12 @@ def test_what_was_learned_holds_for_the_next_trial(
     device.training, device.scoring = 150, 100
     limits = Limits()
     first = train(llama, TRIALS["lora"], sequences, limits)
-    assert first.told and first.trials[0].progress.micro_batch_size in (1, 3)
+    assert first.messages and first.trials[0].progress.micro_batch_size in (1, 3)
     refused = len(device.refused)
     second = train(llama, TRIALS["three"], sequences, limits)
-    assert [t for t in second.told if "micro-batches" in t or "portions" in t] == []
+    assert [t for t in second.messages if "micro-batches" in t or "portions" in t] == []
     third = train(llama, TRIALS["three"], sequences, limits)
-    assert len(device.refused) == refused + len(second.told) and third.told == []
+    assert len(device.refused) == refused + len(second.messages) and third.messages == []
     assert (limits.generation, Limits().generation.examples) == (Limits().generation, None)
 
 
@@ -221,9 +221,11 @@ def test_an_example_that_fits_nowhere_says_what_was_tried_and_teaches_nothing(
 ) -> None:
     device.training = 20
     limits = Limits()
-    with pytest.raises(DoesNotFit, match=r"tried micro-batches of 7, 3 and 1; the last had \d\d token slots") as told:
+    with pytest.raises(
+        DoesNotFit, match=r"tried micro-batches of 7, 3 and 1; the last had \d\d token slots"
+    ) as messages:
         train(llama, TRIALS["lora"], sequences, limits)
-    assert "train.max_length" in str(told.value) and limits == Limits()
+    assert "train.max_length" in str(messages.value) and limits == Limits()
     device.training, device.scoring = 10**9, 20
     with pytest.raises(DoesNotFit, match="while scoring"):
         train(llama, TRIALS["lora"], sequences, limits)
@@ -322,11 +324,11 @@ def test_a_run_records_and_tells_the_micro_batch_that_it_ended_with(
 def test_a_run_that_fits_nowhere_fails_alone_and_the_group_is_let_go_first(
     launch: Callable, tiny: tuple[str, ...], device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One run's soft prompt is too long for the device; it trains in company with two runs that fit."""
+    """One run's soft prompt is too long for the device; it trains in a group with two runs that fit."""
     trials: list[weakref.ref] = []
     begin, add = Engine.__init__, Engine.add
 
-    def beginning(engine: Engine, *arguments: Any) -> None:
+    def counting(engine: Engine, *arguments: Any) -> None:
         assert all(trial() is None for trial in trials), "the trials of an earlier group are still held"
         begin(engine, *arguments)
 
@@ -334,7 +336,7 @@ def test_a_run_that_fits_nowhere_fails_alone_and_the_group_is_let_go_first(
         trials.append(weakref.ref(trial))
         return add(engine, trial)
 
-    monkeypatch.setattr(Engine, "__init__", beginning)
+    monkeypatch.setattr(Engine, "__init__", counting)
     monkeypatch.setattr(Engine, "add", remembered)
     device.training = 120
     gc.disable()
@@ -345,7 +347,7 @@ def test_a_run_that_fits_nowhere_fails_alone_and_the_group_is_let_go_first(
     records = ended.by("peft", "num_virtual_tokens")
     assert records[100]["failure"]["type"] == "DoesNotFit"
     assert "tried micro-batches of 4, 2 and 1; the last had" in records[100]["failure"]["message"]
-    assert "A pass of 3 trials failed (DoesNotFit:" in ended.out and "each now runs alone" in ended.out
+    assert "A pass of 3 runs failed (DoesNotFit:" in ended.out and "each now goes on solo" in ended.out
     # What fits under no limit teaches nothing: the other two run with the whole batch, where it fits.
     assert [records[size]["resources"].get("micro_batch_size") for size in (4, 5)] == [None, None]
 
@@ -381,5 +383,5 @@ def test_a_process_with_an_address_limit_finishes_by_halving(tmp_path: Path) -> 
         assert done.returncode == 0, done.stderr
         losses.append(json.loads(done.stdout))
     (whole, limited) = losses
-    assert whole["told"] == [] and limited["told"] and limited["examples"] is not None
+    assert whole["messages"] == [] and limited["messages"] and limited["examples"] is not None
     assert limited["losses"] == pytest.approx(whole["losses"], rel=TOLERANCE)

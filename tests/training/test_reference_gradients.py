@@ -1,4 +1,4 @@
-"""A packed batch against one padded batch of transformers and PEFT alone: the loss of every label, every gradient."""
+"""A packed batch against one padded batch of transformers and PEFT: the loss of every label, every gradient."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def packed_nll(base: BaseModel, adapter: Adapter, sequences: list[TokenSequence]
 
 
 def padded_nll(model: torch.nn.Module, sequences: list[TokenSequence]) -> Tensor:
-    """The same with right padding, an attention mask, and the logits of every place."""
+    """The same with right padding, an attention mask, and the logits of every token."""
     length = max(len(s.tokens) for s in sequences)
     ids = torch.tensor([[*s.tokens, *[0] * (length - len(s.tokens))] for s in sequences])
     mask = torch.tensor([[1] * len(s.tokens) + [0] * (length - len(s.tokens)) for s in sequences])

@@ -1,7 +1,7 @@
 """What is recomputed of a published board: one module a kind of check.
 
-To add one, write a module with `check(board, spec) -> Outcome`, where `spec` is the entry under `checks` in the board's
-file; name it in `CHECKS`.
+To add one, write a module with `check(board, spec) -> CheckOutcome`, where `spec` is the entry under `checks` in the
+board's file; name it in `CHECKS`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from persona_sweeps.errors import DataError, did_you_mean
 
 from ..boards import Board
 from . import agreement, best, likelihood, order, relative, targets, units
-from .outcome import Outcome
+from .outcome import CheckOutcome
 
-CHECKS: dict[str, Callable[[Board, Mapping[str, Any]], Outcome]] = {
+CHECKS: dict[str, Callable[[Board, Mapping[str, Any]], CheckOutcome]] = {
     "agreement": agreement.check,
     "best": best.check,
     "likelihood": likelihood.check,
@@ -27,7 +27,7 @@ CHECKS: dict[str, Callable[[Board, Mapping[str, Any]], Outcome]] = {
 """each check by its `kind`"""
 
 
-def run(board: Board) -> list[Outcome]:
+def run(board: Board) -> list[CheckOutcome]:
     """Run all checks of a board; raises `DataError` for one that its file has wrong."""
     outcomes = []
     for spec in board.checks:

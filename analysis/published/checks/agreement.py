@@ -8,12 +8,12 @@ from typing import Any
 from ...tables.table import Column, Section
 from ..boards import Board, Printing
 from ..rounding import Verdict
-from .outcome import Outcome, raw
+from .outcome import CheckOutcome, raw
 
 AGREES = Verdict("agrees", False)
 
 
-def check(board: Board, spec: Mapping[str, Any]) -> Outcome:
+def check(board: Board, spec: Mapping[str, Any]) -> CheckOutcome:
     """Compare all numbers that two tables both have; of those with other decimals, what each rounds must overlap."""
     first, second = (board.table(key) for key in spec["tables"])
     rows, raws, flags = [], [], []
@@ -38,7 +38,7 @@ def check(board: Board, spec: Mapping[str, Any]) -> Outcome:
         Column(second.source),
         Column("verdict", right=False),
     )
-    return Outcome(Section(f"Compared: {spec['title']}", rows, _alone(first, second), columns), raws, flags)
+    return CheckOutcome(Section(f"Compared: {spec['title']}", rows, _alone(first, second), columns), raws, flags)
 
 
 def _value(table: Printing, name: str, metric: str) -> Any:

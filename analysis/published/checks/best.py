@@ -7,10 +7,10 @@ from typing import Any
 
 from ...tables.table import Column, Section
 from ..boards import Board
-from .outcome import Outcome, known
+from .outcome import CheckOutcome, known
 
 
-def check(board: Board, spec: Mapping[str, Any]) -> Outcome:
+def check(board: Board, spec: Mapping[str, Any]) -> CheckOutcome:
     """Order the rows by each metric that says which way is better."""
     table = board.table(spec["table"])
     rows: list[list[str]] = []
@@ -22,7 +22,7 @@ def check(board: Board, spec: Mapping[str, Any]) -> Outcome:
         ordered = sorted(numbers, key=lambda item: item[1].value, reverse=column.better == "higher")
         rows.append([column.label, column.better, ", ".join(f"{row.name} ({value.text})" for row, value in ordered)])
         first.setdefault(ordered[0][0].name, []).append(column.label)
-    return Outcome(Section(f"Recomputed: {spec['title']}", rows, _notes(first), _COLUMNS))
+    return CheckOutcome(Section(f"Recomputed: {spec['title']}", rows, _notes(first), _COLUMNS))
 
 
 _COLUMNS = (Column("metric", right=False), Column("better is", right=False), Column("best first", right=False))
@@ -31,5 +31,5 @@ _COLUMNS = (Column("metric", right=False), Column("better is", right=False), Col
 def _notes(first: Mapping[str, list[str]]) -> list[str]:
     if len(first) < 2:
         return []
-    told = "; ".join(f"{' and '.join(labels)} put {name} first" for name, labels in first.items())
-    return [f"The metrics disagree: {told}. No single winner follows from this board."]
+    winners = "; ".join(f"{' and '.join(labels)} put {name} first" for name, labels in first.items())
+    return [f"The metrics disagree: {winners}. No single winner follows from this board."]

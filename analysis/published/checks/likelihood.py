@@ -13,7 +13,7 @@ from persona_sweeps.errors import DataError
 from ...tables.table import Column, Section
 from ..boards import MEAN_PERPLEXITY, NLL, PERPLEXITY, Board, Heading, Printing
 from ..rounding import Printed, Range, judge, plain, span
-from .outcome import Outcome, known, raw
+from .outcome import CheckOutcome, known, raw
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ CONVERSIONS: dict[str | None, Conversion] = {
         bound="at most ",
         note="A mean of per-story perplexities isn't the perplexity of the corpus: every story weighs the same however "
         "long it is, and hard stories pull the mean up. By Jensen's inequality its logarithm is an upper bound of the "
-        "stories' mean NLL; what the corpus perplexity is can't be told from it, and ours isn't set beside it.",
+        "stories' mean NLL; the corpus perplexity doesn't follow from it, and ours isn't set beside it.",
     ),
 }
 """by the unit that was printed"""
 
 
-def check(board: Board, spec: Mapping[str, Any]) -> Outcome:
+def check(board: Board, spec: Mapping[str, Any]) -> CheckOutcome:
     """Convert losses to perplexities or back; where a row printed both, judge whether one follows from the other."""
     table = board.table(spec["table"])
     rows, raws, flags, notes = [], [], [], []
@@ -77,7 +77,7 @@ def check(board: Board, spec: Mapping[str, Any]) -> Outcome:
                 flags.append((table.key, _flag(row.name, column, value, twin, claimed, nominal, conversion)))
         notes += [conversion.note] if conversion.note else []
         notes += _as_perplexity(table, column)
-    return Outcome(Section(f"Recomputed: {spec['title']}", rows, notes, _COLUMNS), raws, flags)
+    return CheckOutcome(Section(f"Recomputed: {spec['title']}", rows, notes, _COLUMNS), raws, flags)
 
 
 _COLUMNS = (

@@ -9,26 +9,26 @@ from typing import Any
 from ...tables.table import Column, Section
 from ..boards import Board
 from ..rounding import FOLLOWS, Printed, Range, Verdict
-from .outcome import Outcome, known, raw
+from .outcome import CheckOutcome, known, raw
 
 
-def check(board: Board, spec: Mapping[str, Any]) -> Outcome:
+def check(board: Board, spec: Mapping[str, Any]) -> CheckOutcome:
     """Recompute each row's rank from one column; rows that print the same number may stand in either order."""
     table = board.table(spec["table"])
     column = table.column(spec["metric"])
     numbers = known(table, column)
     values = [value for _, value in numbers]
     rows, raws, flags = [], [], []
-    for place, (row, value) in enumerate(numbers, start=1):
+    for rank, (row, value) in enumerate(numbers, start=1):
         range_ = ranks(value, values, column.better != "lower")
-        follows = range_.low <= place <= range_.high
+        follows = range_.low <= rank <= range_.high
         verdict = FOLLOWS if follows else Verdict(f"flag: rank {_told(range_)} by its own number", True)
-        rows.append([str(place), row.name, value.text, _told(range_), verdict.words])
+        rows.append([str(rank), row.name, value.text, _told(range_), verdict.words])
         raws.append(raw("order", table, row.name, column.metric, "rank", None, range_.low, range_, verdict))
         if verdict.flagged:
-            sentence = f"{row.name} stands {place}., but {column.label} {value.text} is rank {_told(range_)}."
+            sentence = f"{row.name} stands {rank}., but {column.label} {value.text} is rank {_told(range_)}."
             flags.append((table.key, sentence))
-    return Outcome(Section(f"Recomputed: {spec['title']}", rows, (), _COLUMNS), raws, flags)
+    return CheckOutcome(Section(f"Recomputed: {spec['title']}", rows, (), _COLUMNS), raws, flags)
 
 
 _COLUMNS = (

@@ -8,12 +8,12 @@ from fractions import Fraction
 from typing import Any
 
 from ...tables.table import Section
-from ..boards import Heading, Printing, Row
+from ..boards import Heading, PrintedRow, Printing
 from ..rounding import Printed, Range, Verdict
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CheckOutcome:
     """`flags` are the sentences of what doesn't follow, by the key of the printed table that they are about."""
 
     section: Section
@@ -48,7 +48,7 @@ def raw(
     }
 
 
-def known(table: Printing, column: Heading) -> list[tuple[Row, Printed]]:
+def known(table: Printing, column: Heading) -> list[tuple[PrintedRow, Printed]]:
     """Return the rows whose number in a column is known, with it."""
     values = [(row, row.values[column.metric]) for row in table.rows]
     return [(row, value) for row, value in values if value is not None]

@@ -12,14 +12,14 @@ from persona_sweeps.errors import DataError
 from ...tables.table import Column, Section
 from ..boards import Board, Heading, Printing
 from ..rounding import Printed, Range, Verdict, cut_to, judge, percent, round_to
-from .outcome import Outcome, raw
+from .outcome import CheckOutcome, raw
 
 WINNER = "winner/loser"
 OTHER = "other/base"
 
 
 @dataclass(frozen=True)
-class Pair:
+class PrintedPair:
     """Two rows of a table in one metric; `names` are what the pair's sides are called, the base's first."""
 
     row: str
@@ -40,14 +40,14 @@ class Pair:
         return (self.other, self.base) if self.winner == self.names[1] else (self.base, self.other)
 
 
-FORMULAS: dict[str, Callable[[Pair], tuple[Printed, Printed]]] = {
-    WINNER: Pair.ordered,
+FORMULAS: dict[str, Callable[[PrintedPair], tuple[Printed, Printed]]] = {
+    WINNER: PrintedPair.ordered,
     OTHER: lambda pair: (pair.other, pair.base),
 }
 """numerator and denominator of each formula"""
 
 
-def check(board: Board, spec: Mapping[str, Any]) -> Outcome:
+def check(board: Board, spec: Mapping[str, Any]) -> CheckOutcome:
     """Recompute a change in percent for each pair and metric, and judge what was printed of it.
 
     The change is 100 · (numerator/denominator − 1); its range has both inputs anywhere in what they were rounded from.
@@ -67,14 +67,14 @@ def check(board: Board, spec: Mapping[str, Any]) -> Outcome:
             if claimed and verdict.flagged and printed:
                 flags.append((printed.key, _flag(pair, column, formula, claimed, nominal, verdict)))
     notes = _scan(source, printed, spec) if printed and flags else []
-    return Outcome(Section(f"Recomputed: {spec['title']}", rows, notes, _COLUMNS), raws, flags)
+    return CheckOutcome(Section(f"Recomputed: {spec['title']}", rows, notes, _COLUMNS), raws, flags)
 
 
 def change(numerator: Printed, denominator: Printed) -> tuple[Fraction, Range]:
     """Return the change in percent between printed numbers, and its range by what their rounding hides."""
     top, bottom = numerator.range, denominator.range
     if bottom.low <= 0 or top.low < 0:
-        raise DataError(f"no change in percent can be told of {numerator.text} against {denominator.text}.")
+        raise DataError(f"there is no change in percent of {numerator.text} against {denominator.text}.")
     nominal = 100 * (numerator.value / denominator.value - 1)
     return nominal, Range(100 * (top.low / bottom.high - 1), 100 * (top.high / bottom.low - 1))
 
@@ -92,7 +92,7 @@ _COLUMNS = (
 )
 
 
-def _pairs(source: Printing, printed: Printing | None, spec: Mapping[str, Any]) -> list[tuple[Pair, Heading]]:
+def _pairs(source: Printing, printed: Printing | None, spec: Mapping[str, Any]) -> list[tuple[PrintedPair, Heading]]:
     """Return every pair in every metric that its two rows have."""
     found = []
     for entry in spec["pairs"]:
@@ -102,16 +102,16 @@ def _pairs(source: Printing, printed: Printing | None, spec: Mapping[str, Any]) 
             other = source.row(entry["other"]).values[own.metric]
             if base is not None and other is not None:
                 first, second = spec["sides"]
-                found.append((Pair(entry["row"], base, other, (first, second), own.better), own))
+                found.append((PrintedPair(entry["row"], base, other, (first, second), own.better), own))
     return found
 
 
-def _words(formula: str, pair: Pair) -> str:
+def _words(formula: str, pair: PrintedPair) -> str:
     return f"{pair.names[1]}/{pair.names[0]} − 1" if formula == OTHER else f"{formula} − 1"
 
 
 def _cells(
-    pair: Pair,
+    pair: PrintedPair,
     column: Heading,
     formula: str,
     claimed: Printed | None,
@@ -139,7 +139,9 @@ def _digits(claimed: Printed | None) -> int:
     return claimed.decimals + 1 if claimed else 1
 
 
-def _flag(pair: Pair, column: Heading, formula: str, claimed: Printed, nominal: Fraction, verdict: Verdict) -> str:
+def _flag(
+    pair: PrintedPair, column: Heading, formula: str, claimed: Printed, nominal: Fraction, verdict: Verdict
+) -> str:
     top, bottom = FORMULAS[formula](pair)
     return (
         f"{pair.row}, {column.label}: {percent(claimed.value, claimed.decimals)} is printed; {_words(formula, pair)} = "
@@ -148,7 +150,7 @@ def _flag(pair: Pair, column: Heading, formula: str, claimed: Printed, nominal: 
     )
 
 
-_READINGS: dict[str, Callable[[Pair], Fraction]] = {
+_READINGS: dict[str, Callable[[PrintedPair], Fraction]] = {
     "winner/loser − 1": lambda pair: 100 * (pair.ordered()[0].value / pair.ordered()[1].value - 1),
     "1 − loser/winner": lambda pair: 100 * (1 - pair.ordered()[1].value / pair.ordered()[0].value),
 }
@@ -172,5 +174,5 @@ def _scan(source: Printing, printed: Printing, spec: Mapping[str, Any]) -> list[
     if fitting:
         return [f"What was printed ({listed}) is {' and '.join(fitting)}."]
     decimals = [value.decimals for _, value in claimed]
-    told = [f"{name} gives {', '.join(map(percent, given, decimals))}" for name, given in tried]
-    return [f"No one formula gives all that was printed ({listed}): {'; '.join(told)}."]
+    gives = [f"{name} gives {', '.join(map(percent, given, decimals))}" for name, given in tried]
+    return [f"No one formula gives all that was printed ({listed}): {'; '.join(gives)}."]

@@ -10,10 +10,10 @@ from persona_sweeps.errors import DataError
 from ...tables.table import Column, Section
 from ..boards import Board
 from ..rounding import Printed, Range, Verdict, percent, plain
-from .outcome import Outcome, raw
+from .outcome import CheckOutcome, raw
 
 
-def check(board: Board, spec: Mapping[str, Any]) -> Outcome:
+def check(board: Board, spec: Mapping[str, Any]) -> CheckOutcome:
     """Compare a row's numbers with their target ranges (higher is better), and say what they lack of the lower end."""
     targets = board.targets
     if targets is None:
@@ -42,7 +42,7 @@ def check(board: Board, spec: Mapping[str, Any]) -> Outcome:
         ends = Range(low.value, high.value)
         raws.append(raw("targets", table, row.name, metric, "target", value, value.value, ends, verdict))
     notes = [f"{targets.row}: {met} of {len(targets.ranges)} targets met."]
-    return Outcome(Section(f"Compared: {spec['title']}", rows, notes, _COLUMNS), raws)
+    return CheckOutcome(Section(f"Compared: {spec['title']}", rows, notes, _COLUMNS), raws)
 
 
 _COLUMNS = (

@@ -9,7 +9,7 @@ from typing import Any
 from ...tables.table import Column, Section
 from ..boards import FRACTION, PERCENT, Board, Heading, Printing
 from ..rounding import Printed, Range, Verdict, plain
-from .outcome import Outcome, known, raw
+from .outcome import CheckOutcome, known, raw
 
 _SCALES: dict[str | None, Fraction] = {PERCENT: Fraction(1, 100), FRACTION: Fraction(1)}
 _UNCHANGED = Fraction(1)
@@ -23,7 +23,7 @@ def to_ours(value: Fraction, unit: str | None) -> Fraction:
     return value * _SCALES.get(unit, _UNCHANGED)
 
 
-def check(board: Board, spec: Mapping[str, Any]) -> Outcome:
+def check(board: Board, spec: Mapping[str, Any]) -> CheckOutcome:
     """Convert what is printed in percent to our fractions, and say why it's read so."""
     table = board.table(spec["table"])
     rows, raws, flags = [], [], []
@@ -40,7 +40,7 @@ def check(board: Board, spec: Mapping[str, Any]) -> Outcome:
                 sentence = f"{row.name}, {column.label}: {value.text} is no percentage of 0–100."
                 flags.append((table.key, sentence))
     notes = _notes(table, [column for column in table.columns if column.unit == PERCENT])
-    return Outcome(Section(f"Recomputed: {spec['title']}", rows, notes, _COLUMNS), raws, flags)
+    return CheckOutcome(Section(f"Recomputed: {spec['title']}", rows, notes, _COLUMNS), raws, flags)
 
 
 _COLUMNS = (

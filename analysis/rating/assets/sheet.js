@@ -8,13 +8,13 @@
   const questions = [...new Set(radios.map((radio) => radio.dataset.question))];
   const chosen = () => new Map(radios.filter((radio) => radio.checked).map((radio) => [radio.name, radio.value]));
 
-  const tell = () => {
+  const showProgress = () => {
     document.getElementById("progress").textContent = `${chosen().size} of ${groups.length} answered`;
   };
 
   // A browser may keep nothing for pages from disk: then the answers live as long as the page.
   const keep = () => {
-    tell();
+    showProgress();
     try {
       localStorage.setItem(store, JSON.stringify({ rater: rater.value, answers: [...chosen()] }));
     } catch {}
@@ -58,5 +58,5 @@
   });
   // What was said last matters most, and stands at the end of what may have to be scrolled.
   for (const prompt of document.querySelectorAll(".prompt")) prompt.scrollTop = prompt.scrollHeight;
-  tell();
+  showProgress();
 })();

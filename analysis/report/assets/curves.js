@@ -68,7 +68,7 @@ page.range = (values, how) => {
   const most = ordered[Math.floor(0.98 * (ordered.length - 1))];
   return how === "framed" && high - low > 3 * (most - low) && most > low ? [low, most + (most - low) * 0.1] : [low, high];
 };
-page.curve = (line, frame, company) => {
+page.curve = (line, frame, density) => {
   const colour = `c${page.data.runs[line.run].colour % 7}`;
   let path = "", open = false;
   const dots = [];
@@ -79,10 +79,10 @@ page.curve = (line, frame, company) => {
     open = true;
     dots.push([x, y]);
   }
-  const marked = (line.kind === "held" && company !== "crowd") || dots.length === 1 ? dots : [];
+  const marked = (line.kind === "held" && density !== "crowd") || dots.length === 1 ? dots : [];
   return [
-    page.svg("path", { d: path, class: `line ${line.kind} ${colour} ${company}`, "data-run": line.run }),
-    ...marked.map(([x, y]) => page.svg("circle", { cx: frame.across(x), cy: frame.upward(y), r: company ? 1.6 : 2.6, class: `dot ${colour}`, "data-run": line.run })),
+    page.svg("path", { d: path, class: `line ${line.kind} ${colour} ${density}`, "data-run": line.run }),
+    ...marked.map(([x, y]) => page.svg("circle", { cx: frame.across(x), cy: frame.upward(y), r: density ? 1.6 : 2.6, class: `dot ${colour}`, "data-run": line.run })),
   ];
 };
 page.light = (holder, run) => {

@@ -58,10 +58,10 @@ page.point = (comparison, place, at, onFront, metric, cost, tip) => {
   const runs = comparison.runs[place].map((run) => page.data.runs[run]);
   const value = (columns, name) => `${comparison.names[name]} ${page.brief(columns[name][place])}`;
   const seeds = runs.length > 1 ? `, mean of ${runs.length} seeds` : "";
-  const told = `${comparison.labels[place]}: ${value(comparison.values, metric)}, ${value(comparison.costs, cost)}${seeds}${onFront ? ", on the front" : ""}`;
+  const text = `${comparison.labels[place]}: ${value(comparison.values, metric)}, ${value(comparison.costs, cost)}${seeds}${onFront ? ", on the front" : ""}`;
   const dot = page.svg("circle", { cx: at.x, cy: at.y, r: 5, class: `dot c${runs[0].colour % 7}${onFront ? "" : " hollow"}` });
-  const link = page.svg("a", { href: `#${runs[0].anchor}`, "aria-label": page.plain(told) }, dot);
-  for (const kind of ["pointerenter", "focus"]) link.addEventListener(kind, () => tip.place(at, told));
+  const link = page.svg("a", { href: `#${runs[0].anchor}`, "aria-label": page.plain(text) }, dot);
+  for (const kind of ["pointerenter", "focus"]) link.addEventListener(kind, () => tip.place(at, text));
   for (const kind of ["pointerleave", "blur"]) link.addEventListener(kind, tip.away);
   return link;
 };

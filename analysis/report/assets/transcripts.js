@@ -3,19 +3,19 @@ page.MOST = 6;
 page.startTranscripts = () => {
   const holder = page.byId("transcripts-page");
   if (!holder) return;
-  const told = page.data.transcripts;
-  const answers = new Map(told.said.map((said) => [said.run, new Map(said.at.map((item, place) => [item, place]))]));
-  const said = new Map(told.said.map((answer) => [answer.run, answer]));
-  const state = { chosen: new Set(told.first), persona: "", sought: "", at: 0, told, answers, said };
+  const data = page.data.transcripts;
+  const answers = new Map(data.said.map((said) => [said.run, new Map(said.at.map((item, place) => [item, place]))]));
+  const said = new Map(data.said.map((answer) => [answer.run, answer]));
+  const state = { chosen: new Set(data.first), persona: "", sought: "", at: 0, data, answers, said };
   const control = (name) => page.byId(`transcripts-${name}`);
   const show = () => page.showTranscripts(holder, state, control);
   const refilter = () => { state.at = 0; show(); };
 
-  const personas = [...new Set(told.items.map((item) => item.persona))].sort();
+  const personas = [...new Set(data.items.map((item) => item.persona))].sort();
   page.options(control("persona"), [["-1", "all"], ...personas.map((persona, place) => [String(place), persona])]);
   control("persona").addEventListener("change", (event) => { state.persona = personas[Number(event.target.value)] ?? ""; refilter(); });
   control("find").addEventListener("input", page.soon(() => { state.sought = control("find").value.trim().toLowerCase(); refilter(); }));
-  const runs = told.said.map((answer) => answer.run);
+  const runs = data.said.map((answer) => answer.run);
   const boxes = page.chooser(control("runs"), runs, state.chosen, (run, on) => {
     if (on) state.chosen.add(run); else state.chosen.delete(run);
     bound();
@@ -36,21 +36,21 @@ page.startTranscripts = () => {
 };
 
 page.showTranscripts = (holder, state, control) => {
-  const runs = state.told.said.map((answer) => answer.run).filter((run) => state.chosen.has(run));
-  const found = state.told.items.map((_, item) => item).filter((item) => page.isSought(item, runs, state));
-  const size = state.told.page, pages = Math.max(1, Math.ceil(found.length / size));
+  const runs = state.data.said.map((answer) => answer.run).filter((run) => state.chosen.has(run));
+  const found = state.data.items.map((_, item) => item).filter((item) => page.isSought(item, runs, state));
+  const size = state.data.page, pages = Math.max(1, Math.ceil(found.length / size));
   state.at = Math.min(Math.max(0, state.at), pages - 1);
   const here = found.slice(state.at * size, (state.at + 1) * size);
   holder.replaceChildren(...here.map((item) => page.item(item, runs, state)));
-  const all = state.told.items.length;
+  const all = state.data.items.length;
   control("count").textContent = found.length === all ? `${all} items.` : `${found.length} of ${all} items.`;
   control("where").textContent = `page ${state.at + 1} of ${pages}`;
-  control("chosen").textContent = `${runs.length} of ${state.told.said.length}`;
+  control("chosen").textContent = `${runs.length} of ${state.data.said.length}`;
   control("back").disabled = state.at === 0;
   control("on").disabled = state.at >= pages - 1;
 };
 page.isSought = (place, runs, state) => {
-  const item = state.told.items[place];
+  const item = state.data.items[place];
   if (state.persona && item.persona !== state.persona) return false;
   if (!state.sought) return true;
   const texts = [item.id, item.reference, ...item.prompt.map((turn) => turn.text)];
@@ -63,7 +63,7 @@ page.answer = (run, item, state) => {
   return at === undefined ? null : { text: answer.text[at], scores: answer.scores[at] };
 };
 page.item = (place, runs, state) => {
-  const item = state.told.items[place];
+  const item = state.data.items[place];
   const turns = item.prompt.map((turn) => page.element("div", { class: "turn" },
     page.element("span", { class: "role" }, page.isolated(turn.role || "prompt")), page.spoken(turn.text, state.sought)));
   const persona = page.element("span", { class: "persona" }, page.isolated(item.persona));
@@ -78,7 +78,7 @@ page.side = (run, answer, state) => {
   const about = page.data.runs[run];
   const heading = page.element("h4", {}, page.element("a", { href: `#${about.anchor}` }, page.isolated(about.name)));
   if (!answer) return page.element("div", { class: "side" }, heading, page.element("p", { class: "absent" }, "not among this run’s items here"));
-  const scores = answer.scores.map((score, place) => (score === null ? "" : `${state.told.scores[place]} ${score.toFixed(2)}`)).filter(Boolean);
+  const scores = answer.scores.map((score, place) => (score === null ? "" : `${state.data.scores[place]} ${score.toFixed(2)}`)).filter(Boolean);
   const foot = page.element("p", { class: "scores" }, scores.join(" · "));
   if (about.samples) foot.append(scores.length ? " · " : "", page.element("a", { href: about.samples }, "record"));
   return page.element("div", { class: "side" }, heading, page.spoken(answer.text, state.sought), foot);

@@ -10,8 +10,8 @@ from ... import figures
 from ...figures.best_of_k import Curve, draw
 from ...read.labels import dataset_label, model_label
 from ...read.measures import Measure
-from ...read.results import Result
-from ...read.studies import PLANNED, Study, Trial
+from ...read.results import RunResult
+from ...read.studies import PLANNED, Study, StudyTrial
 from ...statistics import tuning
 from ...statistics.spread import Interval
 from .. import numbers
@@ -40,7 +40,7 @@ INDEPENDENT = ("random", "qmc")
 
 
 @dataclass(frozen=True)
-class Standing:
+class StudyStanding:
     """One study of a comparison with its curve, and what `target`, a value of its metric, costs it."""
 
     compared: ComparedStudy
@@ -51,7 +51,7 @@ class Standing:
         return self.compared.label
 
     @property
-    def example(self) -> Result:
+    def example(self) -> RunResult:
         return self.compared.example
 
     @property
@@ -78,7 +78,7 @@ class Standing:
         return [tuning.Spent(trial.value if trial.number in counted else None, trial.tokens) for trial in begun]
 
     @property
-    def best(self) -> Trial:
+    def best(self) -> StudyTrial:
         return self.compared.best()
 
     @property
@@ -111,8 +111,8 @@ def section(comparison: StudyComparison, figure_name: str) -> Section:
     fewest = min(len(compared.values) for compared in comparison.studies)
     ks = [2**power for power in range(fewest.bit_length())]
     sign = -1 if comparison.studies[0].study.maximizes() else 1
-    last = max((Standing(compared) for compared in comparison.studies), key=lambda found: sign * found.best_value)
-    standings = [Standing(compared, last.best_value) for compared in comparison.studies]
+    last = max((StudyStanding(compared) for compared in comparison.studies), key=lambda found: sign * found.best_value)
+    standings = [StudyStanding(compared, last.best_value) for compared in comparison.studies]
     standings.sort(key=lambda standing: sign * standing.at(ks[-1])[0])
     columns = _columns(metric, ks)
     return Section(
@@ -162,7 +162,7 @@ def _with_band(value: float, band: Interval | None, metric: Measure) -> str:
     return best if band is None else f"{best} [{metric.form(band.low)}, {metric.form(band.high)}]"
 
 
-def _independence(standing: Standing) -> list[str]:
+def _independence(standing: StudyStanding) -> list[str]:
     """Say what keeps a study's trials from being independent draws, as its curve takes for granted."""
     study = standing.study
     reasons = []
@@ -178,7 +178,7 @@ def _independence(standing: Standing) -> list[str]:
     ]
 
 
-def _figure(standings: Sequence[Standing], metric: Measure, name: str) -> Figure:
+def _figure(standings: Sequence[StudyStanding], metric: Measure, name: str) -> Figure:
     examples = [standing.example for standing in standings]
     models = dict.fromkeys(map(model_label, examples))
     title = f"{' / '.join(models)} · {' / '.join(dict.fromkeys(map(dataset_label, examples)))}"

@@ -10,8 +10,8 @@ from typing import Any
 from ...read.comparable import key_label
 from ...read.labels import base_label, dataset_label, model_label
 from ...read.measures import Measure
-from ...read.results import Result
-from ...read.studies import Study, Trial
+from ...read.results import RunResult
+from ...read.studies import Study, StudyTrial
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class ComparedStudy:
 
     label: str
     study: Study
-    completed: tuple[Trial, ...]
+    completed: tuple[StudyTrial, ...]
 
     @property
-    def example(self) -> Result:
+    def example(self) -> RunResult:
         result = self.completed[0].result
         assert result is not None, "a completed trial has a record"
         return result
@@ -38,7 +38,7 @@ class ComparedStudy:
         """The values of the first metric, one a completed trial."""
         return [trial.value for trial in self.completed if trial.value is not None]
 
-    def best(self, index: int = 0) -> Trial:
+    def best(self, index: int = 0) -> StudyTrial:
         """Return the first of the trials with the best value of a metric."""
         sign = -1 if self.study.maximizes(index) else 1
         return min(self.completed, key=lambda trial: sign * trial.values[index] if trial.values else 0.0)
@@ -98,7 +98,7 @@ def commonest_key(study: Study) -> str | None:
     return keys.most_common(1)[0][0] if keys else None
 
 
-def run_ids(trials: Sequence[Trial]) -> list[str]:
+def run_ids(trials: Sequence[StudyTrial]) -> list[str]:
     """Return the ids of the runs that trials have a record of, each once, in order."""
     return list(dict.fromkeys(trial.result.run_id for trial in trials if trial.result is not None))
 

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from ...read.results import FAILED, PRUNED
-from ...read.studies import Trial
+from ...read.studies import StudyTrial
 from ...statistics.importance import MAX_RESAMPLED, TOP, NoImportance, importances
 from ..numbers import count
 from ..table import Column, Section, cells
@@ -73,7 +73,7 @@ class SliceRow:
     slice: Slice
     compared: ComparedStudy
 
-    def among(self, trials: Sequence[Trial]) -> list[Trial]:
+    def among(self, trials: Sequence[StudyTrial]) -> list[StudyTrial]:
         return [
             trial for trial in trials if self.parameter in trial.params and self.slice.has(trial.params[self.parameter])
         ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ... import figures
-from ...read.results import Result
+from ...read.results import RunResult
 from ...read.selection import Selection
 from ...read.studies import Study, path_of
 from ..table import Section, Table
@@ -100,7 +100,7 @@ def _raw_row(
     state: str,
     params: Mapping[str, Any],
     run_id: str | None,
-    result: Result | None,
+    result: RunResult | None,
     measured: Mapping[str, Any],
 ) -> dict[str, Any]:
     return {

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from ...read.comparable import Comparable, comparable
 from ...read.labels import model_label
 from ...read.measures import Measure
-from ...read.results import COMPLETED, Result
+from ...read.results import COMPLETED, RunResult
 from ...read.settings import Setting, settings
-from ...read.studies import Final, Study, path_of
+from ...read.studies import Study, StudyFinal, path_of
 from ..shared_columns import metric_column
 from ..table import Column, Section, cells
 from .comparisons import in_words
@@ -53,7 +53,7 @@ def unfinished(studies: Sequence[Study], labels: Mapping[int, str]) -> list[str]
     return notes
 
 
-def _scored(final: Final) -> Result | None:
+def _scored(final: StudyFinal) -> RunResult | None:
     return final.result if final.state == COMPLETED else None
 
 

@@ -20,7 +20,7 @@ from persona_sweeps.execution.backend import JobState, JobStatus, Task
 from persona_sweeps.execution.host_memory import host_gb
 from persona_sweeps.execution.job_file import search_path_of
 from persona_sweeps.execution.launch_target import LaunchTarget
-from persona_sweeps.execution.slurm.commands import ask
+from persona_sweeps.execution.slurm.commands import run
 from persona_sweeps.execution.slurm.limit import Lanes, shares
 from persona_sweeps.execution.slurm.queue import squeue
 from persona_sweeps.execution.slurm.settings import SlurmSettings
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from submitit import SlurmExecutor
 
 PROGRAMS = ("sbatch", "squeue", "srun")
+ENDED_TASKS = "already finished"
+"""in what scontrol says of an array of which some tasks have ended"""
 
 
 def slurm_target(given: Mapping[str, Any], config: DictConfig) -> LaunchTarget:
@@ -207,4 +209,6 @@ def _array(job: str) -> str:
 
 def _set_limit(array: str, share: int) -> bool:
     """Have at most so many jobs of an array run at once; return whether SLURM took it."""
-    return ask("scontrol", "update", f"JobId={array}", f"ArrayTaskThrottle={share}") is not None
+    done = run("scontrol", "update", f"JobId={array}", f"ArrayTaskThrottle={share}")
+    # For tasks that have ended it says so and fails, although it has set the limit of the others.
+    return done is not None and (done.returncode == 0 or ENDED_TASKS in done.stderr)

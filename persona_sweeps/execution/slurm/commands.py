@@ -8,10 +8,15 @@ COMMAND_SECONDS = 60
 """after which a command of SLURM is taken to have failed: its controller may be down"""
 
 
-def ask(*command: str) -> str | None:
-    """Return what a command prints; None where it fails or doesn't answer."""
+def run(*command: str) -> subprocess.CompletedProcess[str] | None:
+    """Run a command; None where it isn't there or doesn't answer."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=True)
+        return subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS)
     except (subprocess.SubprocessError, OSError):
         return None
-    return done.stdout
+
+
+def ask(*command: str) -> str | None:
+    """Return what a command prints; None where it fails or doesn't answer."""
+    done = run(*command)
+    return done.stdout if done is not None and done.returncode == 0 else None

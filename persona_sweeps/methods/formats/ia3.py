@@ -71,8 +71,7 @@ def write_ia3(ia3: Ia3Weights, model: PreTrainedModel) -> Part:
     """Return the config and the tensors of (IA)³."""
     from peft import IA3Config, TaskType
 
-    from persona_sweeps.methods.export import transposed
-    from persona_sweeps.models.layers import linear_layers, shortest_names
+    from persona_sweeps.models.layers import linear_layers, shortest_names, transposed
 
     chosen = [*ia3.outputs, *ia3.inputs]
     names = shortest_names(chosen, list(linear_layers(model)))

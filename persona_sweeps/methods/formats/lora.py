@@ -149,8 +149,7 @@ def write_lora(lora: LoraWeights, model: PreTrainedModel) -> Part:
     import torch
     from peft import LoraConfig, TaskType
 
-    from persona_sweeps.methods.export import transposed
-    from persona_sweeps.models.layers import linear_layers, shortest_names
+    from persona_sweeps.models.layers import linear_layers, shortest_names, transposed
 
     tensors = {}
     for path, pair in lora.pairs.items():

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.published.boards import board
-from analysis.published.noise import Scenario, better_pairs, rank_ranges, sd_to_tell_apart, sections
+from analysis.published.noise import NoiseScenario, better_pairs, rank_ranges, sd_to_tell_apart, sections
 from persona_sweeps.errors import UserError
 
 NINE = [0.345, 0.328, 0.321, 0.320, 0.316, 0.296, 0.295, 0.289, 0.256]
@@ -49,7 +49,7 @@ def test_with_equal_models_a_false_difference_is_told_in_at_most_5_percent_of_bo
     shared = rng.normal(0, math.sqrt(correlation), (repeats, 1, n))
     own = rng.normal(0, math.sqrt(1 - correlation), (repeats, 9, n))
     means = (0.3 + sd * (shared + own)).mean(axis=2)
-    error = Scenario(sd, correlation).error(n)
+    error = NoiseScenario(sd, correlation).error(n)
     spread = means.max(axis=1) - means.min(axis=1)
     likely = [row for row, width in zip(means.tolist(), spread, strict=True) if width > 2 * error]  # others can't
     wrong = sum(bool(better_pairs(row, error)) for row in likely)
@@ -59,7 +59,7 @@ def test_with_equal_models_a_false_difference_is_told_in_at_most_5_percent_of_bo
 
 def test_rank_ranges_hold_all_true_ranks_in_95_percent_of_boards() -> None:
     """500 boards whose true means are those that were printed."""
-    rng, n, repeats, scenario = np.random.default_rng(1), 62, 500, Scenario(0.1, 0.4)
+    rng, n, repeats, scenario = np.random.default_rng(1), 62, 500, NoiseScenario(0.1, 0.4)
     shared = rng.normal(0, math.sqrt(0.4), (repeats, 1, n))
     own = rng.normal(0, math.sqrt(0.6), (repeats, 9, n))
     means = np.array(NINE) + (0.1 * (shared + own)).mean(axis=2)
@@ -75,7 +75,7 @@ def test_rank_ranges_hold_all_true_ranks_in_95_percent_of_boards() -> None:
 def test_two_rows_that_differ_by_just_enough_are_told_apart_alone() -> None:
     for correlation in (0.0, 0.3, 0.7):
         sd = sd_to_tell_apart(0.017, 62, correlation)
-        z = 0.017 / Scenario(sd, correlation).error(62)
+        z = 0.017 / NoiseScenario(sd, correlation).error(62)
         assert 2 * NormalDist().cdf(-z) == pytest.approx(0.05)
 
 
@@ -105,7 +105,7 @@ def test_an_sd_of_one_s_own_takes_the_place_of_those_assumed() -> None:
 def test_ranges_only_widen_with_a_larger_sd() -> None:
     before = [(rank, rank) for rank in range(1, 10)]
     for sd in (0.02, 0.05, 0.1, 0.2, 0.5):
-        now = rank_ranges(9, better_pairs(NINE, Scenario(sd, 0).error(62)))
+        now = rank_ranges(9, better_pairs(NINE, NoiseScenario(sd, 0).error(62)))
         assert all(a <= c and d <= b for (c, d), (a, b) in zip(before, now, strict=True))
         before = now
 

@@ -15,7 +15,7 @@ from analysis.__main__ import main
 from analysis.rating.design import LIKERT, PAIRWISE, Key, chosen, draw, key_from_json
 from analysis.rating.reading import read
 from analysis.rating.sheet import answers_csv, to_csv, to_html
-from analysis.read.results import Result
+from analysis.read.results import RunResult
 from analysis.read.selection import read_all
 from persona_sweeps.errors import UserError
 
@@ -37,7 +37,7 @@ def add_samples(outputs: Any, run_id: str, replies: list[str], prompt: str = "Wh
 
 
 @pytest.fixture
-def runs(outputs: Any) -> list[Result]:
+def runs(outputs: Any) -> list[RunResult]:
     """Three runs that replied to 24 items of 12 scenes; two replies of the first two are equal."""
     for method in ("lora", "prompt_tuning", "none"):
         run_id = outputs.run(method)
@@ -54,7 +54,7 @@ def rated(key: Key, rater: str, prefer: str) -> str:
     return answers_csv(key, rater, answers)
 
 
-def test_every_pair_meets_in_every_item_with_sides_balanced(runs: list[Result]) -> None:
+def test_every_pair_meets_in_every_item_with_sides_balanced(runs: list[RunResult]) -> None:
     key = draw(runs, 24, PAIRWISE, seed=0).key
     sides = Counter(unit.runs for unit in key.units)
     for one, other in sides:
@@ -65,13 +65,13 @@ def test_every_pair_meets_in_every_item_with_sides_balanced(runs: list[Result]) 
     assert [unit.item for unit in key.units] != sorted(unit.item for unit in key.units)
 
 
-def test_equal_seeds_give_equal_sheets_and_other_seeds_others(runs: list[Result]) -> None:
+def test_equal_seeds_give_equal_sheets_and_other_seeds_others(runs: list[RunResult]) -> None:
     assert draw(runs, 9, PAIRWISE, 3).key == draw(runs, 9, PAIRWISE, 3).key
     assert len({draw(runs, 9, PAIRWISE, seed).key.hash for seed in range(4)}) == 4
 
 
 @pytest.mark.parametrize("design", [PAIRWISE, LIKERT])
-def test_a_sheet_tells_no_run(runs: list[Result], design: str) -> None:
+def test_a_sheet_tells_no_run(runs: list[RunResult], design: str) -> None:
     key = draw(runs, 24, design, 0).key
     for text in (to_csv(key), to_html(key)):
         for result in runs:
@@ -125,7 +125,7 @@ def test_two_evaluations_of_one_run_are_rated_apart_and_one_without_texts_is_lef
     assert {f"{sampled}/{more}", f"{sampled}/{outputs.samples(sampled).name.split('.')[0]}", run_id} == set(key.names)
 
 
-def test_a_run_preferred_wherever_it_stands_wins_all(runs: list[Result], tmp_path: Path, capsys: Any) -> None:
+def test_a_run_preferred_wherever_it_stands_wins_all(runs: list[RunResult], tmp_path: Path, capsys: Any) -> None:
     key = draw(runs, 24, PAIRWISE, 0).key
     (best,) = [result.run_id for result in runs if result.get("config.peft.method") == "none"]
     (tmp_path / "key.json").write_text(key.to_json())
@@ -146,7 +146,7 @@ def test_a_run_preferred_wherever_it_stands_wins_all(runs: list[Result], tmp_pat
     assert {row["tied"] for row in table["raw"][1:3]} == {2 * 24}
 
 
-def test_rows_that_cannot_be_used_are_told_with_file_and_line(runs: list[Result], tmp_path: Path) -> None:
+def test_rows_that_cannot_be_used_are_told_with_file_and_line(runs: list[RunResult], tmp_path: Path) -> None:
     key = draw(runs, 2, PAIRWISE, 0).key
     head = f"{key.sheet};{key.hash}"
     rows = [
@@ -169,7 +169,7 @@ def test_rows_that_cannot_be_used_are_told_with_file_and_line(runs: list[Result]
     assert found.blank == 2
 
 
-def test_another_key_or_a_changed_one_is_refused(runs: list[Result], tmp_path: Path) -> None:
+def test_another_key_or_a_changed_one_is_refused(runs: list[RunResult], tmp_path: Path) -> None:
     key, other = (draw(runs, 3, PAIRWISE, seed).key for seed in (0, 1))
     path = tmp_path / "ann.csv"
     path.write_text(rated(key, "ann", runs[0].run_id))
@@ -184,7 +184,7 @@ def test_another_key_or_a_changed_one_is_refused(runs: list[Result], tmp_path: P
         read([path], key)
 
 
-def test_likert_means_are_those_of_the_answers(runs: list[Result], tmp_path: Path, capsys: Any) -> None:
+def test_likert_means_are_those_of_the_answers(runs: list[RunResult], tmp_path: Path, capsys: Any) -> None:
     key = draw(runs, 12, LIKERT, 0).key
     scale = {result.run_id: str(number + 2) for number, result in enumerate(runs)}
     answers = {unit.unit: {"persona": scale[unit.runs[0]]} for unit in key.units}
@@ -198,7 +198,7 @@ def test_likert_means_are_those_of_the_answers(runs: list[Result], tmp_path: Pat
 
 
 def test_make_keeps_the_key_out_of_the_folder_that_raters_get(
-    runs: list[Result], outputs: Any, tmp_path: Path, capsys: Any
+    runs: list[RunResult], outputs: Any, tmp_path: Path, capsys: Any
 ) -> None:
     make = ["rate", "make", "--output-dir", str(outputs.root), "--out", str(tmp_path / "to_raters"), "--items", "3"]
     assert main([*make, "--runs", runs[0].run_id, runs[1].folder.name]) == 0

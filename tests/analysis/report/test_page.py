@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.__main__ import main
-from analysis.read.results import Result
+from analysis.read.results import RunResult
 from analysis.read.selection import read_all
 from analysis.report.curves import thin
 from analysis.report.page import report
@@ -278,6 +278,6 @@ def test_ids_that_look_like_one_another_have_their_own_places() -> None:
     from analysis.report.runs import anchors
 
     ids = ["a b", 'a"b', "0123456789", "-1", "1", "<script>", "x" * 100]
-    found = anchors([Result(run_id, "completed", Path("."), {}) for run_id in ids])
+    found = anchors([RunResult(run_id, "completed", Path("."), {}) for run_id in ids])
     assert len(set(found.values())) == len(ids)
     assert all(re.fullmatch("[0-9A-Za-z_-]+", anchor) for anchor in itertools.chain(found.values()))

@@ -70,6 +70,7 @@ def test_where_4_gram_matches_are_rare_no_interval_is_given() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kept", [-1.5, -1.0, 0.0, 1.0])
 @pytest.mark.parametrize("clusters", [10, 15, 20, 40, 80, 160])
 def test_intervals_of_bleu_hold_the_truth_wherever_they_are_given(kept: float, clusters: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.read.studies import Study, Trial
+from analysis.read.studies import Study, StudyTrial
 from analysis.statistics.importance import MAX_RESAMPLED, MIN_TRIALS, NoImportance, importances
 
 LEARNING_RATE = {"step": None, "low": 1e-4, "high": 1e-2, "log": True}
@@ -28,7 +28,7 @@ def study(n: int, effect: float = 1.0, direction: str = "minimize", **about: Any
         params = {"peft.r": int(rng.choice([4, 8, 16])), "train.learning_rate": float(10 ** rng.uniform(-4, -2))}
         distance = abs(np.log10(params["train.learning_rate"]) + 3)
         value = sign * float(effect * distance + 0.01 * rng.normal())
-        trials.append(Trial(number, "completed", params, str(number), None, (value,)))
+        trials.append(StudyTrial(number, "completed", params, str(number), None, (value,)))
     return Study(
         "s", "s", ("m",), (direction,), "random", "none", **({"space": SPACE, "trials": tuple(trials)} | about)
     )
@@ -68,7 +68,7 @@ def test_nothing_is_said_on_the_terminal(capfd: pytest.CaptureFixture[str]) -> N
     [
         (study(MIN_TRIALS - 1), "7 completed trials are too few"),
         (
-            study(9, trials=tuple(Trial(n, "completed", {"peft.r": 4}, None, None, (1.0,)) for n in range(9))),
+            study(9, trials=tuple(StudyTrial(n, "completed", {"peft.r": 4}, None, None, (1.0,)) for n in range(9))),
             "same value",
         ),
         (study(9, space={"peft.r": {"name": "Unheard"}}), "the distribution of peft.r can't be read"),

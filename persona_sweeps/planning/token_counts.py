@@ -25,7 +25,7 @@ BYTES_A_TOKEN = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
+class TrainingTokens:
     """What training computes."""
 
     tokens: int
@@ -35,10 +35,10 @@ class Workload:
     largest: PassSize
 
 
-NO_TRAINING = Workload(0, 0, PassSize())
+NO_TRAINING = TrainingTokens(0, 0, PassSize())
 
 
-def training_workload(config: RunConfig, weights: Weights, group_size: int) -> Workload:
+def training_tokens(config: RunConfig, weights: Weights, group_size: int) -> TrainingTokens:
     """Return what training amounts to when so many trials share the passes, this one among them."""
     return _measured(config, group_size) if has_tokenizer(config, weights) else _guessed(config, group_size)
 
@@ -86,7 +86,7 @@ _tokenizers: dict[str, tuple[PreTrainedTokenizerBase, str]] = {}
 """the last one, with its fingerprint: the next run often has the same"""
 
 
-def _measured(config: RunConfig, group_size: int) -> Workload:
+def _measured(config: RunConfig, group_size: int) -> TrainingTokens:
     """Pack the first epoch's batches as the engine will."""
     from persona_sweeps.data.packing import TokenSequence
     from persona_sweeps.training.order import batches, steps_per_epoch, total_steps
@@ -107,7 +107,7 @@ def _measured(config: RunConfig, group_size: int) -> Workload:
         computed += slots
         largest = max(largest, size, key=lambda one: (one.slots + one.path_slots, one.scores))
     scale = steps / looked_at
-    return Workload(round(tokens * scale), round(computed * scale), largest)
+    return TrainingTokens(round(tokens * scale), round(computed * scale), largest)
 
 
 def _pass_of(chosen: Sequence[TokenSequence], config: RunConfig, group_size: int) -> tuple[int, PassSize]:
@@ -135,7 +135,7 @@ def _pass_of(chosen: Sequence[TokenSequence], config: RunConfig, group_size: int
     return sum(len(row) for rows in micro for row in rows), size_of_pass
 
 
-def _guessed(config: RunConfig, group_size: int) -> Workload:
+def _guessed(config: RunConfig, group_size: int) -> TrainingTokens:
     """Guess from the lengths of the texts; nothing is known to be shared."""
     from persona_sweeps.training.limits import PASS_TOKEN_SLOTS
     from persona_sweeps.training.order import total_steps
@@ -147,7 +147,7 @@ def _guessed(config: RunConfig, group_size: int) -> Workload:
     tokens = round(mean * steps * min(train.batch_size, len(lengths)))
     size = min(train.micro_batch_size or train.batch_size, len(lengths))
     slots = round(min(mean * size * group_size, max(PASS_TOKEN_SLOTS, mean * size)))
-    return Workload(tokens, tokens, PassSize(slots, slots, round(slots * mean)))
+    return TrainingTokens(tokens, tokens, PassSize(slots, slots, round(slots * mean)))
 
 
 def _guessed_lengths(config: RunConfig) -> list[int]:

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.company`: how far a run's numbers move with the company it is trained in.
+"""`python -m benchmarks.groups`: how far a run's numbers move with the group it is trained in.
 
-The same LoRA trial is trained alone, in a group of three and in a group of eight, each time on a base model loaded
+The same LoRA trial is trained solo, in a group of three and in a group of eight, each time on a base model loaded
 anew. In fp32 the results are equal but for the order of sums; in bf16 each product rounds to three significant digits,
 and how it is divided into blocks depends on how many rows it has.
 """
@@ -21,7 +21,7 @@ from persona_sweeps.config.schema import Precision
 from persona_sweeps.records.files import write_json
 from persona_sweeps.records.provenance import environment, now
 
-BEGIN, END = "<!-- company:begin -->", "<!-- company:end -->"
+BEGIN, END = "<!-- groups:begin -->", "<!-- groups:end -->"
 GROUPS = (1, 3, 8)
 EXAMPLES, EVALUATED, NEW_TOKENS = 48, 24, 32
 OVERRIDES = ("dataset.card=long", "train.batch_size=4", "train.max_steps=6")
@@ -72,13 +72,13 @@ def measure(workload: Workload, group: int) -> Outcome:
     return Outcome(group, losses, nll, texts)
 
 
-def compare(alone: Outcome, together: Outcome) -> dict[str, float]:
+def compare(solo: Outcome, together: Outcome) -> dict[str, float]:
     """Return the largest relative differences, and the share of greedy texts that are the same."""
     return {
-        "train_nll": _largest(together.train_nll, alone.train_nll),
-        "item_nll": _largest(together.nll, alone.nll),
-        "completion_nll": _largest([sum(together.nll)], [sum(alone.nll)]),
-        "same_texts": sum(map(list.__eq__, together.texts, alone.texts)) / len(alone.texts),
+        "train_nll": _largest(together.train_nll, solo.train_nll),
+        "item_nll": _largest(together.nll, solo.nll),
+        "completion_nll": _largest([sum(together.nll)], [sum(solo.nll)]),
+        "same_texts": sum(map(list.__eq__, together.texts, solo.texts)) / len(solo.texts),
     }
 
 
@@ -100,7 +100,7 @@ def render(rows: Sequence[tuple[str, int, dict[str, float]]], source: str) -> st
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure in both precisions, keep the outcomes, and write the table to docs/performance.md."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.company", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.groups", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results", metavar="DIR")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "performance.md", metavar="FILE")
     parser.add_argument("--model-scale", default="full", choices=["full", "tiny"])
@@ -116,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             rows.append((precision, outcome.group, compare(outcomes[0], outcome)))
             print(*rows[-1], flush=True)
     known = environment()
-    write_json(options.results / "company.json", {"created": now(), **known, "overrides": OVERRIDES, "outcomes": kept})
+    write_json(options.results / "groups.json", {"created": now(), **known, "overrides": OVERRIDES, "outcomes": kept})
     source = f"{now()[:10]}, {known['host_cpu']}, torch {known['packages']['torch']}"
     rewrite_between(options.page, BEGIN, END, render(rows, source))
     print(f"Wrote {options.page}")

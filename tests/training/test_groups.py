@@ -1,4 +1,4 @@
-"""A trial logs, learns and fails as it does alone, among others and however its batches are divided."""
+"""A trial logs, learns and fails among others as it does solo, and however its batches are divided."""
 
 from __future__ import annotations
 
@@ -92,15 +92,15 @@ MIXED = [
 
 
 @pytest.mark.parametrize("card", ["gpt2", "gemma2_27b", "qwen3_32b"])
-def test_everything_a_trial_logs_and_learns_is_the_same_alone(
+def test_everything_a_trial_logs_and_learns_is_the_same_solo(
     card: str, compose_card: Callable[..., ModelConfig], sequences: list[TokenSequence]
 ) -> None:
     base = load_base(compose_card(card, "scale=tiny"), torch.float32, "cpu")
     targets = ["c_attn", "c_proj"] if card == "gpt2" else ["q_proj", "down_proj"]
     plans = [*MIXED, Plan(replace(LORA, r=2, target_modules=targets, dropout=0.3), trained_with(max_steps=3), 5)]
     for ours, plan in zip(run(base, plans, sequences), plans, strict=True):
-        (alone,) = run(base, [plan], sequences)
-        assert_same(ours, alone)
+        (solo,) = run(base, [plan], sequences)
+        assert_same(ours, solo)
     backwards = run(base, plans[::-1], sequences, small_passes(200))[::-1]
     for ours, reference in zip(backwards, run(base, plans, sequences), strict=True):
         assert_same(ours, reference)
@@ -118,21 +118,21 @@ def test_every_method_learns_the_same_beside_all_others(
 
 
 @pytest.mark.parametrize("peft", [LORA, replace(LORA, dropout=0.4, r=9), PROMPT], ids=["lora", "dropout", "prompt"])
-@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("index", [0, 1, 2])
 def test_a_trial_that_diverges_takes_no_other_with_it(
-    llama: BaseModel, sequences: list[TokenSequence], peft: Predictor, place: int
+    llama: BaseModel, sequences: list[TokenSequence], peft: Predictor, index: int
 ) -> None:
     sound = [MIXED[1], MIXED[2]]
     config = trained_with(max_steps=6, learning_rate=1e30, max_grad_norm=None, scheduler="constant", warmup_ratio=0.0)
-    plans = [*sound[:place], Plan(peft, config, 9), *sound[place:]]
+    plans = [*sound[:index], Plan(peft, config, 9), *sound[index:]]
     results = run(llama, plans, sequences)
-    broken = results.pop(place)
+    broken = results.pop(index)
     assert broken.trial.failure is not None and "1e+30" in str(broken.trial.failure)
     assert broken.nll is None and len(broken.logged) < broken.trial.total_steps
     assert all(parameter.grad is None for parameter in broken.trial.parameters)
     for ours, plan in zip(results, sound, strict=True):
-        (alone,) = run(llama, [plan], sequences)
-        assert_same(ours, alone)
+        (solo,) = run(llama, [plan], sequences)
+        assert_same(ours, solo)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
@@ -238,7 +238,7 @@ def test_a_trial_equals_a_plain_torch_loop(
         assert relative_error(ours_b, theirs[f"{prefix}.lora_B.default.weight"].T) < 1e-3
 
 
-def test_trials_that_join_and_leave_on_the_way_learn_as_they_do_alone(
+def test_trials_that_join_and_leave_on_the_way_learn_as_they_do_solo(
     base: BaseModel, sequences: list[TokenSequence]
 ) -> None:
     """A row whose trial has ended, or was pruned, goes to another; the layers it adapts may be new to the group."""
@@ -266,9 +266,9 @@ def test_trials_that_join_and_leave_on_the_way_learn_as_they_do_alone(
                     scores[index] = engine.evaluation_nll([index])[index].tolist()
                     engine.retire(index)
     for index, plan in enumerate(plans):
-        (alone,) = run(base, [plan], sequences)
-        assert scores[index] == pytest.approx(alone.nll, rel=TOLERANCE)
+        (solo,) = run(base, [plan], sequences)
+        assert scores[index] == pytest.approx(solo.nll, rel=TOLERANCE)
         assert [v["train_nll"] for v in logged[index]] == pytest.approx(
-            [v["train_nll"] for v in alone.logged], rel=TOLERANCE
+            [v["train_nll"] for v in solo.logged], rel=TOLERANCE
         )
     assert not any(trial.adapter.trainable_parameters() or trial.parameters for trial in started)
