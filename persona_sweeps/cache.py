@@ -1,4 +1,4 @@
-"""Where what can be made again is kept between runs: converted models, prepared data."""
+"""The cache folder: it keeps converted models and prepared data between runs; all of it can be made again."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ CACHE_VARIABLE = "PERSONA_SWEEPS_CACHE"
 
 
 def cache_dir() -> Path:
-    """Return the cache folder, made where there was none: `$PERSONA_SWEEPS_CACHE`, else `~/.cache/persona-sweeps`.
+    """Return the cache folder, creating it if needed: `$PERSONA_SWEEPS_CACHE`, else `~/.cache/persona-sweeps`.
 
-    Where that can't be written, it is a folder for temporary files from then on, for processes that this one starts
-    too; that is told once.
+    If that folder can't be written, a temporary folder replaces it from then on, also for processes that this one
+    starts. A warning says so once.
     """
     try:
-        wanted = _wanted()
+        wanted = _configured()
     except RuntimeError as error:
-        return _instead(str(error).rstrip("."))
+        return _fall_back(str(error).rstrip("."))
     if wanted not in _usable:
         if obstacle := unwritable(wanted):
-            return _instead(f"The cache {wanted} can't be written ({obstacle.strerror or obstacle})")
+            return _fall_back(f"The cache {wanted} can't be written ({obstacle.strerror or obstacle})")
         _usable.add(wanted)
     return wanted
 
 
 _usable: set[Path] = set()
-"""folders that this process could write when it first asked"""
+"""folders that this process could write when it first checked"""
 
 
-def _wanted() -> Path:
-    """Return where the cache should be. Raises RuntimeError when no home folder is known."""
+def _configured() -> Path:
+    """Return the configured cache folder. Raises RuntimeError if the user has no home folder."""
     chosen = os.environ.get(CACHE_VARIABLE)
     return Path(chosen).expanduser().absolute() if chosen else Path.home() / ".cache" / "persona-sweeps"
 
 
-def _instead(reason: str) -> Path:
+def _fall_back(reason: str) -> Path:
     folder = _temporary()
     os.environ[CACHE_VARIABLE] = str(folder)
     _usable.add(folder)
@@ -50,7 +50,7 @@ def _instead(reason: str) -> Path:
 
 
 def _temporary() -> Path:
-    """Return this user's own folder beside other temporary files, or a fresh one where another user has that name."""
+    """Return this user's folder for temporary files, or a fresh one if another user owns a folder of that name."""
     try:
         name = f"persona-sweeps-{getpass.getuser()}"
     except (KeyError, OSError):  # a user id without a name
@@ -58,7 +58,7 @@ def _temporary() -> Path:
     folder = Path(tempfile.gettempdir()) / name
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        own = not folder.is_symlink() and folder.stat().st_uid == os.getuid()
+        is_ours = not folder.is_symlink() and folder.stat().st_uid == os.getuid()
     except OSError:
-        own = False
-    return folder if own and unwritable(folder) is None else Path(tempfile.mkdtemp(prefix="persona-sweeps-"))
+        is_ours = False
+    return folder if is_ours and unwritable(folder) is None else Path(tempfile.mkdtemp(prefix="persona-sweeps-"))

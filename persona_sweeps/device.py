@@ -1,6 +1,6 @@
-"""Which device a run would use and whether it computes in bf16, found without importing torch.
+"""Find the device that a run would use, its memory, and whether it computes in bf16, without importing torch.
 
-Asked within `planning_for`, it is about a machine that a cluster will give, since the one that plans may have no GPU.
+Within `planning_for` the answers describe another machine: the one that plans for a cluster may have no GPU.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BF16_COMPUTE_CAPABILITY = 8
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine that isn't this one, as far as planning has to know it; None is unknown."""
+    """The facts about another machine that planning needs; None is unknown."""
 
     gpus: int
     compute_capability: int
@@ -34,7 +34,7 @@ _elsewhere: list[Machine] = []
 
 @contextlib.contextmanager
 def planning_for(machine: Machine | None) -> Iterator[None]:
-    """Answer for this machine, if one is given, while the block runs."""
+    """Describe the given machine, not this one, while the block runs; None changes nothing."""
     if machine is None:
         yield
         return
@@ -46,14 +46,14 @@ def planning_for(machine: Machine | None) -> Iterator[None]:
 
 
 def cuda_capability() -> int | None:
-    """Return the major compute capability of the first CUDA device, or None when there is none to use."""
+    """Return the major compute capability of the first CUDA device, or None if there is none to use."""
     if _elsewhere:
         return _elsewhere[-1].compute_capability if _elsewhere[-1].gpus else None
-    return _own_capability()
+    return _local_capability()
 
 
 @cache
-def _own_capability() -> int | None:
+def _local_capability() -> int | None:
     try:
         cuda = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -68,7 +68,7 @@ def _own_capability() -> int | None:
 
 @cache
 def cpu_has_bf16() -> bool:
-    """Whether this CPU multiplies bf16 in hardware (Linux tells in /proc/cpuinfo; elsewhere the answer is no)."""
+    """Return whether this CPU multiplies bf16 in hardware, as /proc/cpuinfo says; False where there is no such file."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -79,11 +79,11 @@ def cpu_has_bf16() -> bool:
 
 def device_count() -> int:
     """Return how many GPUs this process may use (CUDA_VISIBLE_DEVICES counts)."""
-    return _elsewhere[-1].gpus if _elsewhere else _own_devices()
+    return _elsewhere[-1].gpus if _elsewhere else _local_devices()
 
 
 @cache
-def _own_devices() -> int:
+def _local_devices() -> int:
     if cuda_capability() is None:
         return 0
     count = ctypes.c_int()
@@ -91,35 +91,35 @@ def _own_devices() -> int:
 
 
 def memory_bytes(device: str) -> int | None:
-    """Return the memory of the first GPU, or what this machine (or its cgroup) gives a process; None if unknown."""
+    """Return the bytes of the first GPU's memory, or of this machine's (or its cgroup's); None if unknown."""
     return _cuda_memory(0) if device == "cuda" else _host_memory()
 
 
 def total_memory_bytes(device: str) -> int | None:
-    """Return the memory of all GPUs together, or what this machine gives a process; None if unknown."""
+    """Return the bytes of all GPUs' memory together, or of this machine's; None if unknown."""
     if device != "cuda":
         return memory_bytes(device)
-    found = [_cuda_memory(index) for index in range(device_count())]
-    return sum(memory for memory in found if memory is not None) or None
+    memories = [_cuda_memory(index) for index in range(device_count())]
+    return sum(memory for memory in memories if memory is not None) or None
 
 
 def devices_for(weights_bytes: int, device: str) -> int:
-    """Return over how many devices a base model is spread: one, or all GPUs where its weights exceed the first."""
+    """Return how many devices hold a base model: one, or all GPUs if its weights exceed the first one's memory."""
     memory = memory_bytes(device)
     return max(1, device_count()) if device == "cuda" and memory is not None and weights_bytes > memory else 1
 
 
 def memory_for(weights_bytes: int, device: str) -> int | None:
-    """Return the memory of the devices that a base model is put on; None if unknown."""
+    """Return the bytes of memory of the devices that hold a base model; None if unknown."""
     return total_memory_bytes(device) if devices_for(weights_bytes, device) > 1 else memory_bytes(device)
 
 
 def _cuda_memory(index: int) -> int | None:
-    return _elsewhere[-1].gpu_bytes if _elsewhere else _own_cuda_memory(index)
+    return _elsewhere[-1].gpu_bytes if _elsewhere else _local_cuda_memory(index)
 
 
 @cache
-def _own_cuda_memory(index: int) -> int | None:
+def _local_cuda_memory(index: int) -> int | None:
     if cuda_capability() is None:
         return None
     cuda = ctypes.CDLL("libcuda.so.1")
@@ -129,29 +129,29 @@ def _own_cuda_memory(index: int) -> int | None:
 
 
 def _host_memory() -> int | None:
-    return _elsewhere[-1].host_bytes if _elsewhere else _own_memory()
+    return _elsewhere[-1].host_bytes if _elsewhere else _local_memory()
 
 
 @cache
-def _own_memory() -> int | None:
-    found = []
+def _local_memory() -> int | None:
+    limits = []
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     with contextlib.suppress(OSError, ValueError):
-        found.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return min(found, default=None)
+        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(limits, default=None)
 
 
-def resolve_device(asked: DeviceKind) -> str:
-    """Return cpu or cuda; auto is the GPU where there is one."""
-    if asked is DeviceKind.auto:
+def resolve_device(configured: DeviceKind) -> str:
+    """Return cpu or cuda; auto is the GPU if there is one."""
+    if configured is DeviceKind.auto:
         return "cuda" if cuda_capability() is not None else "cpu"
-    return asked.value
+    return configured.value
 
 
-def resolve_precision(asked: Precision, device: str) -> Precision:
-    """Return bf16 or fp32; auto is bf16 where the device has units for it."""
-    if asked is not Precision.auto:
-        return asked
+def resolve_precision(configured: Precision, device: str) -> Precision:
+    """Return bf16 or fp32; auto is bf16 if the device has units for it."""
+    if configured is not Precision.auto:
+        return configured
     has_units = (cuda_capability() or 0) >= BF16_COMPUTE_CAPABILITY if device == "cuda" else cpu_has_bf16()
     return Precision.bf16 if has_units else Precision.fp32

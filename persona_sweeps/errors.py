@@ -1,4 +1,4 @@
-"""The errors that a user is meant to read: one clear sentence, and the nearest right name."""
+"""Errors for users to read: each message is one clear sentence, with the nearest right name."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """A mistake in what was asked for, told in one sentence without a traceback."""
+    """A mistake of the user, reported in one sentence without a traceback."""
 
 
 class ConfigError(UserError):
-    """A config value that is unknown, invalid, or at odds with another one."""
+    """A config value that is unknown, invalid, or contradicts another one."""
 
 
 class DataError(UserError):

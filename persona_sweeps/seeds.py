@@ -1,4 +1,4 @@
-"""Random streams: every use of a trial's seed draws from a stream of its own, so none disturbs another."""
+"""Random streams: each use of a trial's seed has its own stream, so that no use disturbs another."""
 
 from __future__ import annotations
 

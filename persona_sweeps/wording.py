@@ -1,4 +1,4 @@
-"""Small turns of phrase that several parts use."""
+"""Phrases that several packages use in messages."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The run's schema, and mistakes in a config, told in a sentence."""
+"""The run's schema, the registry of kinds, and messages about mistakes in a config."""

@@ -1,4 +1,4 @@
-"""Checks of single values, each a sentence that names the key; for the `check` of a kind and for config/validate.py."""
+"""Check single values; each check yields sentences that name the key. Kinds and config/validate.py use them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ def one_of(key: str, value: str, known: Iterable[str]) -> Iterator[str]:
 
 
 def at_least(key: str, value: float | None, minimum: float) -> Iterator[str]:
-    """Yield a sentence for a value below the minimum; null is fine."""
+    """Yield a sentence for a value below the minimum; None passes."""
     if value is not None and not value >= minimum:
         yield f"{key}={value:g} must be at least {minimum:g}."
 
 
 def within(key: str, value: float, low: float, high: float) -> Iterator[str]:
-    """Yield a sentence for a value outside of [low, high]."""
+    """Yield a sentence for a value outside [low, high]."""
     if not low <= value <= high:
         yield f"{key}={value:g} must lie between {low:g} and {high:g}."
 
 
 def between(key: str, value: float, low: float, high: float) -> Iterator[str]:
-    """Yield a sentence for a value that is not strictly between low and high."""
+    """Yield a sentence unless the value lies strictly between low and high."""
     if not low < value < high:
         yield f"{key}={value:g} must lie between {low:g} and {high:g}, both excluded."

@@ -1,8 +1,8 @@
-"""Find a kind by name: a method, metric, data source, generation or tracker is one class that knows itself.
+"""Find a kind by name: a method, metric, data source, generation or model family is one class that knows itself.
 
-A kind is a dataclass. Its fields are the keys of its YAML file; its methods are all that the project knows of it. Ours
-are named here as `module:Class`, so that a name is looked up without importing anything else. Another package adds its
-own by an entry point (`persona_sweeps.metrics`, …), and a YAML file by `_target_: my_package.my_module.MyClass`.
+A kind is a dataclass. Its fields are the keys of its YAML file; its methods are all that the project knows of it. This
+module names the built-in kinds as `module:Class`, so that looking up a name imports nothing else. Another package adds
+its kinds by an entry point (`persona_sweeps.metrics`, …); a YAML file by `_target_: my_package.my_module.MyClass`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from persona_sweeps.config.checks import one_of
 from persona_sweeps.errors import ConfigError, did_you_mean
 
 TARGET = "_target_"
-"""the key by which a YAML file names a class outside this package"""
+"""the key with which a YAML file names a class outside this package"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +29,26 @@ class KindGroup:
     """The kinds that one config group chooses from."""
 
     name: str
-    """of the config group"""
+    """name of the config group"""
     key: str | None
-    """the key that names the kind (peft.method); None where kinds stand by name in a mapping (metrics)"""
+    """the key that names the kind (peft.method); None if the group maps names to kinds (metrics)"""
     entry_points: str
-    """under which other packages register theirs"""
+    """the entry point group in which other packages register their kinds"""
     base: str
     """module:Class that all of them subclass"""
-    own: Mapping[str, str] = field(default_factory=dict)
+    builtin: Mapping[str, str] = field(default_factory=dict)
     """name → module:Class"""
     _made: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False, compare=False)
-    """kinds by name and keys, since most cells of a sweep ask for the same"""
+    """kinds by name and keys, since most cells of a sweep have the same"""
 
     def names(self) -> list[str]:
-        """Return the names of all kinds, those of other packages among them."""
-        return [*self.own, *(point.name for point in _registered(self.entry_points))]
+        """Return the names of all kinds, including those of other packages."""
+        return [*self.builtin, *(point.name for point in _registered(self.entry_points))]
 
     def find(self, name: str) -> type:
         """Return the class of a kind. Raises ConfigError for a name that nobody registered."""
-        if name in self.own:
-            return _load(self.own[name])
+        if name in self.builtin:
+            return _load(self.builtin[name])
         for point in _registered(self.entry_points):
             if point.name == name:
                 return point.load()
@@ -56,10 +56,10 @@ class KindGroup:
         raise ConfigError(" ".join(one_of(key, name, self.names())))
 
     def make(self, name: str, values: Mapping[str, Any]) -> Any:
-        """Return a kind with these values of its keys, which are checked against its fields.
+        """Return a kind whose keys have these values, checked against its fields.
 
-        `values` may name a class of their own by `_target_`. Raises ConfigError for a class that can't be imported or a
-        key that the class lacks, and `omegaconf.errors.OmegaConfBaseException` for a value of the wrong type.
+        `values` may name another class with `_target_`. Raises ConfigError for a class that can't be imported or a key
+        that the class lacks, and `omegaconf.errors.OmegaConfBaseException` for a value of the wrong type.
         """
         key = name, repr(values)
         if key not in self._made:
@@ -72,26 +72,26 @@ class KindGroup:
         base = _load(self.base)
         if not (isinstance(kind, type) and issubclass(kind, base) and is_dataclass(kind)):
             raise ConfigError(f"{where}: {kind!r} is no dataclass that subclasses {base.__module__}.{base.__name__}.")
-        known = [key.name for key in fields(kind)]
+        names = [key.name for key in fields(kind)]
         for key in given:
-            if key not in known:
-                raise ConfigError(f"{where}.{key} is not a key of {kind.__name__}.{did_you_mean(str(key), known)}")
-        # Under their path, which errors then name.
+            if key not in names:
+                raise ConfigError(f"{where}.{key} is not a key of {kind.__name__}.{did_you_mean(str(key), names)}")
+        # Nested under their path, so that errors name it.
         whole = OmegaConf.merge(_nested(where, OmegaConf.structured(kind)), _nested(where, given))
         made = OmegaConf.select(whole, where)
         assert isinstance(made, DictConfig)
         return OmegaConf.to_object(made)
 
     def check(self, kind: Any) -> Iterator[str]:
-        """Yield a sentence where the key that names the kind names another one than the keys beside it are of."""
+        """Yield a sentence if the key that names the kind doesn't match the kind that the other keys belong to."""
         assert self.key is not None
-        name, own = str(getattr(kind, self.key)), {self.find(name): name for name in self.own}
-        if type(kind) not in own or name == own[type(kind)]:
+        name, names_by_class = str(getattr(kind, self.key)), {self.find(name): name for name in self.builtin}
+        if type(kind) not in names_by_class or name == names_by_class[type(kind)]:
             return
-        if name in (known := self.names()):
-            yield f"{self.name}.{self.key}={name} lacks the settings of its own: choose the whole, {self.name}={name}."
+        if name in (names := self.names()):
+            yield f"{self.name}.{self.key}={name} lacks its own settings: choose the whole group, {self.name}={name}."
         else:
-            yield from one_of(f"{self.name}.{self.key}", name, known)
+            yield from one_of(f"{self.name}.{self.key}", name, names)
 
     def _target(self, path: str, where: str) -> type:
         module, _, name = path.rpartition(".")
@@ -105,12 +105,12 @@ class KindGroup:
 
 @lru_cache(maxsize=16)
 def _registered(group: str) -> tuple[EntryPoint, ...]:
-    """Return the kinds of other packages; read once, since it looks through all that is installed."""
+    """Return the kinds of other packages; read once, since this searches everything that is installed."""
     return tuple(entry_points(group=group))
 
 
 def _nested(path: str, content: Any) -> DictConfig:
-    """Return a config that has `content` at a dotted path."""
+    """Return a config with `content` at a dotted path."""
     for part in reversed(path.split(".")):
         content = {part: content}
     return OmegaConf.create(content)
@@ -203,4 +203,4 @@ TRACKERS = KindGroup(
     },
 )
 GROUPS = (PEFT, METRICS, SOURCES, GENERATION, TRACKERS)
-"""those whose options are made of YAML files"""
+"""the groups whose options are YAML files"""

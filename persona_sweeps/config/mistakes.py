@@ -1,4 +1,4 @@
-"""Tell a mistake in the command line as one sentence that names the nearest right names."""
+"""Explain a mistake in the command line in one sentence, with the nearest right names."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from omegaconf import OmegaConf
 
 from persona_sweeps.errors import UserError, did_you_mean
 
-KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
-"""what OmegaConf calls a type → what to say"""
+TYPES = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
+"""OmegaConf's name of a type → what a message calls it"""
 
 PLUGINS = ("hydra/launcher", "hydra/sweeper")
-"""groups whose options have keys of their own, all under the same name"""
+"""groups whose options have different keys under the same name"""
 COMPOSERS = ("hydra.", "omegaconf.", "antlr4.")
 
 Explainer = Callable[[str, Path], str | None]
-"""(the message of Hydra or OmegaConf, the conf folder) → a sentence, or None when it is about something else"""
+"""(the message of Hydra or OmegaConf, the conf folder) → a sentence, or None if the message is about something else"""
 
 
 def explain(error: BaseException, conf: Path) -> str | None:
-    """Return what is wrong in a sentence, or None for an error that is not the user's."""
+    """Return a sentence that says what is wrong, or None for an error that isn't the user's mistake."""
     seen: BaseException | None = error
     messages = []
     while seen is not None:
         if isinstance(seen, UserError):
             return str(seen)
-        if _of_the_config(seen):
+        if _comes_from_config(seen):
             messages.append(str(seen))
         seen = seen.__cause__ or seen.__context__
     for explainer in EXPLAINERS:
@@ -40,36 +40,36 @@ def explain(error: BaseException, conf: Path) -> str | None:
     return ": ".join(dict.fromkeys(lines)) or None
 
 
-def _of_the_config(error: BaseException) -> bool:
-    """Whether a library that composes configs raised this, by its type or by where it comes from."""
+def _comes_from_config(error: BaseException) -> bool:
+    """Return whether a library that composes configs raised this, judging by its type and its last frame."""
     frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
     return f"{type(error).__module__} ".startswith(COMPOSERS) or (bool(frames) and frames[-1].startswith(COMPOSERS))
 
 
 def _unknown_option(message: str, conf: Path) -> str | None:
-    found = re.search(r"Could not (?:find|load) '([\w/]+)/([^/']+)'", message)
-    if not found:
+    match = re.search(r"Could not (?:find|load) '([\w/]+)/([^/']+)'", message)
+    if not match:
         return None
-    group, option = found.groups()
-    known = options(conf, group)
-    if not known:
+    group, option = match.groups()
+    names = options(conf, group)
+    if not names:
         return None
-    return f"{group}={option}: there is no such {group}; choose one of {', '.join(known)}.{did_you_mean(option, known)}"
+    return f"{group}={option}: there is no such {group}; choose one of {', '.join(names)}.{did_you_mean(option, names)}"
 
 
 def _unknown_group(message: str, conf: Path) -> str | None:
-    found = re.search(r"Could not override '([\w/]+)'\.\s*No match in the defaults list", message)
-    if not found:
+    match = re.search(r"Could not override '([\w/]+)'\.\s*No match in the defaults list", message)
+    if not match:
         return None
-    known = [*groups(conf), *keys(conf)]
-    return f"{found[1]} is neither a config group nor a key.{did_you_mean(found[1], known)} --help lists them."
+    names = [*groups(conf), *keys(conf)]
+    return f"{match[1]} is neither a config group nor a key.{did_you_mean(match[1], names)} --help lists them."
 
 
 def _unknown_key(message: str, conf: Path) -> str | None:
-    found = re.search(r"Could not override '([^']+)'", message) or re.search(r"full_key: ([\w.]+)", message)
-    if not found or not re.search(r"not in struct|not in '|Could not override", message):
+    match = re.search(r"Could not override '([^']+)'", message) or re.search(r"full_key: ([\w.]+)", message)
+    if not match or not re.search(r"not in struct|not in '|Could not override", message):
         return None
-    key = found[1]
+    key = match[1]
     for plugin in PLUGINS:
         if key.startswith(prefix := plugin.replace("/", ".") + "."):
             return _unknown_plugin_key(key, plugin, prefix, conf)
@@ -77,24 +77,24 @@ def _unknown_key(message: str, conf: Path) -> str | None:
         return (
             f"{key} is a key of {key.split('.', 1)[0]}={_listed(owners)} only. --cfg job lists what this command has."
         )
-    last = {known.rsplit(".", 1)[-1]: known for known in keys(conf)}
+    last = {dotted.rsplit(".", 1)[-1]: dotted for dotted in keys(conf)}
     names = keys(conf) if "." in key else [*groups(conf), "seed", "device", "group_size", "output_dir", "sweep"]
     suggestion = did_you_mean(key, names) or did_you_mean(key.rsplit(".", 1)[-1], last)
     return f"{key} is not a key of this config.{suggestion} --cfg job lists what this command has."
 
 
 def _unknown_plugin_key(key: str, plugin: str, prefix: str, conf: Path) -> str:
-    known = {path.stem: _dotted(path, prefix) for path in sorted((conf / plugin).glob("*.yaml"))}
+    keys_by_option = {path.stem: _dotted(path, prefix) for path in sorted((conf / plugin).glob("*.yaml"))}
     if empty := next((name for name in _empty(plugin, prefix, conf) if f"{key}.".startswith(f"{name}.")), None):
         return f"{empty} is empty until something is added to it, with a + in front: +{empty}.NAME=…"
-    if owners := [option for option, names in known.items() if key in names]:
+    if owners := [option for option, names in keys_by_option.items() if key in names]:
         return f"{key} is a key of {plugin}={_listed(owners)} only: add that."
-    own = {option: names[1:] for option, names in known.items() if len(names) > 1}  # beside _target_
-    return f"{key} is not a key of {plugin}={_listed(list(own))}.{did_you_mean(key, sum(own.values(), []))}"
+    with_keys = {option: names[1:] for option, names in keys_by_option.items() if len(names) > 1}  # beside _target_
+    return f"{key} is not a key of {plugin}={_listed(list(with_keys))}.{did_you_mean(key, sum(with_keys.values(), []))}"
 
 
 def _empty(plugin: str, prefix: str, conf: Path) -> list[str]:
-    """Return the keys of a plugin that are mappings to which nothing belongs yet."""
+    """Return the keys of a plugin whose value is an empty mapping."""
     contents = [OmegaConf.load(path) for path in (conf / plugin).glob("*.yaml")]
     return [f"{prefix}{key!s}" for content in contents for key, value in content.items() if value == {}]
 
@@ -104,38 +104,38 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _wrong_type(message: str, conf: Path) -> str | None:
-    found = re.search(r"Value '(.*?)' (?:of type '\w+' could not be converted to|is not a valid) (\w+)", message)
+    mistyped = re.search(r"Value '(.*?)' (?:of type '\w+' could not be converted to|is not a valid) (\w+)", message)
     wrong = re.search(r"Invalid value '(.*?)', expected one of \[(.*?)\]", message)
     key = re.search(r"full_key: ([\w.]+)", message)
     name = key[1] if key else "a value"
     empty = re.search(r"field '([\w.]+)' is not Optional", message)
     if empty or "Incompatible value 'None'" in message:
         return f"{empty[1] if empty else name}=null: this key needs a value."
-    if found:
-        kind = KINDS.get(found[2], found[2])
-        return f"{name}={found[1]} must be {kind}."
+    if mistyped:
+        kind = TYPES.get(mistyped[2], mistyped[2])
+        return f"{name}={mistyped[1]} must be {kind}."
     if wrong:
-        known = wrong[2].split(", ")
-        return f"{name}={wrong[1]} is unknown: choose one of {', '.join(known)}.{did_you_mean(wrong[1], known)}"
+        values = wrong[2].split(", ")
+        return f"{name}={wrong[1]} is unknown: choose one of {', '.join(values)}.{did_you_mean(wrong[1], values)}"
     return None
 
 
 def _missing_value(message: str, conf: Path) -> str | None:
-    found = re.search(r"full_key: ([\w.]+)", message)
-    if not found or "mandatory value" not in message.lower():
+    match = re.search(r"full_key: ([\w.]+)", message)
+    if not match or "mandatory value" not in message.lower():
         return None
-    if found[1] in groups(conf):
-        known = options(conf, found[1])
-        return f"{found[1]} is empty: choose one of {', '.join(known)}, such as {found[1]}={known[0]}."
-    return f"{found[1]} has no default: set it, for example {found[1]}=…"
+    if match[1] in groups(conf):
+        names = options(conf, match[1])
+        return f"{match[1]} is empty: choose one of {', '.join(names)}, such as {match[1]}={names[0]}."
+    return f"{match[1]} has no default: set it, for example {match[1]}=…"
 
 
 def _several_values(message: str, conf: Path) -> str | None:
-    found = re.search(r"Ambiguous value for argument '(.*)'", message)
-    if not found:
+    match = re.search(r"Ambiguous value for argument '(.*)'", message)
+    if not match:
         return None
-    key = found[1].partition("=")[0]
-    return f"{found[1]} has several values: sweep over them with -m, or quote a text with commas ('{key}=\"a, b\"')."
+    key = match[1].partition("=")[0]
+    return f"{match[1]} has several values: sweep over them with -m, or quote a text with commas ('{key}=\"a, b\"')."
 
 
 def _unreadable(message: str, conf: Path) -> str | None:
@@ -154,7 +154,7 @@ def _null_option(message: str, conf: Path) -> str | None:
 def _interval(message: str, conf: Path) -> str | None:
     if "does not support sweep type" not in message:
         return None
-    return "This sweeper can't go through an interval: list its values (key=1,2,4), or give a range (key=range(1,5))."
+    return "This sweeper can't search an interval: list its values (key=1,2,4), or give a range (key=range(1,5))."
 
 
 EXPLAINERS: tuple[Explainer, ...] = (
@@ -171,7 +171,7 @@ EXPLAINERS: tuple[Explainer, ...] = (
 
 
 def _owners(key: str, conf: Path) -> list[str]:
-    """Return the options of the key's group that have it, such as lora for peft.r."""
+    """Return the options of the key's group that have the key, such as lora for peft.r."""
     group = key.split(".", 1)[0]
     if group not in groups(conf):
         return []
@@ -185,22 +185,21 @@ def groups(conf: Path) -> list[str]:
 
 
 def options(conf: Path, group: str) -> list[str]:
-    """Return the options of a group; its conf folder is the list."""
-    found = sorted(path.stem for path in (conf / group).glob("*.yaml"))
+    """Return the options of a group, which are the files of its conf folder."""
+    names = sorted(path.stem for path in (conf / group).glob("*.yaml"))
     if group in ("hydra/launcher", "hydra/sweeper"):
-        found.append("basic")
-    return found
+        names.append("basic")
+    return names
 
 
 def keys(conf: Path) -> list[str]:
-    """Return every key that any option of any group has, dotted."""
-    found: dict[str, None] = {}
-    found.update(dict.fromkeys(_dotted(conf / "config.yaml", "")))
+    """Return the dotted keys of all options of all groups."""
+    names = dict.fromkeys(_dotted(conf / "config.yaml", ""))
     for group in groups(conf):
         prefix = "" if group == "experiment" else f"{group}."
         for path in sorted((conf / group).glob("*.yaml")):
-            found.update(dict.fromkeys(_dotted(path, prefix)))
-    return [key for key in found if not key.startswith("hydra")]
+            names.update(dict.fromkeys(_dotted(path, prefix)))
+    return [key for key in names if not key.startswith("hydra")]
 
 
 def _dotted(path: Path, prefix: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What `peft=` chooses: what answers prompts, a method that trains an adapter or a reference that trains nothing."""
+"""The base class of what `peft=` chooses: a predictor answers prompts, whether it trains an adapter or nothing."""
 
 from __future__ import annotations
 
@@ -20,75 +20,77 @@ if TYPE_CHECKING:
 
 @dataclass
 class Predictor:
-    """What all options of `peft=` have in common. Subclasses add their keys as fields.
+    """The base of all options of `peft=`. Subclasses add their keys as fields.
 
-    Attributes without an annotation are facts of the kind, not keys of its YAML file.
+    Attributes without an annotation are facts about the kind, not keys of its YAML file.
     """
 
     method: str = MISSING
     learning_rate: float | None = None
-    """what train.learning_rate is unless it is set; null where nothing is trained"""
+    """the default of train.learning_rate; None if nothing is trained"""
 
     trains = True
-    """whether anything is trained, so that train.* and dataset.limit are read"""
+    """whether it trains anything, so that train.* and dataset.limit matter"""
     has_model = True
-    """whether a base model is loaded; without one there are texts, and no probabilities"""
+    """whether it needs a base model; without one it gives texts but no probabilities"""
     owns_base = False
     """whether it trains the base model's own weights, so that no other run can share them"""
     is_reference = False
-    """whether it trains nothing and is there to be beaten"""
+    """whether it trains nothing and serves as a baseline"""
     reads_training_data = True
     """whether the training examples can change its answers"""
     uses_seed = True
     """whether the seed can change its answers before anything is sampled"""
     virtual_tokens = 0
-    """token slots that it puts before a prompt; a property where a key says how many"""
+    """how many token slots it puts before a prompt; a property if a key sets it"""
     shots = 0
-    """training examples that it puts before a prompt; a key where that is chosen"""
+    """how many training examples it puts before a prompt; a key if the user sets it"""
     description = ""
     """what its rows are, for a note under a table (references only)"""
     not_identity: ClassVar[tuple[str, ...]] = ("learning_rate",)
-    """of its keys, those that can't change a result"""
+    """the keys that can't change a result"""
 
     @property
     def label(self) -> str:
-        """How a table names it with its settings, such as `LoRA r=8 α=16`."""
+        """Its name in tables, with its settings, such as `LoRA r=8 α=16`."""
         values = {key.name: getattr(self, key.name) for key in fields(self)}
         texts = [f"{key}={_plain(value)}" for key, value in values.items() if key not in ("method", "learning_rate")]
         return " ".join([self.method, *texts])
 
     @property
     def name_parts(self) -> list[str]:
-        """What stands for it in a run's folder name, such as `lora`, `r8`."""
+        """Its parts of a run's folder name, such as `lora`, `r8`."""
         return [self.method]
 
     @property
     def search_space(self) -> Mapping[str, str]:
-        """What a study varies unless the command says otherwise, in Hydra's words: `choice(4,8)`."""
+        """The keys that a study varies by default, each with a sweep in Hydra's syntax: `choice(4,8)`."""
         return {}
 
     def check(self, config: RunConfig) -> Iterator[str]:
-        """Yield a sentence for each thing that is wrong with its keys, or that it can't do in this run."""
+        """Yield a sentence for each wrong key, and for each thing that it can't do in this run."""
         yield from ()
 
     def notes(self, config: RunConfig) -> Iterator[str]:
-        """Yield a sentence for each thing worth knowing before the run starts, and no reason not to start it."""
+        """Yield a sentence for each thing that a user should know before the run starts; none of them stops it."""
         yield from ()
 
     def prompt_key(self, config: RunConfig) -> object:
-        """Return what else decides how a prompt looks that is put to it; None where its keys say it all."""
+        """Return what decides how its prompts look, beside its keys; None if its keys decide everything."""
         return None
 
-    def answer(self, train: Sequence[Example], asked: Sequence[Example]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """Answer prompts without a model: return a row an example, with its `text`, and counts for the record."""
+    def answer(
+        self, train: Sequence[Example], held_out: Sequence[Example]
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Answer held-out prompts without a model; return a row an example, with its `text`, and counts to record."""
         raise NotImplementedError(f"{type(self).__name__}.answer")
 
     def fingerprint(self) -> str | None:
-        """Return a hash of files that it reads and that count for the run id; None where there are none."""
+        """Return a hash of the files that it reads, for the run id; None if it reads none."""
         return None
 
     def create(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int) -> Adapter:
-        """Return what training starts with: a fresh adapter. References return an empty one."""
+        """Return the fresh adapter that training starts with. References return an empty one."""
         raise NotImplementedError(f"{type(self).__name__}.create")
 
     def save(
@@ -98,19 +100,19 @@ class Predictor:
         raise NotImplementedError(f"{type(self).__name__}.save")
 
     def load(self, model: PreTrainedModel, folder: Path) -> Adapter:
-        """Return what answers, read from a run's folder (`adapter/`, `model/`). Safetensors only."""
+        """Return the trained adapter, read from a run's folder (`adapter/`, `model/`). Reads safetensors only."""
         raise NotImplementedError(f"{type(self).__name__}.load")
 
     def trainable_parameters(self, model: PreTrainedModel) -> int:
-        """Return how many numbers it trains on this base. Raises ConfigError for targets that match nothing."""
+        """Return how many parameters it trains on this base. Raises ConfigError for targets that match nothing."""
         return 0
 
     def saved_parameters(self, model: PreTrainedModel) -> int:
-        """Return how many numbers its export has."""
+        """Return how many parameters its export has."""
         return self.trainable_parameters(model)
 
     def facts(self) -> dict[str, Any]:
-        """Return what a record says of it, so that whoever reads the record needs no list of methods."""
+        """Return the facts that a record holds, so that its readers need no list of methods."""
         return {
             "label": self.label,
             "trains": self.trains,
@@ -121,7 +123,7 @@ class Predictor:
 
 
 def _plain(value: Any) -> str:
-    """Return a value as an override has it: 16.0 as 16, a list with brackets, null for None."""
+    """Format a value as an override does: 16.0 as 16, a list with brackets, None as null."""
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list):

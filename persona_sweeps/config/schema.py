@@ -1,8 +1,7 @@
 """A run's schema, registered with Hydra; `RunConfig` is one cell of a sweep.
 
-The YAML files under conf/ hold the values and say what each key is for; dataclasses hold the types. Those of kinds
-(config/kinds.py) are the kinds themselves; the others stand here, and fields that only one option of a group has live
-in a subclass named after that option.
+The YAML files under conf/ hold the values and explain the keys; dataclasses hold the types. A kind (config/kinds.py) is
+its own dataclass; the others are here. A field that only one option of a group has is in a subclass named after it.
 """
 
 from __future__ import annotations
@@ -43,14 +42,14 @@ class DeviceKind(StrEnum):
 
 
 class PlanMode(StrEnum):
-    """Whether a command trains, or only tells: its plan, or how its runs stand."""
+    """Whether a command trains, or only reports its plan or the state of its runs."""
 
     run = "run"
     only = "only"
 
 
 class ChatStyle(StrEnum):
-    """How the tiny twin's chat template looks; the full model brings its own."""
+    """The style of the tiny twin's chat template; the full model brings its own template."""
 
     none = "none"
     chatml = "chatml"
@@ -170,12 +169,12 @@ class RunConfig:
 
     @property
     def requests(self) -> tuple[Request, ...]:
-        """What the metrics ask of the predictor, each request once."""
+        """The metrics' requests to the predictor, each of them once."""
         return tuple(dict.fromkeys(request for metric in self.metrics.values() for request in metric.requests()))
 
     @property
     def new_tokens(self) -> int:
-        """Tokens that may be generated after a prompt: none where no metric asks for texts."""
+        """The most tokens generated after a prompt; 0 if no metric needs texts."""
         return self.generation.max_new_tokens if any(request.kind == "text" for request in self.requests) else 0
 
 
@@ -183,27 +182,27 @@ SCHEMAS: dict[str, dict[str, type]] = {
     "model": {"card": ModelConfig},
     "quantization": {"none": QuantizationConfig, "int8": Int8Config, "four_bit": FourBitConfig},
 }
-"""Schema of each option of a group, by the key that the option's YAML file names in its defaults list."""
+"""group → schema by the name that an option's YAML file has in its defaults list"""
 
 
 def register_schemas() -> None:
-    """Tell Hydra the types: the whole under `schema/run`, an option of a group under `schema/<group>/<option>`."""
+    """Register the types with Hydra: the run as `schema/run`, an option as `schema/<group>/<option>`."""
     store = ConfigStore.instance()
     store.store(group="schema", name="run", node=RunConfig, package="_global_")
     for group, options in SCHEMAS.items():
         for option, node in options.items():
             store.store(group=f"schema/{group}", name=option, node=node)
     for kinds in (PEFT, SOURCES, GENERATION, TRACKERS):
-        for name in kinds.own:
+        for name in kinds.builtin:
             store.store(group=f"schema/{kinds.name}", name=name, node=kinds.find(name))
 
 
 def typed(config: DictConfig) -> RunConfig:
     """Return a composed config as dataclasses, with every interpolation resolved.
 
-    A part whose YAML file has no schema (it names its class by `_target_`, or a kind of another package) is a plain
-    mapping: its kind's defaults are filled into `config` itself, so that interpolations and records find all keys.
-    A metric that is null is dropped from `config`.
+    A part whose YAML file has no schema (it names its class with `_target_`, or a kind of another package) is a plain
+    mapping. Its kind's defaults are filled into `config` itself, so that interpolations and records find all keys.
+    A metric that is null is removed from `config`.
     Raises ConfigError for a kind or key that doesn't exist, and `omegaconf.errors.OmegaConfBaseException` for a missing
     mandatory value or one of the wrong type.
     """
@@ -228,7 +227,7 @@ def _drop_null_metrics(config: DictConfig) -> None:
 
 
 def _plain_parts(config: DictConfig, group: KindGroup) -> list[str]:
-    """Return the dotted paths of a group's kinds that are plain mappings, without a schema of their own."""
+    """Return the dotted paths of a group's kinds that are plain mappings without a schema."""
     if OmegaConf.is_missing(config, group.name):
         return []
     node = config[group.name]
@@ -240,7 +239,7 @@ def _plain_parts(config: DictConfig, group: KindGroup) -> list[str]:
 
 
 def _make(config: DictConfig, group: KindGroup, path: str) -> Any:
-    """Return the kind that a plain mapping means, and fill its defaults in."""
+    """Return the kind that a plain mapping describes, and fill its defaults into the config."""
     node = OmegaConf.select(config, path)
     if not isinstance(node, DictConfig):
         raise ConfigError(f"{path}={node} must be a mapping of keys, or null to drop it.")

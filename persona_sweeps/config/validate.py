@@ -1,4 +1,4 @@
-"""Checks across the fields of a config that types alone can't make; all of them before any run starts."""
+"""Check a config before any run starts, where types alone can't: values, and fields against each other."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCHEDULERS = ("cosine", "linear", "constant")
 QUANTIZATIONS = {"none": QuantizationConfig, "int8": Int8Config, "nf4": FourBitConfig, "fp4": FourBitConfig}
 
 Check = Callable[[RunConfig], Iterator[str]]
-"""yields a sentence for each thing that is wrong"""
+"""yields a sentence for each mistake"""
 
 
 def validate(config: RunConfig) -> None:
@@ -31,21 +31,20 @@ def validate(config: RunConfig) -> None:
         raise ConfigError(" ".join(mistakes))
 
 
-def refuse_strangers(container: Mapping[str, Any], config: RunConfig) -> None:
-    """Raise ConfigError for keys that the schemas lack: Hydra lets `+key=value` add them, and nothing reads them."""
-    known = asdict(config)
-    for name in _strangers(container, known, ""):
+def refuse_unknown_keys(container: Mapping[str, Any], config: RunConfig) -> None:
+    """Raise ConfigError for keys that the schemas lack: Hydra lets `+key=value` add them, but nothing reads them."""
+    for name in _unknown_keys(container, asdict(config), ""):
         raise ConfigError(f"{name} is not a key of this config, and + can't make it one: drop it.")
 
 
-def _strangers(container: Mapping[str, Any], known: Mapping[str, Any], prefix: str) -> Iterator[str]:
+def _unknown_keys(container: Mapping[str, Any], schema: Mapping[str, Any], prefix: str) -> Iterator[str]:
     for key, value in container.items():
         if key == TARGET:
             continue
-        if key not in known:
+        if key not in schema:
             yield f"{prefix}{key}"
-        elif isinstance(value, Mapping) and isinstance(known[key], Mapping):
-            yield from _strangers(value, known[key], f"{prefix}{key}.")
+        elif isinstance(value, Mapping) and isinstance(schema[key], Mapping):
+            yield from _unknown_keys(value, schema[key], f"{prefix}{key}.")
 
 
 def _training(config: RunConfig) -> Iterator[str]:
@@ -67,7 +66,7 @@ def _training(config: RunConfig) -> Iterator[str]:
 
 
 def _kinds(config: RunConfig) -> Iterator[str]:
-    """What the parts say themselves that know themselves."""
+    """Yield what each kind says about its own keys."""
     for group in (PEFT, SOURCES, GENERATION, TRACKERS):
         part = getattr(config, group.name)
         yield from group.check(part)
@@ -77,20 +76,20 @@ def _kinds(config: RunConfig) -> Iterator[str]:
 
 
 def _metrics(config: RunConfig) -> Iterator[str]:
-    """Whether there is something to score, and no two values have one name."""
+    """Require at least one metric that this run can have, and different names for all values."""
     metrics = config.metrics
     if not metrics:
         yield "metrics is empty: choose one or more, such as metrics=[likelihood,overlap]."
     elif not config.peft.has_model and all(metric.needs_model for metric in metrics.values()):
         yield (
-            f"peft={config.peft.method} has texts and no probabilities, and metrics=[{','.join(metrics)}] can't do "
-            "without them: add one that scores texts, such as metrics=[likelihood,overlap]."
+            f"peft={config.peft.method} gives texts but no probabilities, which metrics=[{','.join(metrics)}] needs: "
+            "add one that scores texts, such as metrics=[likelihood,overlap]."
         )
-    givers: dict[str, str] = {}
+    sources: dict[str, str] = {}
     for name, metric in metrics.items():
         for value in metric.describe():
-            if givers.setdefault(value, name) != name:
-                yield f"metrics.{givers[value]} and metrics.{name} both give a value {value}: choose one of them."
+            if sources.setdefault(value, name) != name:
+                yield f"metrics.{sources[value]} and metrics.{name} both give a value {value}: choose one of them."
                 break
 
 
@@ -98,7 +97,7 @@ def _whole(config: RunConfig) -> Iterator[str]:
     method = config.quantization.method
     yield from one_of("quantization.method", method, tuple(QUANTIZATIONS))
     if type(config.quantization) is not QUANTIZATIONS.get(method, type(config.quantization)):
-        yield f"quantization.method={method} lacks the settings of its own: choose the whole, quantization={method}."
+        yield f"quantization.method={method} lacks its own settings: choose the whole group, quantization={method}."
     yield from at_least("quantization.threshold", getattr(config.quantization, "threshold", None), 0)
     yield from at_least("group_size", config.group_size, 1)
     if not re.fullmatch(r"\w[\w.+-]*", config.sweep.name):

@@ -1,7 +1,7 @@
-"""Data sources: one module a source format, each of which turns its bytes into `Example`s.
+"""Data sources: one module for each source format, which turns files into `Example`s.
 
 A source (`source.Source`) is an option of `dataset=`. To add one, write such a module, name it in config/kinds.py, and
-give it a YAML file in conf/dataset; one of your own is named by `_target_` in a YAML file of yours. Nothing here
+add a YAML file to conf/dataset; a source in your own package is named by `_target_` in your own YAML file. Nothing here
 imports torch.
 """
 
@@ -14,27 +14,27 @@ from persona_sweeps.data.example import Corpus
 if TYPE_CHECKING:
     from persona_sweeps.data.source import Source
 
-KEPT = 8
+CACHE_SIZE = 8
 """corpora that a process keeps, since the cells of a sweep share one or a few"""
-_read: dict[str, Corpus] = {}
+_corpora: dict[str, Corpus] = {}
 
 
 def load_corpus(source: Source) -> Corpus:
-    """Read the examples of a source, already split in train and eval; once for each version of its files.
+    """Return the examples of a source, split in train and eval; each version of its files is read once.
 
     Raises `ConfigError` for a persona or option that doesn't exist, and `DataError` for data that are missing,
     malformed or too few.
     """
     key = source_stamp(source)
-    if key not in _read:
-        if len(_read) >= KEPT:
-            _read.pop(next(iter(_read)))
-        _read[key] = source.load()
-    return _read[key]
+    if key not in _corpora:
+        if len(_corpora) >= CACHE_SIZE:
+            _corpora.pop(next(iter(_corpora)))
+        _corpora[key] = source.load()
+    return _corpora[key]
 
 
 def source_stamp(source: Source) -> str:
-    """Return what changes whenever the source may give other examples: its keys; name, time and size of its files."""
+    """Return a text that changes whenever the examples may change: keys, and names, times and sizes of the files."""
     stats = [(str(file), file.stat()) for file in source.files()]
     files = [(name, stat.st_mtime_ns, stat.st_size) for name, stat in stats]
     return f"{type(source).__module__} {source} {files}"

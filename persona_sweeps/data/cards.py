@@ -1,4 +1,4 @@
-"""Persona cards: the system message that tells the model whom it plays, built from the play's own facts."""
+"""Persona cards: the system message that describes the character to play, made from facts about the play."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KINDS = {
     "romances": "romance",
     "tragedies": "tragedy",
 }
-"""What to call a play, by the folder that it lies in; "play" for any other folder."""
+"""folder of a play → what to call it; "play" for any other folder"""
 
 LONG = (
     "You are {name}, a character in {work}. The people you speak with most are {partners}. Each message gives you "
@@ -28,7 +28,7 @@ SHORT = "You are {name}, a character in {work}. Answer with {name}'s next speech
 
 
 def persona_card(card: str, play: Play, persona: str, author: str | None = None) -> str | None:
-    """Return the text of a card: `long`, `short`, None for `none`, and any other text as it is.
+    """Return the text of a card: that of `long` or `short`, None for `none`, and any other text unchanged.
 
     `persona` is a speaker of `play`, as `display_name` writes it.
     """
@@ -42,7 +42,7 @@ def persona_card(card: str, play: Play, persona: str, author: str | None = None)
 
 
 def partners(play: Play, persona: str, n: int = 5) -> list[str]:
-    """Return the `n` speakers whose speeches stand most often right before or after the persona's in a scene."""
+    """Return the `n` speakers who speak most often right before or after the persona in a scene."""
     neighbours: Counter[str] = Counter()
     for _, scene in play.scenes():
         for one, other in zip(scene.speeches, scene.speeches[1:], strict=False):

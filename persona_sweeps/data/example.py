@@ -1,4 +1,4 @@
-"""The words that every data source speaks: `Message`, `Example` and `Corpus`."""
+"""The types that every data source produces: `Message`, `Example` and `Corpus`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One prompt and the completion that a model should learn to give.
+    """One prompt and the completion that a model should learn.
 
-    `prompt` is text, or chat messages that end with a user's. `cluster` names the scene, episode or dialogue
-    that the example comes from: splits and bootstraps never cut through one. `id` is unique within its corpus and
-    stays the same whatever other examples are asked for.
+    `prompt` is text, or chat messages that end with a user's message. `cluster` names the scene, episode or dialogue
+    of the example; splits and bootstraps never divide one. `id` is unique within its corpus, and doesn't depend on
+    which other examples are selected.
     """
 
     id: str
@@ -36,16 +36,16 @@ class Example:
 
     @property
     def prompt_text(self) -> str:
-        """What the prompt says, without any model's template."""
+        """The content of the prompt, without any model's template."""
         return self.prompt if isinstance(self.prompt, str) else "\n\n".join(m.content for m in self.prompt)
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """What a source gives a run: the two sides of its split, and what it left out, counted by reason.
+    """The examples of a source: the two sides of its split, and how many it left out, by reason.
 
-    `fingerprint` is the SHA-256 (hex) of the source bytes: where the examples come from. What they are, wherever they
-    come from, is in the fingerprints of the two sides.
+    `fingerprint` is the SHA-256 (hex) of the source files' bytes. `train_fingerprint` and `eval_fingerprint` hash the
+    examples themselves, whatever their source.
     """
 
     train: tuple[Example, ...]
@@ -68,7 +68,7 @@ def _content_sha256(examples: Iterable[Example]) -> str:
     digest = hashlib.sha256()
     for example in examples:
         prompt = example.prompt
-        said = prompt if isinstance(prompt, str) else [[message.role, message.content] for message in prompt]
-        content = [example.id, said, example.completion, example.cluster, example.persona]
+        prompt_content = prompt if isinstance(prompt, str) else [[message.role, message.content] for message in prompt]
+        content = [example.id, prompt_content, example.completion, example.cluster, example.persona]
         digest.update(json.dumps(content).encode() + b"\n")
     return digest.hexdigest()

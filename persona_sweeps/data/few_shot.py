@@ -1,6 +1,6 @@
-"""Few-shot prompts: solved training examples before each prompt, the same ones for all prompts of a persona.
+"""Few-shot prompts: put solved training examples before each prompt, the same ones for all prompts of a persona.
 
-They come first, so that their tokens are a prefix that all prompts of a persona share and that is computed once a row.
+They come first, so that all prompts of a persona share them as a prefix, which is computed once a row.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
 
 def shots_of(config: RunConfig) -> tuple[int, int, int] | None:
-    """Return what decides a run's shots, None where it has none: how many, the seed, and the tokens there is room for.
+    """Return what decides a run's shots: their number, the seed, and the most tokens of a prompt; None without shots.
 
-    The room is what the model attends over, less the new tokens, and not train.max_length: that says which examples
-    are evaluated, the same ones in every run, and the longest of them would leave no room for a shot.
+    The limit is the model's context less the new tokens, not train.max_length. The latter decides which examples are
+    evaluated, the same in every run, and the longest of these would leave no room for a shot.
     """
     if not config.peft.shots:
         return None
-    # Whether texts are asked for or not: another metric must not change the prompts.
+    # Always less the new tokens, even if no texts are needed: another metric must not change the prompts.
     return config.peft.shots, config.seed, config.model.context_length - config.generation.max_new_tokens
 
 
 def guessed_length(config: RunConfig, tokens: int) -> int:
-    """Return how long a prompt of so many tokens becomes by shots of the same length; without shots it stays."""
-    count, _, room = shots_of(config) or (0, 0, tokens)
-    return min(room, tokens * (1 + count))
+    """Estimate the length of a prompt of so many tokens behind shots of the same length; unchanged without shots."""
+    count, _, limit = shots_of(config) or (0, 0, tokens)
+    return min(limit, tokens * (1 + count))
 
 
 def choose_shots(solved: Sequence[Example], count: int, seed: int) -> dict[str | None, tuple[Example, ...]]:
-    """Return at most `count` of the solved examples for each persona (None: those that have none).
+    """Return at most `count` of the solved examples for each persona (None: examples without one).
 
-    Which ones depends on the seed and their ids alone; fewer shots are a prefix of more.
+    The choice depends on the seed and their ids only; fewer shots are a prefix of more.
     """
     chosen: dict[str | None, tuple[Example, ...]] = {}
     for example in sorted(solved, key=lambda e: hashlib.sha256(f"{seed}\0shot\0{e.id}".encode()).digest()):
@@ -49,31 +49,31 @@ def choose_shots(solved: Sequence[Example], count: int, seed: int) -> dict[str |
 
 
 def render_with_shots(
-    renderer: Renderer, held_out: Sequence[Example], solved: Sequence[Example], asked: tuple[int, int, int]
+    renderer: Renderer, held_out: Sequence[Example], solved: Sequence[Example], settings: tuple[int, int, int]
 ) -> tuple[list[RenderedExample], dict[str, int]]:
-    """Render examples behind their shots; return counts for the record too.
+    """Return examples rendered behind their shots, and counts for the record; `settings` are those of `shots_of`.
 
-    Where the longest doesn't fit, all lose their last shot, until it does: what is evaluated stays the same. The counts
-    are `shots`, those before a prompt, and `fewer_shots`, the prompts of personas that have fewer training examples.
-    Raises `DataError` when no prompt gets a shot.
+    If the longest prompt doesn't fit, all prompts lose their last shot, until it does; the same examples stay
+    evaluated. The counts are `shots`, the number before a prompt, and `fewer_shots`, the number of prompts whose
+    persona has fewer training examples. Raises `DataError` if no prompt gets a shot.
     """
-    count, seed, room = asked
+    count, seed, limit = settings
     chosen = choose_shots(solved, count, seed)
     if not any(example.persona in chosen for example in held_out):
         raise DataError(
-            "peft=few_shot finds no training example of a persona that is evaluated: raise dataset.limit, or name a "
-            "persona with examples on both sides (dataset.persona)."
+            "peft=few_shot finds no training example of any evaluated persona: raise dataset.limit, or name a persona "
+            "with examples on both sides (dataset.persona)."
         )
     longest = 0
     for used in range(count, 0, -1):
         shots = {persona: examples[:used] for persona, examples in chosen.items()}
         rendered = renderer.render(held_out, shots=shots)
         longest = max(len(example.input_ids) for example in rendered)
-        if longest <= room:
+        if longest <= limit:
             return rendered, _counts(held_out, shots, used)
     raise DataError(
         f"peft=few_shot: with one shot the longest prompt and completion have {longest} tokens, and the model has room "
-        f"for {room}: lower train.max_length, which leaves the longest out of every run, or make the prompts shorter "
+        f"for {limit}: lower train.max_length, which leaves the longest out of every run, or make the prompts shorter "
         "(dataset.card, dataset.context_lines)."
     )
 

@@ -1,4 +1,4 @@
-"""Source `jsonl`: one example a line, as a prompt with its completion or as chat messages.
+"""Source `jsonl`: one example a line, as a prompt with its completion, or as chat messages.
 
     {"prompt": "Who's there?", "completion": "Nay, answer me.", "persona": "Francisco", "scene": "1.1"}
     {"messages": [{"role": "user", "content": "Who's there?"}, {"role": "assistant", "content": "Nay, answer me."}]}
@@ -27,7 +27,7 @@ SHOWN_ERRORS = 5
 
 @dataclass
 class Jsonl(Source):
-    """The lines of a file, or of one to train on and one to evaluate on."""
+    """The lines of one file, or of two: one to train on and one to evaluate on."""
 
     path: str = MISSING
     eval_path: str | None = None
@@ -41,7 +41,7 @@ class Jsonl(Source):
         """Return the examples of `path`, split by cluster, or with those of `eval_path` as eval.
 
         Raises `DataError` for a file that is missing, malformed (naming the first bad lines), too small, or that shares
-        ids or clusters with the other one; `ConfigError` for a persona that no line names.
+        ids or clusters with the other one, and `ConfigError` for a persona that no line names.
         """
         dropped: Counter[str] = Counter()
         path = _existing(self.path, "path")
@@ -66,7 +66,7 @@ def _existing(name: str, key: str) -> Path:
     if path.is_file():
         return path
     if path.is_dir():
-        raise DataError(f"dataset.{key}={name} is a folder, and a JSON Lines file is needed.")
+        raise DataError(f"dataset.{key}={name} is a folder; give a JSON Lines file.")
     folder = path.parent
     files = sorted(entry.name for entry in folder.iterdir() if entry.is_file()) if folder.is_dir() else []
     where = "" if folder.is_dir() else f" The folder {folder} doesn't exist either."
@@ -74,7 +74,7 @@ def _existing(name: str, key: str) -> Path:
 
 
 def _read(path: Path, prefix: str, dropped: Counter[str]) -> list[Example]:
-    """Parse every line; tell of all bad ones at once, and count in `dropped` those with nothing to learn from."""
+    """Return the examples of a file, and count the empty ones in `dropped`. Raises DataError with all bad lines."""
     examples: list[Example] = []
     errors: list[str] = []
     for number, raw in enumerate(path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
@@ -98,22 +98,22 @@ def _read(path: Path, prefix: str, dropped: Counter[str]) -> list[Example]:
 
 
 def _nothing_to_learn(example: Example) -> str | None:
-    """Return why an example can't be used, as `Corpus.dropped` says it."""
-    asked = example.prompt if isinstance(example.prompt, str) else example.prompt[-1].content
+    """Return why an example can't be used, as a reason of `Corpus.dropped`; None if it can."""
+    last_message = example.prompt if isinstance(example.prompt, str) else example.prompt[-1].content
     if not example.completion.strip():
         return "empty completion"
-    return None if asked.strip() else "empty prompt"
+    return None if last_message.strip() else "empty prompt"
 
 
 def _require_unique(examples: Sequence[Example]) -> None:
     repeated = [name for name, count in Counter(example.id for example in examples).items() if count > 1]
     if repeated:
         listing = ", ".join(repeated[:SHOWN_ERRORS])
-        raise DataError(f"{len(repeated)} ids stand on more than one line, and each must be unique: {listing}.")
+        raise DataError(f"{len(repeated)} ids are on more than one line, and each must be unique: {listing}.")
 
 
 def _prepared(examples: Iterable[Example], source: Jsonl) -> list[Example]:
-    """Keep the persona's examples, if one is asked for, and put the card in front of those that have none."""
+    """Return the examples of the persona, if one is set, with the card in front of those that have none."""
     return [_with_card(example, source.card) for example in _of_persona(list(examples), source.persona)]
 
 
@@ -138,7 +138,7 @@ def _with_card(example: Example, card: str | None) -> Example:
 def _given_split(
     train: list[Example], held_out: list[Example], source: Jsonl
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """Keep the two files apart as they are, in the same shuffled order of clusters as a split would give."""
+    """Return the examples of two files as (train, eval), in the shuffled order of clusters that a split would give."""
     require_enough(train, source, f"They come from {source.path}.")
     if not held_out:
         raise DataError(f"dataset.eval_path={source.eval_path} holds no example to evaluate on.")
@@ -146,11 +146,11 @@ def _given_split(
     if shared:
         listing = ", ".join(sorted(shared)[:3])
         raise DataError(
-            f"{len(shared)} clusters stand in both dataset.path and dataset.eval_path ({listing}): keep each scene, "
+            f"{len(shared)} clusters are in both dataset.path and dataset.eval_path ({listing}): keep each scene, "
             "episode or dialogue on one side, or give them different names."
         )
     sides = [
-        [example for members in shuffled_clusters(side, source.split_seed).values() for example in members]
+        [example for cluster in shuffled_clusters(side, source.split_seed).values() for example in cluster]
         for side in (train, held_out)
     ]
     return evaluated(sides[0], sides[1], source, f"They come from {source.path}.")

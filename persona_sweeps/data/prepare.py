@@ -1,4 +1,4 @@
-"""Examples as `datasets.Dataset`s of token ids, prepared once for all trials that share them."""
+"""Prepare examples as `datasets.Dataset`s of token ids, once for all trials that share them."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ _memo: dict[str, PreparedData] = {}
 
 
 def prepare(config: RunConfig, tokenizer: PreTrainedTokenizerBase, tokenizer_fingerprint: str) -> PreparedData:
-    """Return the tokenized train and eval data of a run, from the cache if they have been prepared before.
+    """Return the tokenized train and eval data of a run, from the cache if they were prepared before.
 
-    `tokenizer_fingerprint` must differ whenever the tokens or the chat template would. Raises `ConfigError` and
-    `DataError` as `load_corpus` does, and `DataError` if on either side no example fits in `train.max_length`.
+    `tokenizer_fingerprint` must differ whenever the tokens or the chat template differ. Raises `ConfigError` and
+    `DataError` as `load_corpus` does, and `DataError` if no example of a side fits in `train.max_length`.
     """
-    asked = [tokenizer_fingerprint, config.dataset.loss_on, config.train.max_length, shots_of(config)]
-    memo_key = _digest([*asked, source_stamp(config.dataset)])
+    settings = [tokenizer_fingerprint, config.dataset.loss_on, config.train.max_length, shots_of(config)]
+    memo_key = _digest([*settings, source_stamp(config.dataset)])
     if memo_key not in _memo:
         corpus = load_corpus(config.dataset)
-        # The examples themselves, not the keys that led to them: a source of another package may change its code.
+        # Hash the examples themselves, not the keys of their source: the code of another package's source may change.
         examples = [corpus.train_fingerprint, corpus.eval_fingerprint, corpus.fingerprint, corpus.dropped]
-        folder = cache_dir() / "data" / _digest([*asked, *examples, code_fingerprint()])
+        folder = cache_dir() / "data" / _digest([*settings, *examples, code_fingerprint()])
         _memo[memo_key] = load_entry(folder) or save_entry(folder, _prepared(config, corpus, Renderer(tokenizer)))
     return _memo[memo_key]
 
 
 def forget_prepared() -> None:
-    """Empty the memory of this process; what the cache folder holds stays."""
+    """Clear the memory of this process; the cache folder stays."""
     _memo.clear()
 
 
@@ -51,10 +51,10 @@ def _prepared(config: RunConfig, corpus: Corpus, renderer: Renderer) -> Prepared
     loss_on, max_length = config.dataset.loss_on, config.train.max_length
     train, too_long_train = _fitting(renderer, corpus.train, loss_on, max_length, "training")
     held_out, too_long_eval = _fitting(renderer, corpus.eval, loss_on, max_length, "evaluation")
-    told: dict[str, int] = {}
-    if (asked := shots_of(config)) is not None:
+    shot_counts: dict[str, int] = {}
+    if (shots := shots_of(config)) is not None:
         solved = _same(corpus.train, train)
-        held_out, told = render_with_shots(renderer, _same(corpus.eval, held_out), solved, asked)
+        held_out, shot_counts = render_with_shots(renderer, _same(corpus.eval, held_out), solved, shots)
     dropped = dict(corpus.dropped)
     if too_long_train + too_long_eval:
         dropped[TOO_LONG] = too_long_train + too_long_eval
@@ -65,20 +65,20 @@ def _prepared(config: RunConfig, corpus: Corpus, renderer: Renderer) -> Prepared
         data_fingerprint=corpus.fingerprint,
         template_fingerprint=renderer.template_fingerprint,
         stop_token_ids=renderer.stop_token_ids,
-        shots=told,
+        shots=shot_counts,
     )
 
 
 def _same(examples: Sequence[Example], rendered: Sequence[RenderedExample]) -> list[Example]:
-    """Return those examples that were rendered, in their order."""
-    kept = {example.id for example in rendered}
-    return [example for example in examples if example.id in kept]
+    """Return the examples that were rendered, in their order."""
+    ids = {example.id for example in rendered}
+    return [example for example in examples if example.id in ids]
 
 
 def _fitting(
     renderer: Renderer, examples: Sequence[Example], loss_on: str, max_length: int, side: str
 ) -> tuple[list[RenderedExample], int]:
-    """Render examples and return those of at most `max_length` tokens, with the number of the others."""
+    """Render examples; return those of at most `max_length` tokens, and the number of the others."""
     rendered = renderer.render(examples, loss_on)
     fitting = [example for example in rendered if len(example.input_ids) <= max_length]
     if not fitting:
@@ -92,7 +92,7 @@ def _fitting(
 
 
 def code_fingerprint() -> str:
-    """Hash the modules beside this one, which decide what examples and tokens come out of the same bytes."""
+    """Return a hash of this package's modules, which decide what examples and tokens the same bytes give."""
     return _digest([path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))])
 
 

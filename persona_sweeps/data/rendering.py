@@ -1,4 +1,4 @@
-"""Examples as token ids: the prompt as the model's template writes it, then the completion and its end token."""
+"""Render examples as token ids: the prompt in the model's template, then the completion and its end token."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ LOSS_ON = ("completion", "all_tokens")
 class RenderedExample:
     """One example as tokens: `input_ids` = prompt, completion, end token.
 
-    The first `prompt_length` tokens are the prompt with its generation prompt. Labels are the tokens from place
-    `loss_from` on (never place 0, which nothing predicts). `completion_bytes` counts the completion's UTF-8 bytes,
+    The first `prompt_length` tokens are the prompt with its generation prompt. Labels are the tokens from index
+    `loss_from` on (never index 0, which nothing predicts). `completion_bytes` counts the completion's UTF-8 bytes,
     for bits a byte.
     """
 
@@ -39,27 +39,27 @@ class RenderedExample:
 class Renderer:
     """Renders examples for one tokenizer.
 
-    A prompt that is text becomes one user message where the tokenizer has a chat template; without one it stays as
-    it is, and the completion follows directly. The completion is tokenized apart from the prompt, so that what
-    precedes it in training is exactly what precedes it in generation.
+    A prompt that is text becomes one user message if the tokenizer has a chat template; otherwise it stays unchanged,
+    and the completion follows directly. The completion is tokenized separately, so that exactly the same tokens precede
+    it in training and in generation.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
         self._template = template_of(tokenizer)
-        self._begin = self._beginning()
+        self._bos = self._bos_tokens()
         self.end_token_id = self._end_token()
         self.template_fingerprint: str = self._template.fingerprint
         """SHA-256 (hex) of the template's text, or of the plain template's version."""
 
     @property
     def stop_token_ids(self) -> tuple[int, ...]:
-        """The tokens that end an answer: the template's end token and the tokenizer's end of sequence."""
+        """The tokens that end an answer: the template's end token, and the tokenizer's end of sequence."""
         eos = self._tokenizer.eos_token_id
         return tuple(dict.fromkeys([self.end_token_id, *([eos] if isinstance(eos, int) else [])]))
 
     def prompt_text(self, prompt: str | Sequence[Message], shots: Sequence[Example] = ()) -> str:
-        """Return a prompt as text, up to where the completion begins, with solved examples before it."""
+        """Return a prompt as text, up to the start of the completion, with solved examples before it."""
         if isinstance(prompt, str) and self._template.begins_plain:
             return "".join([*(f"{self.prompt_text(s.prompt)}{s.completion}\n\n" for s in shots), prompt])
         if not shots:
@@ -68,8 +68,8 @@ class Renderer:
         return self._template.few_shot(solved, _messages(prompt))
 
     def prompt_ids(self, text: str) -> list[int]:
-        """Return the tokens of a prompt's text, with the tokenizer's own beginning token if the template is plain."""
-        return self._begin + self._encode([text])[0]
+        """Return the tokens of a prompt's text, with the tokenizer's bos token if the template is plain."""
+        return self._bos + self._encode([text])[0]
 
     def render(
         self,
@@ -89,7 +89,7 @@ class Renderer:
         completion_ids = self._encode([example.completion for example in examples])
         rendered = []
         for example, prompt, before, after in zip(examples, prompts, prompt_ids, completion_ids, strict=True):
-            prompt_length = len(self._begin) + len(before)
+            prompt_length = len(self._bos) + len(before)
             rendered.append(
                 RenderedExample(
                     id=example.id,
@@ -97,7 +97,7 @@ class Renderer:
                     persona=example.persona,
                     prompt=prompt,
                     completion=example.completion,
-                    input_ids=[*self._begin, *before, *after, self.end_token_id],
+                    input_ids=[*self._bos, *before, *after, self.end_token_id],
                     prompt_length=prompt_length,
                     loss_from=max(1, prompt_length if loss_on == "completion" else 1),
                     completion_bytes=len(example.completion.encode()),
@@ -114,7 +114,7 @@ class Renderer:
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         return self._tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
 
-    def _beginning(self) -> list[int]:
+    def _bos_tokens(self) -> list[int]:
         """Return the tokens that this tokenizer puts before plain text; chat templates write their own."""
         bos = self._tokenizer.bos_token_id
         if not self._template.begins_plain or bos is None:
@@ -125,10 +125,10 @@ class Renderer:
         """Return the first special token that the template writes after an answer, else the end of sequence."""
         ending = self._encode([self._template.ending()])[0]
         special = set(self._tokenizer.added_tokens_decoder) | set(self._tokenizer.all_special_ids)
-        found = next((token for token in ending if token in special), self._tokenizer.eos_token_id)
-        if found is None and not ending:
+        end = next((token for token in ending if token in special), self._tokenizer.eos_token_id)
+        if end is None and not ending:
             raise DataError("The tokenizer has neither an end-of-sequence token nor a chat template that ends answers.")
-        return int(found if found is not None else ending[0])
+        return int(end if end is not None else ending[0])
 
 
 def _messages(prompt: str | Sequence[Message]) -> Sequence[Message]:

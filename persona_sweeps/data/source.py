@@ -1,4 +1,4 @@
-"""What `dataset=` chooses: a data source, which reads files of one format and splits their examples."""
+"""The base class of what `dataset=` chooses: a data source reads files of one format and splits their examples."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Source:
-    """What all options of `dataset=` have in common. Subclasses add their keys as fields.
+    """The base of all options of `dataset=`. Subclasses add their keys as fields.
 
-    conf/dataset/jsonl.yaml explains the keys that stand here; one of another package takes their defaults.
+    conf/dataset/jsonl.yaml explains the keys of this class; a source of another package has their defaults.
     """
 
     source: str = MISSING
@@ -36,11 +36,11 @@ class Source:
 
     @property
     def label(self) -> str:
-        """How a table names the data, such as `shakespeare, Hamlet`."""
+        """Its name in tables, such as `shakespeare, Hamlet`."""
         return f"{self.source}, {self.persona}" if self.persona else self.source
 
     def check(self, config: RunConfig) -> Iterator[str]:
-        """Yield a sentence for each thing that is wrong with its keys. Subclasses yield from this one too."""
+        """Yield a sentence for each wrong key. Subclasses also yield from this one."""
         yield from one_of("dataset.loss_on", self.loss_on, ("completion", "all_tokens"))
         yield from one_of("dataset.evaluate_on", self.evaluate_on, ("test", "validation"))
         yield from at_least("dataset.limit", self.limit, 1)
@@ -49,9 +49,9 @@ class Source:
         yield from between("dataset.validation_fraction", self.validation_fraction, 0, 1)
 
     def files(self) -> list[Path]:
-        """Return the files that it reads, those that exist, so that a changed file is read again."""
+        """Return the existing files that it reads, so that a changed file is read again."""
         return []
 
     def load(self) -> Corpus:
-        """Read, split and cut the examples. Raises ConfigError for keys that fit nothing, DataError for bad data."""
+        """Return the examples, split and cut. Raises ConfigError for keys without a match, DataError for bad data."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The split in train, validation and test: by cluster, decided by the seed alone, whatever the order of examples."""
+"""Split examples in train, validation and test: by cluster, by the seed only, whatever the order of examples."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 def split_examples(
     examples: Sequence[Example], source: Source, hint: str = ""
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """Return (train, eval), each in shuffled order of its clusters and cut to `limit` and `eval_limit`.
+    """Return (train, eval), each in shuffled order of its clusters, and cut to `limit` and `eval_limit`.
 
-    The test part takes whole clusters until it has about `eval_fraction` of the examples; neither side is empty. A
-    smaller limit gives a prefix of what a larger one gives. `hint` ends the message of the `DataError` that says that
-    there are too few examples or clusters.
+    The test part gets whole clusters until it has about `eval_fraction` of the examples; neither side is empty. A
+    smaller limit gives a prefix of what a larger one gives. Raises `DataError`, with `hint` at its end, for too few
+    examples or clusters.
     """
     require_enough(examples, source, hint)
     rest, test = _divide(examples, source, "eval_fraction", hint)
@@ -32,10 +32,10 @@ def split_examples(
 def evaluated(
     rest: Sequence[Example], test: Sequence[Example], source: Source, hint: str = ""
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """Return (train, eval) as `evaluate_on` says, each cut to its limit.
+    """Return (train, eval) for `evaluate_on`, each cut to its limit.
 
-    Under `test` all the rest is trained on. Under `validation` a part of the rest takes the place of the test part,
-    which is seen by nobody: settings can be chosen by it without a look at the test.
+    For `test`, all the rest is train. For `validation`, a part of the rest is eval, and the test part isn't used: so
+    settings can be chosen without a look at the test part.
     """
     train, held_out = rest, test
     if source.evaluate_on == "validation":
@@ -44,33 +44,33 @@ def evaluated(
 
 
 def _divide(examples: Sequence[Example], source: Source, key: str, hint: str) -> tuple[list[Example], list[Example]]:
-    """Return (the rest, a part of about the share that the key says), each in shuffled order of its clusters."""
+    """Return (the rest, a part with about the share that the key sets), each in shuffled order of its clusters."""
     fraction = float(getattr(source, key))
     if not 0 < fraction < 1:
         raise ConfigError(f"dataset.{key}={fraction} must lie between 0 and 1.")
     clusters = shuffled_clusters(examples, source.split_seed)
     if len(clusters) < 2:
-        whose = "All" if key == "eval_fraction" else "Outside the test part all"
+        scope = "All" if key == "eval_fraction" else "Outside the test part all"
         raise DataError(
-            f"{whose} {len(examples)} examples come from one scene or dialogue ({examples[0].cluster}), and a split in "
+            f"{scope} {len(examples)} examples come from one scene or dialogue ({examples[0].cluster}), and a split in "
             f"train and {'eval' if key == 'eval_fraction' else 'validation'} needs at least 2.{_spaced(hint)}"
         )
-    chosen = _held_out_clusters({name: len(members) for name, members in clusters.items()}, fraction)
-    rest = [example for name, members in clusters.items() if name not in chosen for example in members]
-    return rest, [example for name, members in clusters.items() if name in chosen for example in members]
+    chosen = _held_out_clusters({name: len(cluster) for name, cluster in clusters.items()}, fraction)
+    rest = [example for name, cluster in clusters.items() if name not in chosen for example in cluster]
+    return rest, [example for name, cluster in clusters.items() if name in chosen for example in cluster]
 
 
 def require_enough(examples: Sequence[Example], source: Source, hint: str = "") -> None:
     """Raise `DataError` if there are fewer than `min_examples`."""
     if len(examples) < source.min_examples:
         raise DataError(
-            f"Only {counted(len(examples), 'example')} found and {source.min_examples} needed "
+            f"Only {counted(len(examples), 'example')} found, but {source.min_examples} are needed "
             f"(dataset.min_examples).{_spaced(hint)}"
         )
 
 
 def shuffled_clusters(examples: Iterable[Example], seed: int) -> dict[str, list[Example]]:
-    """Group examples by cluster: clusters in an order that depends on the seed and their names, members by id."""
+    """Group examples by cluster: clusters in an order that depends on the seed and their names, examples by id."""
     groups: dict[str, list[Example]] = {}
     for example in examples:
         groups.setdefault(example.cluster, []).append(example)
@@ -86,7 +86,7 @@ def cut(examples: Sequence[Example], limit: int | None, key: str) -> tuple[Examp
 
 
 def _held_out_clusters(sizes: dict[str, int], fraction: float) -> set[str]:
-    """Take clusters in order as long as each brings the number of examples nearer to the target."""
+    """Return clusters, in order, as long as each brings the number of examples nearer to the target."""
     target = fraction * sum(sizes.values())
     chosen: set[str] = set()
     count = 0
@@ -98,9 +98,9 @@ def _held_out_clusters(sizes: dict[str, int], fraction: float) -> set[str]:
 
 
 def _natural(text: str) -> tuple[list[tuple[int, str]], str]:
-    """Sort key by which speech-9 comes before speech-12."""
+    """Return a sort key with which speech-9 comes before speech-12."""
     pieces = re.split(r"([0-9]+)", text)
-    return [(int(piece) if place % 2 else 0, piece) for place, piece in enumerate(pieces)], text
+    return [(int(piece) if index % 2 else 0, piece) for index, piece in enumerate(pieces)], text
 
 
 def _spaced(hint: str) -> str:

@@ -1,4 +1,4 @@
-"""Prepared data on disk: a folder an entry, complete or absent, checked byte by byte before it is used."""
+"""Cache prepared data on disk: each entry is a folder, complete or absent, whose bytes are checked before use."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ MANIFEST = "prepared.json"
 
 @dataclass(frozen=True, slots=True)
 class PreparedData:
-    """What a run trains and evaluates on; the columns of both sides are the fields of `RenderedExample`.
+    """The data that a run trains and evaluates on; the columns of both sides are the fields of `RenderedExample`.
 
-    `dropped` counts what was left out, by reason. `data_fingerprint` is the SHA-256 (hex) of the source bytes.
+    `dropped` counts the examples left out, by reason. `data_fingerprint` is the SHA-256 (hex) of the source bytes.
     """
 
     train: Dataset
@@ -36,7 +36,7 @@ class PreparedData:
     template_fingerprint: str
     stop_token_ids: tuple[int, ...]
     shots: Mapping[str, int] = field(default_factory=dict)
-    """of few-shot prompts: how many solved examples stand before each, and how many have fewer"""
+    """for few-shot prompts: how many solved examples each prompt has, and how many prompts have fewer"""
 
 
 def to_dataset(examples: Sequence[RenderedExample]) -> Dataset:
@@ -67,24 +67,24 @@ def load_entry(folder: Path) -> PreparedData | None:
         return None
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        # Only the files that were written then: Dataset.map leaves its own beside them.
-        written, found = manifest.pop("files"), _checksums(folder)
-        changed = [name for name, checksum in written.items() if found.get(name) != checksum]
+        # Check only the files in the manifest: Dataset.map adds others.
+        written, current = manifest.pop("files"), _checksums(folder)
+        changed = [name for name, checksum in written.items() if current.get(name) != checksum]
         if changed:
-            raise ValueError(f"{changed[0]} isn't as it was written")
+            raise ValueError(f"{changed[0]} has changed")
         manifest["stop_token_ids"] = tuple(manifest["stop_token_ids"])
         sides = {side: load_from_disk(str(folder / side)) for side in ("train", "eval")}
         return PreparedData(**manifest, **sides)
-    except Exception as error:  # whatever is wrong with an entry, the remedy is the same: make it again
+    except Exception as error:  # whatever is wrong with an entry, it is made again
         log.warning("The cached data in %s are damaged (%s) and are made again.", folder, error)
         return None
 
 
 def save_entry(folder: Path, data: PreparedData) -> PreparedData:
-    """Write `data` as the cache entry `folder` and return it as read from there.
+    """Write `data` as the cache entry `folder`, and return it as read from there.
 
-    Of two writers at the same time either may win. Where the cache can't be written, the data are returned as they are,
-    with a warning.
+    If two processes write at the same time, either may win. If the cache can't be written, `data` is returned
+    unchanged, with a warning.
     """
     try:
         with replacing(folder, unless=lambda: load_entry(folder) is not None) as draft:
@@ -106,7 +106,7 @@ def _write(folder: Path, data: PreparedData) -> None:
 
 
 def _checksums(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file of an entry but its manifest."""
+    """Return the SHA-256 of every file of an entry except its manifest."""
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != MANIFEST)
     return {file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 

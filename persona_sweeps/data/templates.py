@@ -1,6 +1,6 @@
-"""Chat templates, with their quirks evened out: what a conversation looks like as text.
+"""Write a conversation as text, with the quirks of chat templates evened out.
 
-Two kinds with one interface: `ChatTemplate` asks the tokenizer's own template, `PlainTemplate` serves base models.
+Two classes have one interface: `ChatTemplate` uses the tokenizer's own template, `PlainTemplate` serves base models.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ if TYPE_CHECKING:
 
 PLAIN_VERSION = "plain-1"
 PINNED_DAY = date(2026, 1, 1)
-"""The day that templates which write today's date are told, so that a prompt is the same on every day."""
+"""the date for templates that write today's date, so that a prompt is the same on every day"""
 
 PINNED: dict[str, Any] = {
     "enable_thinking": False,
     "date_string": PINNED_DAY.strftime("%d %b %Y"),
     "strftime_now": PINNED_DAY.strftime,
 }
-"""Variables that a template gets if it mentions them: no thinking (Qwen3), no clock (Llama 3, SmolLM3)."""
+"""variables that a template gets if it mentions them: no thinking (Qwen3), a fixed date (Llama 3, SmolLM3)"""
 
 _PROBE = "a probe of where answers end"
 
 
 class Template(Protocol):
-    """How messages become text, and the text that follows an assistant's turn ("" if nothing does)."""
+    """Writes messages as text."""
 
     fingerprint: str
     begins_plain: bool
 
     def prompt(self, messages: Sequence[Message]) -> str:
-        """Return the messages as text, up to where the assistant's answer begins."""
+        """Return the messages as text, up to the start of the assistant's answer."""
 
     def few_shot(self, shots: Sequence[tuple[Sequence[Message], str]], messages: Sequence[Message]) -> str:
-        """Return a prompt that begins with solved ones: messages, each with its answer.
+        """Return a prompt behind solved ones, each given as its messages and its answer.
 
-        What the first messages have as system message is said once; a solved one's own, where it is another, stands
-        before its first user message.
+        The prompt's system message comes once, at the start. If a solved prompt has a different one, its text goes in
+        front of that prompt's first user message.
         """
 
     def ending(self) -> str:
-        """Return what is written after the assistant's answer."""
+        """Return the text after the assistant's answer; "" if there is none."""
 
 
 def template_of(tokenizer: PreTrainedTokenizerBase) -> Template:
@@ -56,9 +56,9 @@ def template_of(tokenizer: PreTrainedTokenizerBase) -> Template:
 
 
 class PlainTemplate:
-    """For base models: the system text, a blank line, then each user's text and a newline.
+    """A template for base models: the system text, a blank line, then each user's text and a newline.
 
-    Messages by the assistant are labelled, `Assistant: …`, and so are later system messages.
+    Messages by the assistant, and later system messages, have a label: `Assistant: …`.
     """
 
     begins_plain = True
@@ -66,8 +66,8 @@ class PlainTemplate:
 
     def prompt(self, messages: Sequence[Message]) -> str:
         pieces = []
-        for place, message in enumerate(messages):
-            if message.role == "system" and place == 0:
+        for index, message in enumerate(messages):
+            if message.role == "system" and index == 0:
                 pieces.append(f"{message.content}\n\n")
             elif message.role == "user":
                 pieces.append(f"{message.content}\n")
@@ -85,9 +85,9 @@ class PlainTemplate:
 
 
 class ChatTemplate:
-    """The tokenizer's template, with its variables pinned and a system message that always arrives.
+    """The tokenizer's template, with fixed variables, and with system messages that always count.
 
-    Where the template refuses or ignores system messages (Gemma 2), their text goes in front of the first user's.
+    If the template refuses or ignores system messages (Gemma 2), their text goes in front of the first user message.
     """
 
     begins_plain = False
@@ -96,7 +96,7 @@ class ChatTemplate:
         self._tokenizer = tokenizer
         text = str(tokenizer.get_chat_template())
         self._pinned = {name: value for name, value in PINNED.items() if name in text}
-        self._takes_system = self._system_arrives()
+        self._takes_system = self._writes_system()
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
 
     def prompt(self, messages: Sequence[Message]) -> str:
@@ -116,7 +116,7 @@ class ChatTemplate:
         rendered = self._render([Message("user", "a question"), Message("assistant", _PROBE)])
         return rendered.rpartition(_PROBE)[2]
 
-    def _system_arrives(self) -> bool:
+    def _writes_system(self) -> bool:
         try:
             return _PROBE in self._render([Message("system", _PROBE), Message("user", "a question")])
         except DataError:
@@ -138,7 +138,7 @@ class ChatTemplate:
 
 
 def merge_system(messages: Sequence[Message]) -> list[Message]:
-    """Put the text of a leading system message in front of the first user message, with a blank line between."""
+    """Move the text of a leading system message into the first user message, before a blank line."""
     if not messages or messages[0].role != "system":
         return list(messages)
     system, first, *rest = messages
@@ -146,12 +146,12 @@ def merge_system(messages: Sequence[Message]) -> list[Message]:
 
 
 def split_system(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
-    """Return the system message that leads a conversation, if one does, and the rest."""
+    """Return a conversation's leading system message, if it has one, and the rest."""
     leading = 1 if messages and messages[0].role == "system" else 0
     return list(messages[:leading]), list(messages[leading:])
 
 
-def without_system(messages: Sequence[Message], said: Sequence[Message]) -> list[Message]:
-    """Return a conversation without its system message where `said` has it, else with it in the first user message."""
+def without_system(messages: Sequence[Message], written: Sequence[Message]) -> list[Message]:
+    """Drop a conversation's system message if `written` has it, or else move it into the first user message."""
     system, turns = split_system(messages)
-    return turns if system == list(said) else merge_system(messages)
+    return turns if system == list(written) else merge_system(messages)

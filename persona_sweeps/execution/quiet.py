@@ -12,9 +12,9 @@ def quiet_libraries() -> None:
     import datasets
     from transformers.utils import logging as transformers_logging
 
-    from persona_sweeps.models.quantization import hush
+    from persona_sweeps.models.quantization import silence_bitsandbytes
 
     datasets.disable_progress_bars()
     transformers_logging.set_verbosity_error()
     logging.getLogger("absl").setLevel(logging.WARNING)
-    hush()
+    silence_bitsandbytes()

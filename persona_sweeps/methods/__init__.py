@@ -1,1 +1,1 @@
-"""PEFT methods: a module for each kind, their weights, and the stack that applies the adapters of many trials."""
+"""PEFT methods: a module for each method, their weights, and the stack that applies the adapters of many trials."""

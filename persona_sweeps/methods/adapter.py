@@ -1,4 +1,4 @@
-"""`peft=adapter`: an adapter that was trained elsewhere, read from a folder in PEFT's format."""
+"""`peft=adapter`: evaluate an adapter that was trained elsewhere, read from a folder in PEFT's format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from omegaconf import MISSING
 from persona_sweeps.config.predictor import Predictor
 from persona_sweeps.errors import ConfigError
 from persona_sweeps.methods.formats.files import AdapterError, PeftFiles, find_files
-from persona_sweeps.methods.formats.format import Format, format_of
+from persona_sweeps.methods.formats.format import AdapterFormat, format_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 LONGEST_NAME = 60
-"""characters of its folder's name that stand in a run's folder name, which file systems limit"""
+"""most characters of its folder's name in a run's folder name, whose length file systems limit"""
 
 
 @dataclass
 class ForeignAdapter(Predictor):
-    """An adapter of elsewhere, evaluated as it is."""
+    """An adapter that was trained elsewhere, evaluated as it is."""
 
     method: str = "adapter"
     path: str = MISSING
@@ -44,7 +44,7 @@ class ForeignAdapter(Predictor):
 
     @property
     def name(self) -> str:
-        """The folder's name, or its parent's where that says no more than `adapter`."""
+        """The folder's name, or its parent's name if the folder is called `adapter`."""
         folder = self.folder.resolve()
         return folder.parent.name if folder.name == "adapter" else folder.name
 
@@ -58,14 +58,14 @@ class ForeignAdapter(Predictor):
 
     @property
     def virtual_tokens(self) -> int:  # type: ignore[override]
-        """Those of all parts; 0 for a folder that can't be read, of which `check` says why."""
+        """The virtual tokens of all parts; 0 for a folder that can't be read, which `check` reports."""
         try:
             return sum(format.virtual_tokens(files) for files, format in self._parts)
         except ConfigError:
             return 0
 
     @cached_property
-    def _parts(self) -> list[tuple[PeftFiles, Format]]:
+    def _parts(self) -> list[tuple[PeftFiles, AdapterFormat]]:
         """The folder's parts and their formats. Raises ConfigError for a folder that can't be read."""
         try:
             return [(files, format_of(files)) for files in find_files(self.folder)]
@@ -80,7 +80,7 @@ class ForeignAdapter(Predictor):
             yield str(error)
 
     def notes(self, config: RunConfig) -> Iterator[str]:
-        """Say so where the adapter names another base: its weights may be the same under another name."""
+        """Yield a note if the adapter names another base; it may have the same weights under another name."""
         card = config.model
         names = {card.hub_id, card.architecture.hub_id if card.architecture is not None else card.hub_id}
         for files, _ in self._parts:
@@ -107,16 +107,16 @@ class ForeignAdapter(Predictor):
     def save(
         self, adapter: Adapter, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, base_name: str, folder: Path
     ) -> None:
-        """Leave nothing in the run's folder: the adapter stays where it is."""
+        """Save nothing: the adapter stays in its folder."""
 
     def load(self, model: PreTrainedModel, folder: Path) -> Adapter:
-        """Read it from where it is, whatever the run's folder."""
+        """Return the adapter, read from its own folder, not the run's."""
         from persona_sweeps.methods.formats.read import read_adapter
 
         return read_adapter(self.folder, model)
 
     def trainable_parameters(self, model: PreTrainedModel) -> int:
-        """Return 0. Raises ConfigError where the adapter doesn't fit this model."""
+        """Return 0. Raises ConfigError if the adapter doesn't fit this model."""
         for files, format in self._parts:
             for sentence in format.problems(files, model):
                 raise ConfigError(f"peft.path={sentence}")

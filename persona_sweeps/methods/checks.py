@@ -1,4 +1,4 @@
-"""Checks of the keys that name layers, and of those that say how virtual tokens start."""
+"""Check the keys that name layers, and the keys that initialize virtual tokens."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def check_targets(key: str, value: Any) -> Iterator[str]:
         try:
             re.compile(value)
         except re.error as error:
-            yield f"{key}={value} is no regular expression ({error}): use all-linear, a list of names, or mend it."
+            yield f"{key}={value} is no regular expression ({error}): use all-linear, a list of names, or correct it."
 
 
 def check_token_init(key: str, init: str, text: str | None) -> Iterator[str]:
-    """Yield a sentence for an unknown init, and for a text that is missing or has no effect."""
+    """Yield a sentence for an unknown init, and for an init_text that is missing or has no effect."""
     yield from one_of(key, init, PROMPT_INITS)
     if init == "text" and not (text or "").strip():
         yield f"{key}=text needs the text to start from: set peft.init_text."

@@ -1,4 +1,4 @@
-"""`peft=dora`: LoRA turns each output's weights, and a trained magnitude says how long they are (Liu et al. 2024)."""
+"""`peft=dora`: LoRA changes the direction of each output's weights, a magnitude their length (Liu et al. 2024)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from persona_sweeps.methods.lora import Lora
 
 @dataclass
 class Dora(Lora):
-    """LoRA with the lengths of the adapted weight's rows trained apart."""
+    """LoRA that trains the lengths of the adapted weight's rows separately."""
 
     method: str = "dora"
 

@@ -1,7 +1,8 @@
 """Dropout whose mask is a function of the trial's seed, its step, the layer and the token's path, not of call order.
 
-A mask drawn from a generator would depend on how the batch was packed and divided. Hashed from what identifies an
-activation, it is the same packed or padded, whole or in micro-batches, solo or in a group, on any device.
+A mask drawn from a generator would depend on how the batch was packed and divided. This one is hashed from what
+identifies an activation, so it is the same packed or padded, whole or in micro-batches, solo or in a group, on any
+device.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ def _scramble(values: Tensor) -> Tensor:
 def keyed_keep_mask(keys: Tensor, salts: Tensor, features: int, probability: Tensor) -> Tensor:
     """Return the [R, L, features] bool mask of activations to keep.
 
-    `keys` [R, L] int64 identify the tokens; `salts` [R] int64 the trial, step and layer of each row; `probability`
-    [R] is the chance to drop. A token's key and a feature's key are multiplied: each pair gets its own hash at the
-    price of one product and one xor-shift.
+    `keys` [R, L] int64 identify the tokens, `salts` [R] int64 the trial, step and layer of each row; `probability` [R]
+    is the chance to drop. The product of a token's key and a feature's key gives each pair its own hash, for one
+    multiplication and one xor-shift.
     """
     columns = torch.arange(1, features + 1, device=keys.device, dtype=torch.int64)
     feature_keys = _scramble(_scramble(columns[None, :] + salts[:, None])) | 1

@@ -1,4 +1,4 @@
-"""Save what was trained: an adapter in PEFT's format, which `PeftModel.from_pretrained` loads, or a whole model."""
+"""Save an adapter in PEFT's format, which `PeftModel.from_pretrained` loads, or a whole model."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ Part = tuple[PeftConfig, dict[str, Tensor]]
 
 
 def export_adapter(adapter: Adapter, model: PreTrainedModel, base_name: str, folder: Path) -> None:
-    """Write adapter_config.json and adapter_model.safetensors to `folder`, replacing it whole.
+    """Write adapter_config.json and adapter_model.safetensors to `folder`, replacing all of it.
 
-    An adapter of two parts, LoRA and a soft prompt, takes a folder each, lora/ and prompt/ in `folder`: PEFT's format
-    holds one method. `base_name` is what PEFT will look for as the base model: a Hub id or a folder. Raises ValueError
+    An adapter with two parts, LoRA and a soft prompt, gets two folders, lora/ and prompt/ in `folder`, since PEFT's
+    format holds one method. `base_name` is the base model that PEFT will load: a Hub id or a folder. Raises ValueError
     for an adapter with nothing to save.
     """
     parts = _parts(adapter, model)
@@ -49,9 +49,9 @@ def export_adapter(adapter: Adapter, model: PreTrainedModel, base_name: str, fol
 def export_model(
     weights: FullWeights, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path
 ) -> None:
-    """Write a model with these weights, and its tokenizer, to `folder`, which model.hub_id takes; replace it whole.
+    """Write a model with these weights, and its tokenizer, to `folder`, replacing all of it; model.hub_id can name it.
 
-    The weights are rounded to the model's own precision, with which it computes.
+    The weights are rounded to the precision in which the model computes.
     """
     state = model.state_dict()
     parameters = dict(model.named_parameters())

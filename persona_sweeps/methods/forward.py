@@ -1,4 +1,4 @@
-"""One forward pass of the base model over packed rows of several trials."""
+"""Run a forward pass of the base model over packed rows of several trials."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class GroupForward:
         attend_by_layout(model)
 
     def hidden(self, batch: PackedBatch, *, dropout: bool = False, cache: Cache | None = None) -> Tensor:
-        """Return the last hidden states [R, L, hidden], filling `cache` if one is given.
+        """Return the last hidden states [R, L, hidden], and fill `cache` if one is given.
 
-        The batch's trials must be stacked already, in the batch's order.
+        The batch's trials must already be stacked, in the batch's order.
         """
-        self.stack.route(batch.slots, batch.keys if dropout else None)
+        self.stack.route(batch.row_trials, batch.keys if dropout else None)
         layout = self.stack.layout(batch)
         hidden = self.decode(self.stack.embed(batch), batch.positions, layout, cache)
         if cache is not None and isinstance(layout, PrefixedLayout):
@@ -38,7 +38,7 @@ class GroupForward:
         return hidden
 
     def decode(self, embeddings: Tensor, positions: Tensor, layout: Layout, cache: Cache | None) -> Tensor:
-        """Run embeddings [R, Q, hidden] at `positions` [R, Q], attending as the layout says.
+        """Return the hidden states of embeddings [R, Q, hidden] at `positions` [R, Q]; the layout controls attention.
 
         The result is on the device of `positions`, wherever the last layer is.
         """
@@ -53,7 +53,7 @@ class GroupForward:
         return output.last_hidden_state.to(positions.device)
 
     def loss(self, batch: PackedBatch, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (Σ wᵢ·NLLᵢ over the batch's labels with a gradient, the NLLs [N])."""
+        """Return Σ wᵢ·NLLᵢ over the batch's labels, with a gradient, and the NLLs [N] without one."""
         self.stack.stack(batch.trials)
         hidden = self.hidden(batch, dropout=True)[batch.label_rows, batch.label_nodes]
         return weighted_nll(self.head, hidden, batch.label_tokens, weights)

@@ -1,4 +1,4 @@
-"""`peft=full`: every weight of the language model is trained, in fp32 copies."""
+"""`peft=full`: train all weights of the language model, in fp32 copies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MODEL = "model"
 
 @dataclass
 class Full(Method):
-    """Full fine-tuning: a run of it has the base model to itself, and leaves a model, not an adapter."""
+    """Full fine-tuning: such a run is a group of its own, and its result is a model, not an adapter."""
 
     method: str = "full"
 

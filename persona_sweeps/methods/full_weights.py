@@ -1,4 +1,4 @@
-"""Full fine-tuning: copies of all weights of the language model, which the model's own follow."""
+"""Full fine-tuning: train fp32 copies of all weights; the model's own weights follow them, rounded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from persona_sweeps.models.loading import no_progress_bars
 
 @dataclass(slots=True)
 class FullWeights:
-    """Copies of all of the language model's own weights, by name."""
+    """Copies of all weights of the language model, by name."""
 
     tensors: dict[str, nn.Parameter]
 
@@ -27,22 +27,22 @@ class FullWeights:
 
 
 def language_parameters(model: PreTrainedModel) -> dict[str, nn.Parameter]:
-    """Return the parameters of the decoder and the output head by name, tied ones once; not those of a vision tower."""
+    """Return the parameters of the decoder and the output head by name, without any vision tower; tied ones once."""
     head = model.get_output_embeddings()
     inside = {*model.get_decoder().parameters(), *(head.parameters() if head is not None else ())}
     return {name: parameter for name, parameter in model.named_parameters() if parameter in inside}
 
 
 def create_full(model: PreTrainedModel) -> FullWeights:
-    """Return fp32 copies of the model's weights, each on the device of its own."""
+    """Return fp32 copies of the model's weights, each on the device of the original."""
     parameters = language_parameters(model)
     return FullWeights({name: nn.Parameter(p.detach().float().clone()) for name, p in parameters.items()})
 
 
 def read_full(folder: Path, model: PreTrainedModel) -> FullWeights:
-    """Return the weights of a model that a run left, in the precision in which this one computes.
+    """Return the weights that a run saved to a folder, in the precision in which this model computes.
 
-    Safetensors only, and no code of the folder is run. Raises TrialError for a folder that holds no such model.
+    Reads safetensors only, and runs no code from the folder. Raises TrialError for a folder that holds no such model.
     """
     try:
         with no_progress_bars():
@@ -54,14 +54,14 @@ def read_full(folder: Path, model: PreTrainedModel) -> FullWeights:
     parameters, saved = language_parameters(model), language_parameters(loaded)
     for name, parameter in parameters.items():
         if name not in saved or saved[name].shape != parameter.shape:
-            raise TrialError(f"{folder} is of another model: its {name} doesn't fit.")
+            raise TrialError(f"{folder} holds another model: its {name} doesn't fit.")
     return FullWeights({name: nn.Parameter(saved[name].detach().to(parameters[name].device)) for name in parameters})
 
 
 class FullHook:
-    """The base model itself, holding one trial's weights; closed, it is as it was.
+    """A hook on the whole base model, which holds one trial's weights until the hook is closed.
 
-    The model computes in its own precision with rounded copies of the fp32 weights, and gradients gather in fp32.
+    The model computes in its own precision with rounded copies of the fp32 weights; gradients accumulate in fp32.
     """
 
     path = ""
@@ -90,7 +90,7 @@ class FullHook:
             trained.grad = gradient
         self._gradients = [None] * len(self._pairs)
 
-    def route(self, slots: Tensor | None, dropout: tuple[Tensor, Tensor, Tensor] | None) -> None:
+    def route(self, row_trials: Tensor | None, dropout: tuple[Tensor, Tensor, Tensor] | None) -> None:
         pass
 
     @torch.no_grad()

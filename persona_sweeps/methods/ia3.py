@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Ia3(Method):
-    """Factors of the outputs of some layers, and of the inputs of others."""
+    """Trained factors that scale the outputs of some layers and the inputs of others."""
 
     method: str = "ia3"
     target_modules: Any = None
@@ -38,7 +38,7 @@ class Ia3(Method):
         if self.feedforward_modules:
             yield from check_targets("peft.feedforward_modules", self.feedforward_modules)
             if self.target_modules is None:
-                yield "peft.feedforward_modules has no effect without peft.target_modules: name all layers there too."
+                yield "peft.feedforward_modules has no effect without peft.target_modules: name all layers there, too."
 
     def create(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int) -> Adapter:
         from persona_sweeps.methods.ia3_init import create_ia3

@@ -1,4 +1,4 @@
-"""(IA)³: which layers of a model it scales, and the factors that it starts with."""
+"""Choose the layers that (IA)³ scales, and make its initial factors."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 
 def scaled_layers(model: PreTrainedModel, config: Ia3) -> tuple[list[str], list[str]]:
-    """Return the paths of the layers whose outputs, and whose inputs, are scaled.
+    """Return the paths of the layers whose outputs are scaled, and of those whose inputs are scaled.
 
-    Where the config names none, they are what PEFT chooses for the architecture. Raises ConfigError when it has no
-    choice, or for names that match nothing.
+    If the config names none, they are PEFT's choice for the architecture. Raises ConfigError if PEFT has no choice, and
+    for names that match nothing.
     """
     targets, feedforward = config.target_modules, config.feedforward_modules
     if targets is None:
-        targets, feedforward = _usual(model.config.get_text_config().model_type)
+        targets, feedforward = _default_modules(model.config.get_text_config().model_type)
     chosen = target_paths(model, targets)
     inner = set(target_paths(model, feedforward, "peft.feedforward_modules")) if feedforward else set()
-    if strangers := sorted(inner - set(chosen)):
+    if not_targets := sorted(inner - set(chosen)):
         raise ConfigError(
-            f"peft.feedforward_modules names {strangers[0]}, which peft.target_modules doesn't: name it in both."
+            f"peft.feedforward_modules names {not_targets[0]}, which peft.target_modules doesn't: name it in both."
         )
     return [path for path in chosen if path not in inner], [path for path in chosen if path in inner]
 
 
-def _usual(model_type: str) -> tuple[list[str], list[str]]:
+def _default_modules(model_type: str) -> tuple[list[str], list[str]]:
     from peft.utils.constants import (
         TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING as FEEDFORWARD,
     )
@@ -44,14 +44,14 @@ def _usual(model_type: str) -> tuple[list[str], list[str]]:
 
     if model_type not in TARGETS:
         raise ConfigError(
-            f"peft.target_modules: PEFT has no usual choice of (IA)³ layers for {model_type} models; name them, and "
-            "those among them that are inside the MLP in peft.feedforward_modules."
+            f"peft.target_modules: PEFT has no default (IA)³ layers for {model_type} models; name them, and name those "
+            "of them that are inside the MLP in peft.feedforward_modules."
         )
     return TARGETS[model_type], FEEDFORWARD[model_type]
 
 
 def create_ia3(model: PreTrainedModel, config: Ia3) -> Ia3Weights:
-    """Return factors of one, with which training starts at the base model, each on its layer's device."""
+    """Return factors of 1, which leave the base model unchanged, each on its layer's device."""
     layers = linear_layers(model)
     outputs, inputs = scaled_layers(model, config)
 

@@ -1,4 +1,4 @@
-"""(IA)³: the factors of a trial, and the stacked ones that scale the layers of many at once."""
+"""(IA)³: the factors of a trial, and the hooks that apply the stacked factors of many trials at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from persona_sweeps.methods.weights import Adapter, MakeHook
 
 @dataclass(slots=True)
 class Ia3Weights:
-    """Factors by module path: of the layer's outputs [out], or of its inputs [in] (Liu et al. 2022)."""
+    """Factors by module path, for a layer's outputs [out] or its inputs [in] (Liu et al. 2022)."""
 
     outputs: dict[str, nn.Parameter]
     inputs: dict[str, nn.Parameter]
@@ -32,9 +32,9 @@ class Ia3Weights:
 
 
 class _Ia3Hook:
-    """One linear layer whose inputs or outputs z become z + (l − 1) z with each row's own factors l.
+    """One linear layer whose inputs or outputs z become z + (l − 1) z with the factors l of each row's trial.
 
-    Written so, a factor near one isn't rounded to one in bf16.
+    In this form, a factor near 1 isn't rounded to 1 in bf16.
     """
 
     def __init__(self, path: str, module: nn.Module) -> None:
@@ -42,11 +42,11 @@ class _Ia3Hook:
         self.device = next(module.parameters()).device
         self._factors: Stacked | None = None
         self._scaled = torch.zeros(0)
-        self._slots: Tensor | None = None
+        self._row_trials: Tensor | None = None
         self._handle = self._register(module)
 
     def stack(self, adapters: Sequence[Adapter]) -> None:
-        factors = [self._of(adapter) for adapter in adapters]
+        factors = [self._factor(adapter) for adapter in adapters]
         self._factors = stacked(factors)
         if self._factors is not None:
             present = [factor is not None for factor in factors]
@@ -59,8 +59,8 @@ class _Ia3Hook:
         if self._factors is not None:
             self._factors.bind_gradients()
 
-    def route(self, slots: Tensor | None, dropout: tuple[Tensor, Tensor, Tensor] | None) -> None:
-        self._slots = slots
+    def route(self, row_trials: Tensor | None, dropout: tuple[Tensor, Tensor, Tensor] | None) -> None:
+        self._row_trials = row_trials
 
     def close(self) -> None:
         self._handle.remove()
@@ -68,33 +68,33 @@ class _Ia3Hook:
     def _register(self, module: nn.Module) -> RemovableHandle:
         raise NotImplementedError
 
-    def _of(self, adapter: Adapter) -> nn.Parameter | None:
+    def _factor(self, adapter: Adapter) -> nn.Parameter | None:
         raise NotImplementedError
 
     def _scale(self, states: Tensor) -> Tensor:
         if self._factors is None:
             return states
-        growth = torch.where(self._scaled, self._factors.leaf - 1, 0.0)
-        if self._slots is not None:
-            growth = growth.index_select(0, self._slots)
-        return states + growth.to(states.dtype)[:, None] * states
+        change = torch.where(self._scaled, self._factors.leaf - 1, 0.0)
+        if self._row_trials is not None:
+            change = change.index_select(0, self._row_trials)
+        return states + change.to(states.dtype)[:, None] * states
 
 
 class Ia3OutputHook(_Ia3Hook):
-    """Scales what a layer gives."""
+    """Scales a layer's outputs."""
 
     def _register(self, module: nn.Module) -> RemovableHandle:
         return module.register_forward_hook(lambda module, inputs, output: self._scale(output))
 
-    def _of(self, adapter: Adapter) -> nn.Parameter | None:
+    def _factor(self, adapter: Adapter) -> nn.Parameter | None:
         return adapter.ia3.outputs.get(self.path) if adapter.ia3 is not None else None
 
 
 class Ia3InputHook(_Ia3Hook):
-    """Scales what a layer is given."""
+    """Scales a layer's inputs."""
 
     def _register(self, module: nn.Module) -> RemovableHandle:
         return module.register_forward_pre_hook(lambda module, inputs: (self._scale(inputs[0]), *inputs[1:]))
 
-    def _of(self, adapter: Adapter) -> nn.Parameter | None:
+    def _factor(self, adapter: Adapter) -> nn.Parameter | None:
         return adapter.ia3.inputs.get(self.path) if adapter.ia3 is not None else None

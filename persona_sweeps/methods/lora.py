@@ -39,18 +39,18 @@ class Lora(Method):
 
     title = "LoRA"
     by_root = False
-    """whether the pairs count alpha / √r times"""
+    """whether the pairs are scaled by alpha / √r, not alpha / r"""
     has_magnitudes = False
-    """whether the lengths of the weight's rows are trained too"""
+    """whether the lengths of the weight's rows are trained, too"""
 
     def __post_init__(self) -> None:
-        """Settle alpha_ratio in alpha: the two ways to say it are one run."""
+        """Convert alpha_ratio to alpha, so that both ways to set it give the same run."""
         if self.alpha_ratio is not None:
             self.alpha, self.alpha_ratio = float(self.alpha_ratio * self.r), None
 
     @property
     def scale(self) -> float:
-        """How often the pairs count."""
+        """The factor of the pairs' product."""
         return self.alpha / (math.sqrt(self.r) if self.by_root else self.r)
 
     @property
@@ -86,11 +86,11 @@ class Lora(Method):
         return Adapter(lora=create_lora(model, self, seed), seed=seed)
 
     def load(self, model: PreTrainedModel, folder: Path) -> Adapter:
-        from persona_sweeps.methods.formats.lora import undouble
+        from persona_sweeps.methods.formats.lora import separate_start
 
         adapter = super().load(model, folder)
         if self.init != "default" and adapter.lora is not None:
-            undouble(adapter.lora, self.scale)
+            separate_start(adapter.lora, self.scale)
         return adapter
 
     def trainable_parameters(self, model: PreTrainedModel) -> int:
@@ -101,19 +101,20 @@ class Lora(Method):
         narrowest = min(widths, key=lambda path: min(widths[path]))
         if self.init != "default" and self.r > (limit := min(widths[narrowest])):
             raise ConfigError(
-                f"peft.init={self.init} takes at most as many directions as a weight has, and {narrowest} has {limit}: "
-                f"lower peft.r={self.r} to {limit}, or set peft.init=default."
+                f"peft.init={self.init} needs a weight with at least peft.r={self.r} directions, and {narrowest} has "
+                f"{limit}: lower peft.r to {limit}, or set peft.init=default."
             )
         magnitudes = sum(outputs for _, outputs in widths.values()) if self.has_magnitudes else 0
         return self.r * sum(inputs + outputs for inputs, outputs in widths.values()) + magnitudes
 
     def saved_parameters(self, model: PreTrainedModel) -> int:
-        """Count what pairs started at too: their exported rank is twice their own."""
+        """Count the pairs' initial values, too: with them the exported rank is doubled."""
         trained = self.trainable_parameters(model)
         if self.init == "default":
             return trained
-        return trained + _pairs_alone(self).trainable_parameters(model)
+        return trained + _plain_pairs(self).trainable_parameters(model)
 
 
-def _pairs_alone(lora: Lora) -> Lora:
+def _plain_pairs(lora: Lora) -> Lora:
+    """Return plain LoRA with the same pairs, without magnitudes."""
     return Lora(r=lora.r, alpha=lora.alpha, dropout=0.0, target_modules=lora.target_modules, init="default")

@@ -1,4 +1,4 @@
-"""How LoRA's pairs start: from the trial's own seed, with a product that changes nothing yet."""
+"""Initialize LoRA's pairs from the trial's seed, so that they change nothing at the start."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Init = Callable[[nn.Module, int, float, torch.Generator], tuple[Tensor, Tensor]]
 
 
 def _default(layer: nn.Module, r: int, scale: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A uniform as in PEFT (Kaiming with a = √5), B zero."""
+    """Return a uniform A as in PEFT (Kaiming with a = √5), and B = 0."""
     inputs, outputs = features(layer)
     a = torch.empty(r, inputs)
     nn.init.kaiming_uniform_(a, a=math.sqrt(5), generator=generator)
@@ -30,27 +30,27 @@ def _default(layer: nn.Module, r: int, scale: float, generator: torch.Generator)
 
 
 def _pissa(layer: nn.Module, r: int, scale: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The weight's r largest singular directions, each factor with the root of the value (Meng et al. 2024)."""
+    """Return the weight's r largest singular directions; both factors hold the root of the value (Meng et al. 2024)."""
     left, values, right = torch.linalg.svd(dense_weight(layer), full_matrices=False)
     roots = (values[:r] / scale).sqrt()
     return (roots[:, None] * right[:r]).cpu(), (roots[:, None] * left.T[:r]).cpu()
 
 
 def _olora(layer: nn.Module, r: int, scale: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The first r rows and columns of the weight's QR factors (Büyükakyüz 2024)."""
+    """Return the first r rows and columns of the weight's QR factors (Büyükakyüz 2024)."""
     q, upper = torch.linalg.qr(dense_weight(layer))
     return upper[:r].contiguous().cpu(), q.T[:r].contiguous().cpu()
 
 
 INITS: dict[str, Init] = {"default": _default, "pissa": _pissa, "olora": _olora}
-"""peft.init of LoRA; all but the default start with a product that isn't zero, which is taken off the layer's result"""
+"""peft.init of LoRA; except for the default, the initial product isn't zero; the layer's result is corrected by it"""
 
 
 def create_lora(model: PreTrainedModel, config: Lora, seed: int) -> LoraWeights:
-    """Return fresh weights, with which training starts at the base model.
+    """Return initial weights, which leave the base model unchanged.
 
-    Each trial has its own generator, on the CPU, so a seed means the same weights on every device. A pair is
-    on its layer's device. Raises ConfigError for target modules that match nothing.
+    Each trial has its own generator, on the CPU, so that a seed gives the same weights on every device. A pair is on
+    its layer's device. Raises ConfigError for target modules that match nothing.
     """
     generator = torch.Generator().manual_seed(derive_seed(seed, "lora"))
     layers = linear_layers(model)

@@ -1,4 +1,4 @@
-"""LoRA, rsLoRA and DoRA: the weights of a trial, and the stacked products that apply those of many at once."""
+"""LoRA, rsLoRA and DoRA: the weights of a trial, and the hook that applies the stacked weights of many at once."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from persona_sweeps.models.layers import dense_weight
 
 @dataclass(slots=True)
 class LoraPair:
-    """What LoRA puts beside one linear layer: A [r, in] and B [r, out]; ΔW = scale · (Bᵀ A − B₀ᵀ A₀).
+    """LoRA's weights for one linear layer: A [r, in] and B [r, out]; ΔW = scale · (Bᵀ A − B₀ᵀ A₀).
 
-    B is PEFT's transposed, so that both weights of a trial are contiguous in a stack padded along r.
+    B is PEFT's B transposed, so that both weights of a trial are contiguous in a stack that is padded along r.
     """
 
     a: nn.Parameter
@@ -26,9 +26,9 @@ class LoraPair:
     scale: float
     """alpha / r, or alpha / √r for rsLoRA (Kalajdzievski 2023)"""
     start: tuple[Tensor, Tensor] | None = None
-    """A₀ and B₀, with which a pair starts that doesn't start at zero; None: zeros"""
+    """A₀ and B₀, the initial values of a pair whose initial product isn't zero; None: no product is subtracted"""
     magnitude: nn.Parameter | None = None
-    """[out] lengths of the adapted weight's rows, which DoRA trains"""
+    """[out] trained lengths of the adapted weight's rows (DoRA)"""
 
     def parameters(self) -> Iterator[nn.Parameter]:
         yield self.a
@@ -44,7 +44,7 @@ class LoraWeights:
     pairs: dict[str, LoraPair]
     alpha: float
     by_root: bool = False
-    """whether the pairs count alpha / √r times, not alpha / r times"""
+    """whether the pairs are scaled by alpha / √r, not alpha / r"""
     dropout: float = 0.0
 
     def hooks(self) -> Iterator[tuple[MakeHook, str]]:
@@ -57,7 +57,7 @@ class LoraWeights:
 
 
 class LoraHook:
-    """One linear layer and the stacked pairs of the trials in the batch: y += dropout(x) Aᵀ · scale · B.
+    """One linear layer with the stacked pairs of the trials in the batch: y += dropout(x) Aᵀ · scale · B.
 
     Ranks are zero-padded to the largest: a zero pair gets a zero gradient, so it stays zero.
     """
@@ -72,12 +72,12 @@ class LoraHook:
         self._magnitude: Magnitude | None = None
         self._base_squares: Tensor | None = None
         self._scale = torch.zeros(0)
-        self._slots: Tensor | None = None
+        self._row_trials: Tensor | None = None
         self._dropout: tuple[Tensor, Tensor, Tensor] | None = None
         self._handle = module.register_forward_hook(self._apply)
 
     def stack(self, adapters: Sequence[Adapter]) -> None:
-        """Move the pairs of these trials into one stack; a trial that doesn't adapt this layer has zeros there."""
+        """Move the pairs of these trials into one stack; a trial that doesn't adapt this layer has zeros in it."""
         pairs = [adapter.lora.pairs.get(self.path) if adapter.lora else None for adapter in adapters]
         self._a = stacked([pair.a if pair else None for pair in pairs])
         self._b = stacked([pair.b if pair else None for pair in pairs])
@@ -91,37 +91,37 @@ class LoraHook:
         magnitude = stacked([pair.magnitude if pair else None for pair in pairs])
         self._magnitude = None
         if magnitude is not None:
-            of_dora = [pair is not None and pair.magnitude is not None for pair in pairs]
+            uses_dora = [pair is not None and pair.magnitude is not None for pair in pairs]
             if self._base_squares is None:
                 self._base_squares = dense_weight(self.module).square().sum(1)
             self._magnitude = Magnitude(
-                self.module, magnitude, torch.tensor(of_dora, device=device), self._base_squares
+                self.module, magnitude, torch.tensor(uses_dora, device=device), self._base_squares
             )
 
     def refresh(self) -> None:
-        """Forget what was computed from the weights, which may have changed."""
+        """Discard values computed from the weights, which may have changed."""
         if self._magnitude is not None:
             self._magnitude.refresh()
 
     def bind_gradients(self) -> None:
-        """Give each trial's parameters their part of the gathered gradients, and start gathering anew."""
+        """Give each trial's parameters their part of the accumulated gradients, and start a new accumulation."""
         magnitudes = self._magnitude.stack if self._magnitude is not None else None
         for part in (self._a, self._b, magnitudes):
             if part is not None:
                 part.bind_gradients()
 
-    def route(self, slots: Tensor | None, dropout: tuple[Tensor, Tensor, Tensor] | None) -> None:
-        """Say which stacked pair each row takes (None: row k takes pair k), and the keys, salts and p of dropout."""
-        self._slots, self._dropout = slots, dropout
+    def route(self, row_trials: Tensor | None, dropout: tuple[Tensor, Tensor, Tensor] | None) -> None:
+        """Set the stacked pair of each row (None: row k has pair k), and the keys, salts and p of dropout."""
+        self._row_trials, self._dropout = row_trials, dropout
 
     def close(self) -> None:
         self._handle.remove()
 
     def _factors(self) -> tuple[Tensor, Tensor]:
-        """Return A [K, r, in] and B [K, r, out] whose product is what the layer's weight gains.
+        """Return A [K, r, in] and B [K, r, out], whose product is added to the layer's weight.
 
-        Where a pair started at A₀, B₀ that is BA − B₀A₀ = (B − B₀)A + B₀(A − A₀): the differences are taken in fp32, so
-        that small ones aren't lost to rounding, and there are none at the start.
+        For pairs that started at A₀, B₀ it is BA − B₀A₀ = (B − B₀)A + B₀(A − A₀). The differences are computed in fp32,
+        so that rounding doesn't lose small ones, and they are zero at the start.
         """
         assert self._a is not None and self._b is not None
         a, b = self._a.leaf, self._b.leaf
@@ -141,39 +141,39 @@ class LoraHook:
         adapted = torch.baddbmm(output, torch.bmm(x, a.transpose(1, 2)) * scale[:, None, None], b)
         if self._magnitude is None:
             return adapted
-        growth = self._routed(self._magnitude.growth(*factors, self._scale, x.dtype)).to(x.dtype)[:, None]
+        change = self._routed(self._magnitude.change(*factors, self._scale, x.dtype)).to(x.dtype)[:, None]
         bias = getattr(module, "bias", None)
-        return adapted + growth * (adapted if bias is None else adapted - bias)
+        return adapted + change * (adapted if bias is None else adapted - bias)
 
     def _routed(self, tensor: Tensor) -> Tensor:
-        return tensor if self._slots is None else tensor.index_select(0, self._slots)
+        return tensor if self._row_trials is None else tensor.index_select(0, self._row_trials)
 
 
 class Magnitude:
-    """DoRA: the adapted weight's rows have the trained lengths m, whatever the pair does to them.
+    """DoRA's magnitudes: rescale the adapted weight's rows to the trained lengths m.
 
-    The lengths of the rows as the pair leaves them count as constants, so no gradient flows through them (Liu et al.
-    2024, section 4.3). ‖W + sBᵀA‖² = ‖W‖² + 2s (WAᵀ)·B + s² B·(AAᵀ)B, row by row: the layer itself gives WAᵀ, and no
-    matrix of the weight's size is made.
+    The lengths of the rows before rescaling count as constants, so no gradient flows through them (Liu et al. 2024,
+    section 4.3). Row by row, ‖W + sBᵀA‖² = ‖W‖² + 2s (WAᵀ)·B + s² B·(AAᵀ)B. The layer itself computes WAᵀ, so that no
+    matrix of the weight's size is needed.
     """
 
-    def __init__(self, module: nn.Module, stack: Stacked, of_dora: Tensor, base_squares: Tensor) -> None:
-        """`of_dora` [K] says which trials train magnitudes; `base_squares` [out] is ‖W‖² of each row."""
+    def __init__(self, module: nn.Module, stack: Stacked, uses_dora: Tensor, base_squares: Tensor) -> None:
+        """Keep the stacked magnitudes; `uses_dora` [K] marks trials that have some, `base_squares` [out] is ‖W‖²."""
         self.module = module
         self.stack = stack
-        self._of_dora = of_dora
+        self._uses_dora = uses_dora
         self._base_squares = base_squares
         self._lengths: Tensor | None = None
 
     def refresh(self) -> None:
-        """Forget the lengths, since the pairs may have changed."""
+        """Discard the lengths, since the pairs may have changed."""
         self._lengths = None
 
-    def growth(self, a: Tensor, b: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
+    def change(self, a: Tensor, b: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
         """Return m / ‖W + ΔW‖ − 1 [K, out]; zero for a trial without magnitudes. The layer computes in `dtype`."""
         if self._lengths is None:
             self._lengths = self._row_lengths(a, b, scale, dtype)
-        return torch.where(self._of_dora[:, None], self.stack.leaf / self._lengths - 1, 0.0)
+        return torch.where(self._uses_dora[:, None], self.stack.leaf / self._lengths - 1, 0.0)
 
     @torch.no_grad()
     def _row_lengths(self, a: Tensor, b: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
@@ -188,8 +188,8 @@ class Magnitude:
 def _starts(pairs: Sequence[LoraPair | None], factor: int, like: Tensor) -> Tensor:
     """Return the A₀ (factor 0) or B₀ (factor 1) of all trials, zero-padded like the stack."""
     tensor = torch.zeros_like(like, requires_grad=False)
-    for slot, pair in enumerate(pairs):
+    for index, pair in enumerate(pairs):
         if pair is not None and pair.start is not None:
             start = pair.start[factor]
-            tensor[slot, : len(start)] = start
+            tensor[index, : len(start)] = start
     return tensor

@@ -1,4 +1,4 @@
-"""`peft=lora_prompt`: pairs beside the layers, and a soft prompt before the text."""
+"""`peft=lora_prompt`: LoRA pairs beside the layers, and a soft prompt before the text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class LoraPrompt(Lora):
-    """LoRA and prompt tuning, trained together at rates of their own."""
+    """LoRA and prompt tuning, trained together at different rates."""
 
     method: str = "lora_prompt"
     num_virtual_tokens: int = MISSING

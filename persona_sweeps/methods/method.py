@@ -1,4 +1,4 @@
-"""A method that trains: what all of them have in common. Importing it, or a kind, imports no torch."""
+"""The base class of methods that train. Importing it, or a method's kind, imports no torch."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from persona_sweeps.methods.weights import Adapter
 
 ADAPTER = "adapter"
-"""the folder of a run that holds what it trained, in PEFT's own format"""
+"""the folder of a run that holds its adapter, in PEFT's format"""
 
 
 @dataclass
 class Method(Predictor):
     """A method that trains an adapter.
 
-    A method of another package subclasses this one, and says at least how an adapter is made (`create`) and how many
-    numbers it trains (`trainable_parameters`). Where the adapter has parts that PEFT's format holds (LoRA, (IA)³, a
-    soft prompt, a prefix), it is saved and loaded as it stands here; any other needs `save` and `load` of its own.
+    A method of another package subclasses this one. It must define `create` and `trainable_parameters`. If the adapter
+    has parts that PEFT's format holds (LoRA, (IA)³, a soft prompt, a prefix), `save` and `load` work as they are here;
+    any other adapter needs its own.
     """
 
     def create(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int) -> Adapter:

@@ -1,4 +1,4 @@
-"""`peft=p_tuning`: a small network makes the embeddings that come before every prompt (Liu et al. 2021)."""
+"""`peft=p_tuning`: a small network computes the embeddings that come before every prompt (Liu et al. 2021)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class PTuning(VirtualTokens):
-    """A soft prompt that a network makes of trained embeddings; once trained, its results alone are kept."""
+    """A soft prompt that a network computes from trained embeddings; after training only its output is kept."""
 
     method: str = "p_tuning"
     encoder_hidden_size: int = MISSING
@@ -46,7 +46,7 @@ class PTuning(VirtualTokens):
         return Adapter(prompt=EncodedPrompt(model, self, seed), seed=seed)
 
     def trainable_parameters(self, model: PreTrainedModel) -> int:
-        """Count the embeddings, and a network of three layers with biases."""
+        """Count the embeddings, and the network of three layers with biases."""
         outside, inside = model.config.get_text_config().hidden_size, self.encoder_hidden_size
         network = (outside + 1) * inside + (inside + 1) * inside + (inside + 1) * outside
         return self.saved_parameters(model) + network

@@ -1,7 +1,7 @@
 """Prefix tuning: virtual tokens whose keys and values are trained in each layer (Li & Liang 2021).
 
-A prefix's tokens stand in the packed row like those of a soft prompt. What the model computes in their token
-slots is never looked at: the layers' keys and values there are those of the prefix.
+A prefix's tokens take token slots in the packed row, like those of a soft prompt. The model's own results in these
+slots are never used: the layers' keys and values there are those of the prefix.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from transformers.cache_utils import Cache, DynamicLayer
 
 from persona_sweeps.methods.soft_prompt import stack_virtual, virtual_slots
 from persona_sweeps.methods.weights import Adapter
-from persona_sweeps.models.attention import Layout, Options, Place
+from persona_sweeps.models.attention import Device, Layout, Options
 from persona_sweeps.models.batch import PackedBatch
 
 
 @dataclass(slots=True)
 class PrefixWeights:
-    """Keys and values of V virtual tokens in each layer: [V, layers, 2, kv heads, head_dim] (Li & Liang 2021)."""
+    """The keys and values of V virtual tokens in all layers: [V, layers, 2, kv heads, head_dim]."""
 
     states: nn.Parameter
 
@@ -40,11 +40,11 @@ class PrefixedLayout:
     layout: Layout
     rows: Tensor
     columns: Tensor
-    """[P] each, where the virtual tokens stand"""
+    """[P] each, the token slots of the virtual tokens"""
     states: Tensor
     """[P, layers, 2, kv heads, head_dim], on the batch's device: a layer on another device copies its part"""
     copies: dict[torch.device, PrefixedLayout] = field(default_factory=dict, repr=False)
-    """the same on other devices"""
+    """the same layout on other devices"""
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, options: Options) -> Tensor:
         keys, values = self.insert(options.layer, key, value)
@@ -58,7 +58,7 @@ class PrefixedLayout:
             inserted.append(states.transpose(1, 2).index_put((self.rows, self.columns), prefix).transpose(1, 2))
         return inserted[0], inserted[1]
 
-    def to(self, device: Place, non_blocking: bool = False) -> PrefixedLayout:
+    def to(self, device: Device, non_blocking: bool = False) -> PrefixedLayout:
         device = torch.device(device)
         if device == self.rows.device:
             return self
@@ -68,22 +68,22 @@ class PrefixedLayout:
         return self.copies[device]
 
     def fill(self, cache: Cache) -> None:
-        """Put the prefixes into a cache that was filled with this batch."""
+        """Insert the prefixes into a cache that was filled with this batch."""
         for index, layer in enumerate(cache.layers):
             assert isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None
-            there = self.to(layer.keys.device)
-            layer.keys, layer.values = there.insert(index, layer.keys, layer.values)
+            layout = self.to(layer.keys.device)
+            layer.keys, layer.values = layout.insert(index, layer.keys, layer.values)
 
 
 def prefixed_layout(prefixes: Tensor, adapters: Sequence[Adapter], batch: PackedBatch) -> PrefixedLayout:
     """Return a batch's layout with the prefixes [K, longest V, layers, 2, kv heads, head_dim] of its trials."""
     prefixed = torch.tensor([adapter.prefix is not None for adapter in adapters], device=prefixes.device)
     rows, columns, index = virtual_slots(batch, prefixed)
-    return PrefixedLayout(batch.layout, rows, columns, prefixes[batch.slots[rows], index])
+    return PrefixedLayout(batch.layout, rows, columns, prefixes[batch.row_trials[rows], index])
 
 
 def state_shape(model: PreTrainedModel) -> tuple[int, int, int, int]:
-    """Return what a virtual token has in this model: (layers, 2 for keys and values, kv heads, head_dim)."""
+    """Return the shape of a virtual token's states in this model: (layers, 2, kv heads, head_dim)."""
     text = model.config.get_text_config()
     heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
     head_dim = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
@@ -91,5 +91,5 @@ def state_shape(model: PreTrainedModel) -> tuple[int, int, int, int]:
 
 
 def stack_prefixes(adapters: Sequence[Adapter]) -> Tensor | None:
-    """Return the prefixes of these trials as [K, longest V, …], zero-padded; None when there is none."""
+    """Return the prefixes of these trials as [K, longest V, …], zero-padded; None if there are none."""
     return stack_virtual([adapter.prefix.states if adapter.prefix is not None else None for adapter in adapters])

@@ -1,4 +1,4 @@
-"""How a prefix starts: as the keys and values that the base model itself has for some text."""
+"""Initialize a prefix with the keys and values that the base model computes for some text."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from persona_sweeps.seeds import derive_seed
 def create_prefix(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, init: TokenInit, seed: int
 ) -> PrefixWeights:
-    """Return a fresh prefix: the keys and values of real tokens, or Gaussian with the spread of each layer's.
+    """Return an initial prefix: the keys and values of real tokens, or Gaussian noise with each layer's spread.
 
-    Started from a text, the model is what it would be with that text before every prompt. The prefix is on the model's
-    first device, as batches are, wherever the layers lie.
+    With the prefix of a text, the model behaves as if that text stood before every prompt. The prefix is on the model's
+    first device, as batches are, whatever the devices of the layers.
     """
     generator = torch.Generator().manual_seed(derive_seed(seed, "prompt"))
     states = _states(model, choose_tokens(tokenizer, init, generator))
@@ -37,7 +37,7 @@ def create_prefix(
 def _states(model: PreTrainedModel, tokens: Tensor) -> Tensor:
     """Return the keys and values [V, layers, 2, kv heads, head_dim] of V tokens at the start of a text."""
     ids = tuple(tokens.tolist())
-    # The token after the last is a stand-in that is never computed.
+    # The last token is a placeholder: a sequence's last token is only predicted, never computed.
     rows = [(0, row) for row in pack([TokenSequence((*ids, 0), len(ids), 0)], len(ids) + 1)]
     cache = DynamicCache()
     with AdapterStack(model, [Adapter()]) as stack:

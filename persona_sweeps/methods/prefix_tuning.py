@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from persona_sweeps.methods.virtual_method import StartedTokens
+from persona_sweeps.methods.virtual_method import InitializedTokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class PrefixTuning(StartedTokens):
+class PrefixTuning(InitializedTokens):
     """Trained keys and values of virtual tokens."""
 
     method: str = "prefix_tuning"

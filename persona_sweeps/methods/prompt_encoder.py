@@ -1,4 +1,4 @@
-"""P-tuning: a soft prompt that a small network makes while it is trained."""
+"""P-tuning's soft prompt: a small network computes it during training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class EncodedPrompt:
-    """A soft prompt that a small network makes of trained embeddings (P-tuning: Liu et al. 2021), as in PEFT."""
+    """A soft prompt that a small network computes from trained embeddings, as in PEFT."""
 
     def __init__(self, model: PreTrainedModel, config: PTuning, seed: int) -> None:
         from peft import PromptEncoder, PromptEncoderConfig, TaskType

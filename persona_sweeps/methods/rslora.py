@@ -1,4 +1,4 @@
-"""`peft=rslora`: LoRA whose pairs count alpha / √r times, so that higher ranks keep learning (Kalajdzievski 2023)."""
+"""`peft=rslora`: LoRA scaled by alpha / √r, so that higher ranks keep learning (Kalajdzievski 2023)."""
 
 from __future__ import annotations
 

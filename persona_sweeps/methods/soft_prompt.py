@@ -1,4 +1,4 @@
-"""Soft prompts: the embeddings of a trial's virtual tokens, and how those of many enter one batch."""
+"""Soft prompts: the embeddings of a trial's virtual tokens, and their insertion into a batch of many trials."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from persona_sweeps.seeds import derive_seed
 
 @dataclass(slots=True)
 class PromptWeights:
-    """A soft prompt that is trained as it is: [V, hidden] (Lester et al. 2021)."""
+    """A soft prompt whose embeddings [V, hidden] are trained directly (Lester et al. 2021)."""
 
     embeddings: nn.Parameter
 
@@ -35,7 +35,7 @@ class PromptWeights:
 def create_prompt(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, init: TokenInit, seed: int
 ) -> PromptWeights:
-    """Return a fresh soft prompt: embeddings of real tokens, or Gaussian with the spread of the model's own.
+    """Return an initial soft prompt: embeddings of real tokens, or Gaussian noise with the embeddings' spread.
 
     It is on the model's first device, as batches are.
     """
@@ -55,12 +55,12 @@ def _embed(model: PreTrainedModel, ids: Tensor) -> Tensor:
 
 
 def stack_prompts(adapters: Sequence[Adapter]) -> Tensor | None:
-    """Return the soft prompts of these trials as [K, longest V, hidden], zero-padded; None when there is none."""
+    """Return the soft prompts of these trials as [K, longest V, hidden], zero-padded; None if there are none."""
     return stack_virtual([adapter.prompt.values() if adapter.prompt is not None else None for adapter in adapters])
 
 
 def stack_virtual(values: Sequence[Tensor | None]) -> Tensor | None:
-    """Return what K trials put at their virtual tokens, each [V, …], as [K, longest V, …], zero-padded."""
+    """Stack the virtual tokens of K trials, each [V, …], as [K, longest V, …], zero-padded; None if there are none."""
     present = [tensor for tensor in values if tensor is not None]
     if not present:
         return None
@@ -72,19 +72,19 @@ def stack_virtual(values: Sequence[Tensor | None]) -> Tensor | None:
 
 
 def virtual_slots(batch: PackedBatch, trials: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return row, column and index of the virtual tokens of the batch's trials [K] that are marked."""
+    """Return row, column and index of the virtual tokens of the batch's trials that `trials` [K] marks."""
     rows, columns, index = batch.virtual
-    chosen = trials[batch.slots[rows]]
+    chosen = trials[batch.row_trials[rows]]
     return rows[chosen], columns[chosen], index[chosen]
 
 
 def insert_prompts(
     embeddings: Tensor, prompts: Tensor | None, adapters: Sequence[Adapter], batch: PackedBatch
 ) -> Tensor:
-    """Put each row's soft prompt at the virtual tokens of its token embeddings [R, L, hidden]."""
+    """Return token embeddings [R, L, hidden] with each row's soft prompt at its virtual tokens."""
     if prompts is None:
         return embeddings
     prompted = torch.tensor([adapter.prompt is not None for adapter in adapters], device=embeddings.device)
     rows, columns, index = virtual_slots(batch, prompted)
-    values = prompts[batch.slots[rows], index].to(embeddings.dtype)
+    values = prompts[batch.row_trials[rows], index].to(embeddings.dtype)
     return embeddings.index_put((rows, columns), values)

@@ -1,4 +1,4 @@
-"""The adapters of a group on one base model: row k of a batch sees the adapter of its own trial only."""
+"""Apply the adapters of a group on one base model: each row of a batch uses the adapter of its own trial."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from persona_sweeps.seeds import derive_seed
 
 
 class AdapterStack:
-    """Hooks on the base model's layers, which are removed when the stack is closed (or leaves its `with` block).
+    """Adapters applied by hooks on the base model's layers; closing the stack (or leaving its `with`) removes them.
 
-    A trial that trains the model's own weights can't share it: ValueError where there are others.
+    Raises ValueError if a trial that trains the model's own weights would share it with others.
     """
 
     def __init__(self, model: PreTrainedModel, adapters: Sequence[Adapter]) -> None:
@@ -35,10 +35,10 @@ class AdapterStack:
         self._stacked: tuple[int, ...] | None = None
 
     def stack(self, trials: Sequence[int]) -> None:
-        """Stack the weights of these trials as they are now; they stay stacked until others are."""
+        """Stack the current weights of these trials; they stay stacked until other trials are."""
         chosen = [self.adapters[trial] for trial in trials]
         if tuple(trials) != self._stacked:
-            self._stacked = None  # should memory run out halfway, nothing counts as stacked
+            self._stacked = None  # if memory runs out halfway, nothing counts as stacked
             for hook in self._hooks:
                 hook.stack(chosen)
             self._stacked = tuple(trials)
@@ -48,48 +48,48 @@ class AdapterStack:
         self._prefixes = stack_prefixes(chosen)
 
     def add(self, adapter: Adapter) -> int:
-        """Take in one more adapter and return its index; it may act on layers that none has acted on.
+        """Add an adapter and return its index; it may act on layers that no other adapter acts on.
 
-        Raises ValueError as above.
+        Raises ValueError as the class does.
         """
         self.adapters.append(adapter)
         self._hooks += self._new_hooks([adapter])
         return len(self.adapters) - 1
 
     def replace(self, index: int, adapter: Adapter) -> None:
-        """Replace an adapter that is no longer used by another, such as an empty one."""
+        """Replace an adapter that is no longer used with another one, such as an empty one."""
         self.adapters[index] = adapter
         self._stacked = None
 
     def bind_gradients(self) -> None:
-        """Give each stacked trial's parameters the gradients gathered since the last call."""
+        """Give each stacked trial's parameters the gradients accumulated since the last call."""
         for hook in self._hooks:
             hook.bind_gradients()
 
-    def route(self, slots: Tensor, keys: Tensor | None = None) -> None:
-        """Send each row to its trial's weights; `keys` [R, L] name the tokens for dropout (None: no dropout)."""
+    def route(self, row_trials: Tensor, keys: Tensor | None = None) -> None:
+        """Assign rows to stacked trials, by index [R]; `keys` [R, L] identify tokens for dropout (None: no dropout)."""
         assert self._stacked is not None, "stack the trials first"
-        identity = torch.equal(slots, torch.arange(len(self._stacked), device=slots.device))
-        dropout = self._dropout(slots) if keys is not None else None
+        identity = torch.equal(row_trials, torch.arange(len(self._stacked), device=row_trials.device))
+        dropout = self._dropout(row_trials) if keys is not None else None
         devices = {hook.device for hook in self._hooks}
-        slots_on = {device: slots.to(device) for device in devices}
-        dropped_on = {}
+        row_trials_on = {device: row_trials.to(device) for device in devices}
+        dropout_on = {}
         if keys is not None and dropout is not None:
-            dropped_on = {device: (keys.to(device), dropout.to(device)) for device in devices}
+            dropout_on = {device: (keys.to(device), dropout.to(device)) for device in devices}
         for hook in self._hooks:
-            its_slots, salted = slots_on[hook.device], None
-            if hook.device in dropped_on:
-                its_keys, its_dropout = dropped_on[hook.device]
-                salted = its_keys, self._salts(hook.path, its_slots), its_dropout
-            hook.route(None if identity else its_slots, salted)
+            hook_trials, keyed_dropout = row_trials_on[hook.device], None
+            if hook.device in dropout_on:
+                hook_keys, probabilities = dropout_on[hook.device]
+                keyed_dropout = hook_keys, self._salts(hook.path, hook_trials), probabilities
+            hook.route(None if identity else hook_trials, keyed_dropout)
 
     def embed(self, batch: PackedBatch) -> Tensor:
-        """Return the token embeddings [R, L, hidden] of a batch on its device, soft prompts inserted."""
+        """Return the token embeddings [R, L, hidden] of a batch on its device, with soft prompts inserted."""
         embeddings = self.model.get_input_embeddings()(batch.tokens).to(batch.tokens.device)
         return insert_prompts(embeddings, self._prompts, self._active(), batch)
 
     def layout(self, batch: PackedBatch) -> Layout:
-        """Return the batch's layout, prefixes inserted."""
+        """Return the batch's layout, with prefixes inserted."""
         if self._prefixes is None:
             return batch.layout
         return prefixed_layout(self._prefixes, self._active(), batch)
@@ -106,7 +106,7 @@ class AdapterStack:
         self.close()
 
     def _new_hooks(self, adapters: Sequence[Adapter]) -> list[Hook]:
-        """Hook the layers that any of these adapters acts on and that have no such hook yet."""
+        """Make hooks for the layers that these adapters act on, unless they have such a hook already."""
         if len(self.adapters) > 1 and any(adapter.full is not None for adapter in self.adapters):
             raise ValueError("a trial that trains the model's own weights can't share them with others: run it solo")
         hooks: list[Hook] = [FullHook(self.model, adapter.full) for adapter in adapters if adapter.full is not None]
@@ -122,13 +122,13 @@ class AdapterStack:
         assert self._stacked is not None
         return [self.adapters[trial] for trial in self._stacked]
 
-    def _dropout(self, slots: Tensor) -> Tensor | None:
-        """Return the dropout probability of each row, or None when no trial here drops anything."""
+    def _dropout(self, row_trials: Tensor) -> Tensor | None:
+        """Return the dropout probability of each row, or None if no stacked trial uses dropout."""
         probabilities = [adapter.dropout for adapter in self._active()]
         if not any(probabilities):
             return None
-        return torch.tensor(probabilities, device=slots.device)[slots]
+        return torch.tensor(probabilities, device=row_trials.device)[row_trials]
 
-    def _salts(self, path: str, slots: Tensor) -> Tensor:
+    def _salts(self, path: str, row_trials: Tensor) -> Tensor:
         salts = [derive_seed(adapter.seed, "dropout", adapter.step, path) for adapter in self._active()]
-        return torch.tensor(salts, device=slots.device)[slots]
+        return torch.tensor(salts, device=row_trials.device)[row_trials]

@@ -1,4 +1,4 @@
-"""Parameters of one kind, of all trials in the batch, as one tensor."""
+"""Stack the parameters that all trials of a batch have for one use into one tensor."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class Stacked:
     """K trials' parameters [n, …] in one leaf tensor [K, longest n, …], zero-padded; a trial without one has zeros.
 
-    Each trial's own parameter becomes a view of its part of the stack: one cast a pass serves all trials, gradients
-    gather in fp32, and the optimizers update the stack itself.
+    Each trial's parameter becomes a view of its part of the stack. So one cast a pass serves all trials, gradients
+    accumulate in fp32, and the optimizers update the stack itself.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter | None]) -> None:
@@ -27,7 +27,7 @@ class Stacked:
         self.leaf.requires_grad_()
 
     def bind_gradients(self) -> None:
-        """Give each parameter its part of the gathered gradient, and start gathering anew."""
+        """Give each parameter its part of the accumulated gradient, and start a new accumulation."""
         if self.leaf.grad is None:
             for parameter in self._parameters:
                 if parameter is not None:
@@ -39,12 +39,12 @@ class Stacked:
 
     def _views(self, tensor: Tensor) -> list[tuple[Tensor, nn.Parameter]]:
         return [
-            (tensor[slot, : len(parameter)], parameter)
-            for slot, parameter in enumerate(self._parameters)
+            (tensor[index, : len(parameter)], parameter)
+            for index, parameter in enumerate(self._parameters)
             if parameter is not None
         ]
 
 
 def stacked(parameters: Sequence[nn.Parameter | None]) -> Stacked | None:
-    """Return these parameters in one stack, or None when there is none."""
+    """Return these parameters in one stack, or None if there are none."""
     return Stacked(parameters) if any(parameter is not None for parameter in parameters) else None

@@ -1,4 +1,4 @@
-"""Methods that put virtual tokens before every prompt: what they have in common."""
+"""The base classes of methods that put virtual tokens before every prompt."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class VirtualTokens(Method):
 
 
 @dataclass
-class StartedTokens(VirtualTokens):
-    """Virtual tokens that start as real ones, or at random."""
+class InitializedTokens(VirtualTokens):
+    """A method whose virtual tokens are initialized from real tokens, or at random."""
 
     init: str = MISSING
     init_text: str | None = None
@@ -61,7 +61,7 @@ class StartedTokens(VirtualTokens):
         yield from check_token_init("peft.init", self.init, self.init_text)
 
     def token_init(self) -> TokenInit:
-        """Return how the virtual tokens start."""
+        """Return how to initialize the virtual tokens."""
         from persona_sweeps.methods.virtual_tokens import TokenInit
 
         return TokenInit(self.init, self.num_virtual_tokens, self.init_text)

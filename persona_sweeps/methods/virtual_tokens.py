@@ -1,4 +1,4 @@
-"""The real tokens that soft prompts and prefixes start as."""
+"""Choose the real tokens from which soft prompts and prefixes are initialized."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TokenInit:
-    """How virtual tokens start: as so many tokens, chosen as `name` says, with the text that `text` starts from."""
+    """How to initialize virtual tokens: `name` is sample_vocab, text or random, `tokens` how many there are."""
 
     name: str
     tokens: int
@@ -25,18 +25,18 @@ class TokenInit:
 
 
 Choice = Callable[["PreTrainedTokenizerBase", TokenInit, torch.Generator], Tensor]
-"""returns the ids [V] of the tokens to start as"""
+"""returns the ids [V] of the initial tokens"""
 
 
 def _sample_vocab(tokenizer: PreTrainedTokenizerBase, init: TokenInit, generator: torch.Generator) -> Tensor:
-    """Tokens drawn from the vocabulary, the tokenizer's own special ones left out."""
+    """Return tokens drawn from the vocabulary without special tokens."""
     special = set(tokenizer.all_special_ids)
-    words = torch.tensor([token for token in range(len(tokenizer)) if token not in special])
-    return words[torch.randint(len(words), (init.tokens,), generator=generator)]
+    candidates = torch.tensor([token for token in range(len(tokenizer)) if token not in special])
+    return candidates[torch.randint(len(candidates), (init.tokens,), generator=generator)]
 
 
 def _text(tokenizer: PreTrainedTokenizerBase, init: TokenInit, generator: torch.Generator) -> Tensor:
-    """Those of the text, repeated or cut to the number of virtual tokens, as PEFT does."""
+    """Return the text's tokens, repeated or cut to the number of virtual tokens, as PEFT does."""
     ids = tokenizer(init.text, add_special_tokens=False)["input_ids"]
     if not ids:
         raise ConfigError("peft.init_text has no tokens: give it some words.")
@@ -45,9 +45,9 @@ def _text(tokenizer: PreTrainedTokenizerBase, init: TokenInit, generator: torch.
 
 
 CHOICES: dict[str, Choice] = {"sample_vocab": _sample_vocab, "text": _text}
-"""init → the real tokens; the init called random starts as none"""
+"""init → the real tokens; init=random starts from no token"""
 
 
 def choose_tokens(tokenizer: PreTrainedTokenizerBase, init: TokenInit, generator: torch.Generator) -> Tensor:
-    """Return the ids [V] of the tokens to start as; for init=random, of sampled ones, whose spread it takes."""
+    """Return the ids [V] of the initial tokens; for init=random, of sampled tokens, whose spread it uses."""
     return CHOICES.get(init.name, _sample_vocab)(tokenizer, init, generator)

@@ -1,4 +1,4 @@
-"""What one trial trains, or what answers: an adapter, made of parts that act on layers or stand before the prompt."""
+"""The adapter of one trial: it has parts that act on layers, and parts that stand before the prompt."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 
 
 class Hook(Protocol):
-    """A layer of the base model on which adapters act, with the weights that many trials have for it."""
+    """Applies adapters at one layer of the base model, with the stacked weights of many trials."""
 
     path: str
-    """of the layer, as in `model.named_modules()`"""
+    """path of the layer, as in `model.named_modules()`"""
     device: torch.device
-    """where it computes, and where what it is routed has to be"""
+    """the layer's device, on which the arguments of `route` must be"""
 
     def stack(self, adapters: Sequence[Adapter]) -> None:
-        """Take the weights of these trials."""
+        """Stack the weights of these trials."""
 
     def refresh(self) -> None:
-        """Take note that the weights may have changed."""
+        """Discard what was computed from the weights, since they may have changed."""
 
     def bind_gradients(self) -> None:
-        """Give each trial's parameters the gradients gathered since the last call."""
+        """Give each trial's parameters the gradients accumulated since the last call."""
 
-    def route(self, slots: Tensor | None, dropout: tuple[Tensor, Tensor, Tensor] | None) -> None:
-        """Say which stacked trial each row takes (None: row k takes trial k), and the keys, salts and p of dropout."""
+    def route(self, row_trials: Tensor | None, dropout: tuple[Tensor, Tensor, Tensor] | None) -> None:
+        """Set the stacked trial of each row (None: row k has trial k), and the keys, salts and p of dropout."""
 
     def close(self) -> None:
-        """Leave the model as it was."""
+        """Remove the hook and restore the model."""
 
 
 MakeHook = Callable[[str, nn.Module], Hook]
@@ -45,21 +45,21 @@ MakeHook = Callable[[str, nn.Module], Hook]
 
 
 class LayerWeights(Protocol):
-    """What an adapter has for linear layers of the base model.
+    """The part of an adapter that acts on linear layers of the base model.
 
-    One hook at a layer serves all trials whose weights name the same `MakeHook` there: it finds each trial's own
-    weights in the adapters that it is given.
+    One hook at a layer serves all trials whose weights name the same `MakeHook` for it. The hook finds each trial's
+    weights in the adapters that `stack` gets.
     """
 
     def hooks(self) -> Iterator[tuple[MakeHook, str]]:
-        """Yield what makes the hook, and the path of the layer, for each layer that is acted on."""
+        """Yield the hook's factory and the layer's path, for each layer that the weights act on."""
         ...
 
     def parameters(self) -> Iterator[nn.Parameter]: ...
 
 
 class SoftPrompt(Protocol):
-    """V virtual tokens before everything else."""
+    """V virtual tokens at the start of the text."""
 
     def __len__(self) -> int: ...
 
@@ -72,7 +72,7 @@ class SoftPrompt(Protocol):
 
 @dataclass(slots=True)
 class Adapter:
-    """The adapter of one trial, its weights in fp32; with no part it is the untuned base."""
+    """The adapter of one trial, with weights in fp32; without any part it is the untuned base."""
 
     lora: LoraWeights | None = None
     ia3: Ia3Weights | None = None
@@ -80,13 +80,13 @@ class Adapter:
     prefix: PrefixWeights | None = None
     full: FullWeights | None = None
     others: tuple[LayerWeights, ...] = ()
-    """what methods of other packages put on layers"""
+    """layer weights of methods from other packages"""
     prompt_rate_ratio: float = 1.0
-    """the soft prompt learns at so many times the trial's rate"""
+    """the soft prompt's learning rate as a multiple of the trial's"""
     seed: int = 0
-    """names the trial's dropout masks"""
+    """seed of the trial's dropout masks"""
     step: int = field(default=0)
-    """optimizer steps done: every step has its own dropout masks"""
+    """optimizer steps done; every step has its own dropout masks"""
 
     def on_layers(self) -> list[LayerWeights]:
         """Return the parts that act on linear layers."""
@@ -94,7 +94,7 @@ class Adapter:
         return [part for part in named if part is not None] + list(self.others)
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
-        """Return the parameters that learn at the same rate, and that rate as a multiple of the trial's."""
+        """Return the parameters grouped by learning rate, with each rate as a multiple of the trial's."""
         parts = [*self.on_layers(), *(part for part in (self.prefix, self.full) if part is not None)]
         groups = [([parameter for part in parts for parameter in part.parameters()], 1.0)]
         if self.prompt is not None:
@@ -110,7 +110,7 @@ class Adapter:
 
     @property
     def dropout(self) -> float:
-        """The share of layer inputs that a training step hides from it."""
+        """The share of layer inputs that a training step drops."""
         return self.lora.dropout if self.lora is not None else 0.0
 
     @property

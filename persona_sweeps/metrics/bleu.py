@@ -31,25 +31,25 @@ _CITATION = """
 def per_item(predictions: Sequence[str], references: Sequence[str]) -> list[tuple[float, list[int]]]:
     """Return each item's sentence BLEU (0–1) and its counts: matches and totals of 1- to 4-grams, and both lengths.
 
-    The order is cut to the longest n-gram that an item has (`effective_order`), as sacreBLEU advises for single
-    sentences; so the mean over items isn't the corpus BLEU. That follows from the sums of the ten counts. Raises
-    `ValueError` when there aren't as many predictions as references.
+    The order is cut to the longest n-gram of an item (`effective_order`), as sacreBLEU advises for single sentences, so
+    the mean over items isn't the corpus BLEU. The corpus BLEU follows from the sums of the ten counts. Raises
+    `ValueError` if the numbers of predictions and references differ.
     """
     from sacrebleu.metrics.bleu import BLEU
 
     metric = BLEU(effective_order=True)
-    found = []
+    items = []
     for text, target in zip(predictions, references, strict=True):
         score = metric.sentence_score(text, [target])
         counts = [*score.counts, *score.totals, score.sys_len, score.ref_len]
-        found.append((_fraction(score.score), [int(count) for count in counts]))
-    return found
+        items.append((_fraction(score.score), [int(count) for count in counts]))
+    return items
 
 
 def corpus(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
     """Return `{"bleu": corpus BLEU in 0–1}`, or an empty dict for no items.
 
-    Raises `ValueError` when there aren't as many predictions as references.
+    Raises `ValueError` if the numbers of predictions and references differ.
     """
     from sacrebleu.metrics.bleu import BLEU
 
@@ -62,7 +62,7 @@ def corpus(predictions: Sequence[str], references: Sequence[str]) -> dict[str, f
 
 
 def _fraction(score: float) -> float:
-    """Return a 0–100 score as 0–1; sacreBLEU rounds to a little above 100 for equal texts."""
+    """Return a 0–100 score as 0–1; for equal texts sacreBLEU's score is slightly above 100."""
     return min(1.0, score / 100)
 
 

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from persona_sweeps.config.schema import RunConfig
 
 VERSION = "1"
-"""of the formulas below"""
+"""version of the formulas below"""
 
 
 @dataclass
 class Likelihood(Metric):
-    """Score each reference by its NLL: the mean a token, the perplexity, and bits for each byte of its text.
+    """Score each reference by its NLL: the mean for each token, the perplexity, and bits for each byte of its text.
 
     Means are over tokens, not over items.
     """
@@ -52,15 +52,16 @@ class Likelihood(Metric):
             "text, comparable between tokenizers",
             headline=40,
         )
-        found = _described("completion", "completion_tokens", "", "completion token", 50) | {"bits_per_byte": bits}
+        descriptions = _described("completion", "completion_tokens", "", "completion token", 50)
+        descriptions["bits_per_byte"] = bits
         if self.all_tokens:
-            found |= _described("all_tokens", "all_tokens_count", "all-token ", "token, the prompt's among them")
-        return found
+            descriptions |= _described("all_tokens", "all_tokens_count", "all-token ", "token, the prompt's among them")
+        return descriptions
 
     def score(self, predictions: Predictions) -> Scores:
-        """Score the NLLs. Raises TrialError for one that is not finite."""
+        """Score the NLLs. Raises TrialError if one isn't finite."""
         lines = predictions[NLL]
-        whole = _per_token("completion", lines)  # first, since it refuses what no item can be divided by
+        whole = _per_token("completion", lines)  # first, since it rejects values that no item can use
         items = [
             {
                 "completion_nll": line["nll"] / line["tokens"],
@@ -80,7 +81,7 @@ class Likelihood(Metric):
 
 
 def _per_token(name: str, lines: Sequence[Line]) -> dict[str, float]:
-    """Return the mean NLL of a token and its exponential; nothing for no items."""
+    """Return the mean NLL of a token and its exponential; an empty dict for no items."""
     if not all(line["nll"] is not None and math.isfinite(line["nll"]) for line in lines):
         raise TrialError("the likelihood of held-out examples was not a finite number; lower train.learning_rate")
     if not lines:
@@ -95,7 +96,7 @@ def _sum(lines: Sequence[Line], column: str) -> float:
 
 
 def _described(name: str, tokens: str, kind: str, of: str, headline: int = 0) -> dict[str, Description]:
-    """Describe the two values that `_per_token` gives; `tokens` is the column that counts them."""
+    """Return descriptions of the two values of `_per_token`; `tokens` is the column with the number of tokens."""
     columns = [f"{name}_nll", tokens]
     return {
         f"{name}_ppl": Description(

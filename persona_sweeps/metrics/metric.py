@@ -1,4 +1,4 @@
-"""What a metric is: it says which predictions it needs, scores them per item and whole, and describes its values."""
+"""The base class of metrics: a metric says which predictions it needs, scores them, and describes its values."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a metric asks of a predictor: texts, or the NLLs of given texts, for a prompt set.
+    """A metric's request to a predictor: texts, or the NLLs of given texts, for a prompt set.
 
-    `kind="text"`: a completion of each prompt, decoded as `generation=` says. `kind="nll"`: the summed NLL of each
-    prompt's reference; `loss_on` says of which tokens (the completion's with its end token, or all but the first).
+    `kind="text"`: a completion of each prompt, decoded as `generation=` sets. `kind="nll"`: the summed NLL of each
+    prompt's reference, over the tokens of `loss_on` (the completion's with its end token, or all except the first).
     """
 
     kind: Literal["text", "nll"]
@@ -24,7 +24,7 @@ class Request:
 
     @property
     def needs_model(self) -> bool:
-        """Whether a predictor without probabilities can't answer it."""
+        """Whether it needs a predictor with probabilities."""
         return self.kind == "nll"
 
 
@@ -33,15 +33,15 @@ NLL = Request("nll")
 NLL_ALL_TOKENS = Request("nll", "all_tokens")
 
 Line = Mapping[str, Any]
-"""A prediction: `id`, `cluster`, `persona`, `prompt`, `reference`, and what was asked for: `text`; or `nll` (summed, in
-nats), `tokens` (labels that it sums over), `bytes` (UTF-8 bytes of the reference)."""
+"""a prediction: `id`, `cluster`, `persona`, `prompt`, `reference`, and the answer: `text`; or `nll` (summed, in nats),
+`tokens` (labels that it sums over), `bytes` (UTF-8 bytes of the reference)"""
 Predictions = Mapping[Request, Sequence[Line]]
-"""all that a metric asked for, the same items in the same order under each request"""
+"""the answers to all of a metric's requests, with the same items in the same order"""
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a reader of records has to know of one value, so that it knows no metric by name.
+    """What a reader of records must know about one value, so that it needs no metric's name.
 
     `aggregate` says how the whole follows from any set of items (the lines of an evaluation's samples):
     {"form": "mean", "of": COLUMN}; {"form": "ratio", "numerator": [COLUMN, …], "denominator": [COLUMN, …], "scale": c,
@@ -52,34 +52,32 @@ class Description:
     """
 
     label: str
-    """how a column is headed"""
+    """the heading of its column"""
     higher_is_better: bool
     range: tuple[float | None, float | None]
     version: str
-    """what tells two ways of computing this value apart"""
+    """distinguishes two ways of computing this value"""
     aggregate: Mapping[str, Any]
     per_token: bool = False
     log_scale: bool = False
     format: str = ".3f"
     family: str = ""
-    """the metric of `metrics=` that it belongs to, by the name that it has there; whoever records it fills it in"""
+    """the name of its metric in `metrics=`; filled in when it is recorded"""
     explanation: str = ""
-    """what it is, as a clause for a note under a table: `BLEU is …`, without a full stop"""
+    """a clause for a note under a table: `BLEU is …`, without a full stop"""
     headline: int = 0
-    """tables show and rank by values with larger numbers first; 0: only where it is asked for"""
+    """tables show and rank by values with larger numbers first; 0: only on request"""
 
     def as_record(self) -> dict[str, Any]:
-        """Return it as a record holds it."""
-        found = asdict(self)
-        found["range"] = list(self.range)
-        return found
+        """Return it as JSON for a record."""
+        return asdict(self) | {"range": list(self.range)}
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """`whole`: the values of the evaluation, by name; `items`: columns of each item, in the order of the predictions.
+    """A metric's scores. `whole` has the evaluation's values by name, `items` the columns of each item, in order.
 
-    An item has the metric's own values and the columns that its descriptions' aggregates name; it may be empty.
+    An item has its values, and the columns that the descriptions' aggregates name; it may be empty.
     """
 
     whole: dict[str, float]
@@ -88,29 +86,29 @@ class Scores:
 
 @dataclass
 class Metric:
-    """One option of `metrics=`. Subclasses add their keys as fields; a subclass is all that is known of the metric."""
+    """The base of all options of `metrics=`. Subclasses add their keys as fields; nothing else knows the metric."""
 
     def check(self, config: RunConfig) -> Iterator[str]:
-        """Yield a sentence for each thing that is wrong with its keys, or that this run can't give it."""
+        """Yield a sentence for each wrong key, and for each thing that it needs and this run can't give."""
         yield from ()
 
     def requests(self) -> tuple[Request, ...]:
-        """Return the predictions that it scores."""
+        """Return the requests for the predictions that it scores."""
         raise NotImplementedError
 
     @property
     def needs_model(self) -> bool:
-        """Whether a predictor without probabilities can't give it what it scores."""
+        """Whether it needs a predictor with probabilities."""
         return any(request.needs_model for request in self.requests())
 
     def version(self) -> str:
-        """Return what tells two ways of scoring apart: package versions and all settings. Imports nothing heavy."""
+        """Return a text that distinguishes ways of scoring: package versions and settings. Imports nothing heavy."""
         raise NotImplementedError
 
     def describe(self) -> dict[str, Description]:
-        """Return a description of each value it gives, by the value's name."""
+        """Return a description of each of its values, by name."""
         raise NotImplementedError
 
     def score(self, predictions: Predictions) -> Scores:
-        """Score the predictions. Raises TrialError where they can't be scored, such as an NLL that is not finite."""
+        """Score the predictions. Raises TrialError if they can't be scored, such as an NLL that isn't finite."""
         raise NotImplementedError

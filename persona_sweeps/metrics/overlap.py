@@ -1,4 +1,4 @@
-"""Metric `overlap`: how many words what a model said shares with what the character says in the source."""
+"""Metric `overlap`: how many words a model's text shares with the character's line in the source."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ ROUGE = {"rouge1": ("ROUGE-1", 0), "rouge2": ("ROUGE-2", 0), "rougeL": ("ROUGE-L
 class Overlap(Metric):
     """Score each text against its reference: ROUGE F-measures and BLEU, fractions in 0–1.
 
-    The ROUGE of all items is their mean. BLEU's isn't: it pools n-gram counts, and an item's is its sentence BLEU.
+    The whole ROUGE is the mean over items. The whole BLEU isn't a mean: it pools n-gram counts. An item has sentence
+    BLEU.
     """
 
     stemmer: bool = MISSING
@@ -30,7 +31,7 @@ class Overlap(Metric):
         return f"{self._rouge_version()}; {_bleu_version()}"
 
     def describe(self) -> dict[str, Description]:
-        found = {
+        descriptions = {
             name: Description(
                 label=label,
                 higher_is_better=True,
@@ -42,7 +43,7 @@ class Overlap(Metric):
             )
             for name, (label, headline) in ROUGE.items()
         }
-        found["bleu"] = Description(
+        descriptions["bleu"] = Description(
             label="BLEU",
             higher_is_better=True,
             range=(0.0, 1.0),
@@ -51,7 +52,7 @@ class Overlap(Metric):
             explanation="BLEU is that of all items together, as a fraction",
             headline=20,
         )
-        return found
+        return descriptions
 
     def score(self, predictions: Predictions) -> Scores:
         # Inside, since both import `evaluate`, which takes seconds.
@@ -77,5 +78,5 @@ def _bleu_version() -> str:
 
 @cache
 def _installed(package: str) -> str:
-    """Return a package's version, read once: every cell of a sweep asks for it."""
+    """Return a package's version; cached, since every cell of a sweep needs it."""
     return metadata.version(package)

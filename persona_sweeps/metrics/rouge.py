@@ -38,8 +38,8 @@ def per_item(
 ) -> list[dict[str, float]]:
     """Return the four F-measures (0–1) of each item, by the names in `KEYS`.
 
-    `rougeLsum` takes each line for a sentence. A text without words scores 0 against anything. Raises `ValueError`
-    when there aren't as many predictions as references.
+    `rougeLsum` takes each line for a sentence. A text without words scores 0 against anything. Raises `ValueError` if
+    the numbers of predictions and references differ.
     """
     from rouge_score.rouge_scorer import RougeScorer
 

@@ -1,1 +1,1 @@
-"""Base models: where their weights come from, and the tiny twins that rehearse them."""
+"""Base models: the sources of their weights, their families, quantization, and tiny twins for rehearsals."""

@@ -1,4 +1,4 @@
-"""From the facts on a model card to transformers' config of the full model: no download, and no weights."""
+"""Make transformers' config of a full model from the facts on its card, without a download and without weights."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def card_config(card: ModelConfig) -> PreTrainedConfig | None:
-    """Return the full model's config made of the card's facts, or None when the card has none for its hub_id.
+    """Return the full model's config, made from the card's facts; None if the card has no facts for its hub_id.
 
-    Of a multimodal model it is the language model alone. Only what decides the shapes of the weights is filled in.
+    For a multimodal model it describes the language model only. It sets only what decides the shapes of the weights.
     """
     from transformers import AutoConfig
 
@@ -30,7 +30,7 @@ def card_config(card: ModelConfig) -> PreTrainedConfig | None:
 
 
 def has_facts(card: ModelConfig) -> bool:
-    """Whether the card's facts are those of the model that it names: not of a tiny twin, nor of another hub_id."""
+    """Return whether the card's facts describe the model that it names, not a tiny twin or another hub_id."""
     return (
         card.scale is Scale.full
         and card.architecture is not None

@@ -1,8 +1,8 @@
-"""Attention over packed trees, at the price of the branches: a branch's nodes look at their own path and nothing else.
+"""Attention over packed trees, branch by branch: a branch's nodes attend to their own path only.
 
-Registered with transformers under the name `persona_sweeps_layout`, it replaces the attention of any model that calls
-transformers' attention interface. The masks are built here from the layout, so no model needs masks of its own kind:
-what a family asks for (sliding window, logit soft-cap, grouped keys) arrives as arguments of the call.
+Registered with transformers as `persona_sweeps_layout`, it replaces the attention of any model that calls transformers'
+attention interface. The masks are built here from the layout, so no model family needs its own masks: what a family
+needs (sliding window, logit soft-cap, grouped keys) arrives as arguments of the call.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from persona_sweeps.data.packing import Branch, PackedRow
 
 NAME = "persona_sweeps_layout"
 BUCKET_RATIO = 0.6
-"""branches are attended to together while the shortest has at least this share of the longest's nodes"""
+"""branches share a bucket while the shortest has at least this share of the longest's nodes"""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a layer asks of its attention: scores are q·k·scaling, soft-capped, within a window of positions."""
+    """A layer's attention settings: scores are q·k·scaling, soft-capped, within a window of positions."""
 
     scaling: float
     window: int | None
@@ -34,39 +34,39 @@ class Options:
     layer: int = 0
 
 
-Place = torch.device | str | int
+Device = torch.device | str | int
 """a device as accelerate names it: GPUs by their number"""
 
 
 class Layout(Protocol):
-    """Who attends to whom in one forward pass."""
+    """Which tokens attend to which in one forward pass."""
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, options: Options) -> Tensor:
         """Return [R, Q, heads, head_dim] for query [R, heads, Q, head_dim], keys and values [R, kv heads, K, …]."""
         ...
 
-    def to(self, device: Place, non_blocking: bool = False) -> Layout:
+    def to(self, device: Device, non_blocking: bool = False) -> Layout:
         """Return the same layout on a device, copied there once.
 
-        Where the model is spread over devices, accelerate's hooks call this at each layer as they do for tensors.
+        If the model is spread over devices, accelerate's hooks call this at each layer, as they do for tensors.
         """
         ...
 
 
 @dataclass(slots=True)
 class _Bucket:
-    """B branches of similar length, with at most q nodes of their own and paths of at most k nodes."""
+    """B branches of similar length: each adds at most q nodes, and its path has at most k nodes."""
 
     queries: Tensor
-    """[B, q] places of the nodes in the flattened batch"""
+    """[B, q] indices of the added nodes in the flattened batch"""
     keys: Tensor
-    """[B, k] places of the paths"""
+    """[B, k] indices of the paths' nodes"""
     query_depths: Tensor
     """[B, q]"""
     masks: dict[tuple[int | None, torch.dtype], Tensor] = field(default_factory=dict)
 
     def mask(self, window: int | None, dtype: torch.dtype) -> Tensor:
-        """Return the additive mask [B, 1, q, k]: a key's index in its path is its depth, and its position."""
+        """Return the additive mask [B, 1, q, k]. A key's index in its path is its depth and its position."""
         if (window, dtype) not in self.masks:
             depths = torch.arange(self.keys.shape[1], device=self.keys.device)
             distance = self.query_depths[:, :, None] - depths
@@ -77,21 +77,21 @@ class _Bucket:
         return self.masks[window, dtype]
 
     def to(self, device: torch.device, non_blocking: bool) -> _Bucket:
-        """Return a copy on a device, which makes masks of its own there."""
-        own = (self.queries, self.keys, self.query_depths)
-        queries, keys, depths = (tensor.to(device, non_blocking=non_blocking) for tensor in own)
+        """Return a copy on a device; it makes its masks there."""
+        tensors = (self.queries, self.keys, self.query_depths)
+        queries, keys, depths = (tensor.to(device, non_blocking=non_blocking) for tensor in tensors)
         return _Bucket(queries, keys, depths)
 
 
 @dataclass(frozen=True, slots=True)
 class TreeLayout:
-    """The branches of a packed batch, in buckets of similar length so that little of a bucket is padding."""
+    """The branches of a packed batch, in buckets of similar length, so that little of a bucket is padding."""
 
     buckets: tuple[_Bucket, ...]
-    places: Tensor
-    """[R * L] where each node's result lies among the buckets' joined results"""
+    result_index: Tensor
+    """[R * L] index of each node's result among the buckets' joined results"""
     copies: dict[torch.device, TreeLayout] = field(default_factory=dict, repr=False)
-    """the same on other devices"""
+    """the same layout on other devices"""
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, options: Options) -> Tensor:
         rows, heads, length, width = query.shape
@@ -107,27 +107,27 @@ class TreeLayout:
             )
             results.append(attended.transpose(1, 2).reshape(-1, heads * value.shape[-1]))
         joined = results[0] if len(results) == 1 else torch.cat(results)
-        return joined.index_select(0, self.places).view(rows, length, heads, value.shape[-1])
+        return joined.index_select(0, self.result_index).view(rows, length, heads, value.shape[-1])
 
-    def to(self, device: Place, non_blocking: bool = False) -> TreeLayout:
+    def to(self, device: Device, non_blocking: bool = False) -> TreeLayout:
         device = torch.device(device)
-        if device == self.places.device:
+        if device == self.result_index.device:
             return self
         if device not in self.copies:
             buckets = tuple(bucket.to(device, non_blocking) for bucket in self.buckets)
-            self.copies[device] = TreeLayout(buckets, self.places.to(device, non_blocking=non_blocking))
+            self.copies[device] = TreeLayout(buckets, self.result_index.to(device, non_blocking=non_blocking))
         return self.copies[device]
 
 
 @dataclass(frozen=True, slots=True)
 class CacheLayout:
-    """New tokens that look at a cache: `visible` [R, Q, K], and the positions [R, Q] and [R, K] of both."""
+    """New tokens that attend to a cache: `visible` [R, Q, K], and the positions [R, Q] and [R, K] of both."""
 
     visible: Tensor
     positions: Tensor
     key_positions: Tensor
     copies: dict[torch.device, CacheLayout] = field(default_factory=dict, repr=False)
-    """the same on other devices"""
+    """the same layout on other devices"""
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, options: Options) -> Tensor:
         visible = self.visible
@@ -135,22 +135,22 @@ class CacheLayout:
             visible = visible & (self.positions[:, :, None] - self.key_positions[:, None, :] < options.window)
         return _attention(query, key, value, _additive(visible, query.dtype), options).transpose(1, 2)
 
-    def to(self, device: Place, non_blocking: bool = False) -> CacheLayout:
+    def to(self, device: Device, non_blocking: bool = False) -> CacheLayout:
         device = torch.device(device)
         if device == self.visible.device:
             return self
         if device not in self.copies:
-            own = (self.visible, self.positions, self.key_positions)
-            visible, positions, keys = (tensor.to(device, non_blocking=non_blocking) for tensor in own)
+            tensors = (self.visible, self.positions, self.key_positions)
+            visible, positions, keys = (tensor.to(device, non_blocking=non_blocking) for tensor in tensors)
             self.copies[device] = CacheLayout(visible, positions, keys)
         return self.copies[device]
 
 
 def tree_layout(rows: Sequence[PackedRow], length: int, device: torch.device | str) -> TreeLayout:
-    """Return the layout of rows that are padded to `length` nodes each.
+    """Return the layout of rows that are padded to `length` token slots each.
 
-    Padding points at the root of its own row: it counts for nothing, but nothing times another trial's infinity would
-    not be nothing.
+    Padding attends to the root of its own row. Its result has weight zero, but zero times an infinity of another
+    trial's row would be NaN.
     """
     branches = [(row * length, branch) for row, packed in enumerate(rows) for branch in packed.branches]
     branches.sort(key=lambda pair: -len(pair[1]))
@@ -159,7 +159,7 @@ def tree_layout(rows: Sequence[PackedRow], length: int, device: torch.device | s
         if not groups or len(pair[1]) < BUCKET_RATIO * len(groups[-1][0][1]):
             groups.append([])
         groups[-1].append(pair)
-    places = np.zeros(len(rows) * length, dtype=np.int64)
+    result_index = np.zeros(len(rows) * length, dtype=np.int64)
     offset = 0
     buckets = []
     for group in groups:
@@ -168,21 +168,21 @@ def tree_layout(rows: Sequence[PackedRow], length: int, device: torch.device | s
         queries, keys = np.repeat(roots, q, axis=1), np.repeat(roots, k, axis=1)
         depths = np.zeros((len(group), q), dtype=np.int64)
         for index, (start, branch) in enumerate(group):
-            own = start + branch.own
-            queries[index, : len(own)] = own
+            added = start + branch.added
+            queries[index, : len(added)] = added
             keys[index, : len(branch.path)] = start + branch.path
             depths[index] = branch.shared + np.arange(q)
-            places[own] = offset + index * q + np.arange(len(own))
+            result_index[added] = offset + index * q + np.arange(len(added))
         offset += len(group) * q
         on_queries, on_keys, on_depths = (torch.from_numpy(array).to(device) for array in (queries, keys, depths))
         buckets.append(_Bucket(on_queries, on_keys, on_depths))
     for row, packed in enumerate(rows):
-        places[row * length + len(packed) : (row + 1) * length] = places[row * length]
-    return TreeLayout(tuple(buckets), torch.from_numpy(places).to(device))
+        result_index[row * length + len(packed) : (row + 1) * length] = result_index[row * length]
+    return TreeLayout(tuple(buckets), torch.from_numpy(result_index).to(device))
 
 
 def attend_by_layout(model: PreTrainedModel) -> None:
-    """Make the model attend as the `layout` of each call says."""
+    """Make the model use the attention of this module, which follows the `layout` of each call."""
     AttentionInterface.register(NAME, _layout_attention)
     model.set_attn_implementation(NAME)
 
@@ -208,10 +208,10 @@ def _layout_attention(
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, options: Options) -> Tensor:
-    """Masked attention [B, heads, q, head_dim] with grouped keys and values [B, kv heads, k, head_dim].
+    """Return masked attention [B, heads, q, head_dim] with grouped keys and values [B, kv heads, k, head_dim].
 
-    On CPUs plain products are up to three times as fast as the fused kernel, whose backward pass is slow; a
-    soft-cap (Gemma-2) has no fused kernel.
+    On CPUs plain products are up to three times as fast as the fused kernel, whose backward pass is slow. A soft-cap
+    (Gemma-2) has no fused kernel.
     """
     if query.device.type == "cpu" or options.softcap is not None:
         return _attention_in_steps(query, key, value, mask, options)
@@ -222,10 +222,10 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, options:
 
 
 def _attention_in_steps(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, options: Options) -> Tensor:
-    """The heads of a group share a product with their key, as if each were more queries.
+    """Compute attention with plain products; the heads of a group share one product with their key.
 
-    Softmax computes in fp32 whatever it reads and writes; asking for fp32 results, to round them afterwards, gives
-    the same numbers at eight times the price.
+    Softmax computes in fp32 whatever dtype it reads and writes. To request fp32 results and round them afterwards would
+    give the same numbers at eight times the cost.
     """
     size, heads, q, width = query.shape
     grouped = (size, key.shape[1], heads // key.shape[1] * q, -1)
@@ -237,21 +237,21 @@ def _attention_in_steps(query: Tensor, key: Tensor, value: Tensor, mask: Tensor,
 
 
 def _by_node(states: Tensor) -> Tensor:
-    """[R, heads, L, head_dim] → [R * L, heads, head_dim]"""
+    """Reshape [R, heads, L, head_dim] to [R * L, heads, head_dim]."""
     return states.transpose(1, 2).flatten(0, 1)
 
 
 def _pick(flat: Tensor, index: Tensor) -> Tensor:
-    """[places, heads, head_dim] at index [B, n] → [B, heads, n, head_dim]"""
+    """Select from [R * L, heads, head_dim] at index [B, n]; return [B, heads, n, head_dim]."""
     return flat.index_select(0, index.flatten()).view(*index.shape, *flat.shape[1:]).transpose(1, 2)
 
 
 def _padded(length: int, multiple: int) -> int:
-    """Round up: bf16 products of other sizes can be many times slower on CPUs."""
+    """Round a length up to a multiple: bf16 products of other sizes can be many times slower on CPUs."""
     return -(-length // multiple) * multiple
 
 
 def _additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
-    """Turn bool [B, q, k] into the mask [B, 1, q, k] that is added to scores."""
+    """Return the mask [B, 1, q, k] to add to scores, from bool [B, q, k]."""
     hidden = torch.full((), torch.finfo(dtype).min, dtype=dtype, device=visible.device)
     return torch.where(visible[:, None], torch.zeros((), dtype=dtype, device=visible.device), hidden)

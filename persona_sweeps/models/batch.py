@@ -1,4 +1,4 @@
-"""Packed rows of several trials as the tensors that one forward pass takes."""
+"""Turn packed rows of several trials into the tensors of one forward pass."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from persona_sweeps.models.attention import TreeLayout, tree_layout
 
 @dataclass(frozen=True, slots=True)
 class PackedBatch:
-    """R rows of at most L nodes, each of one trial, and their N labels."""
+    """R rows of at most L token slots, each of one trial, and their N labels."""
 
     tokens: Tensor
     """[R, L] token ids; 0 at virtual tokens and padding"""
@@ -26,30 +26,30 @@ class PackedBatch:
     keys: Tensor
     """[R, L] int64 hash of the path from the root"""
     layout: TreeLayout
-    """who attends to whom"""
-    slots: Tensor
-    """[R] which of the batch's trials a row belongs to: an index into `trials`"""
+    """which nodes attend to which"""
+    row_trials: Tensor
+    """[R] the trial of each row, as an index into `trials`"""
     trials: tuple[int, ...]
     """the trials whose adapters are stacked for this batch"""
     label_rows: Tensor
     label_nodes: Tensor
     label_tokens: Tensor
-    label_slots: Tensor
+    label_trials: Tensor
     label_examples: Tensor
-    """[N] each"""
+    """[N] each; `label_trials` are indices into `trials`"""
 
     @property
-    def nodes(self) -> int:
-        """Places in the batch, padding included."""
+    def token_slots(self) -> int:
+        """How many token slots the batch has, including padding."""
         return self.tokens.numel()
 
 
 def collate(
     rows: Sequence[tuple[int, PackedRow]], device: torch.device | str, trials: Sequence[int] | None = None
 ) -> PackedBatch:
-    """Pad (trial, row) pairs on the right to the longest and put them on `device`.
+    """Pad the rows of (trial, row) pairs on the right to the longest, and return them as a batch on `device`.
 
-    `trials` are the trials whose adapters are stacked, where there are more of them than the rows name.
+    `trials` are the trials whose adapters are stacked; by default those of the rows.
     """
     length = max(len(row) for _, row in rows)
     stacked = tuple(sorted({trial for trial, _ in rows}) if trials is None else trials)
@@ -65,7 +65,7 @@ def collate(
     virtual_rows, virtual_columns = np.nonzero(tokens < 0)
     virtual_index = -1 - tokens[virtual_rows, virtual_columns]
     tokens[virtual_rows, virtual_columns] = 0
-    slots = np.asarray([stacked.index(trial) for trial, _ in rows], dtype=np.int64)
+    row_trials = np.asarray([stacked.index(trial) for trial, _ in rows], dtype=np.int64)
     counts = [len(row.label_nodes) for _, row in rows]
     label_rows = np.repeat(np.arange(len(rows), dtype=np.int64), counts)
 
@@ -81,25 +81,25 @@ def collate(
         positions=put(positions),
         keys=put(keys.view(np.int64)),
         layout=tree_layout([row for _, row in rows], length, device),
-        slots=put(slots),
+        row_trials=put(row_trials),
         trials=stacked,
         label_rows=put(label_rows),
         label_nodes=join("label_nodes"),
         label_tokens=join("label_tokens"),
-        label_slots=put(slots[label_rows]),
+        label_trials=put(row_trials[label_rows]),
         label_examples=join("label_examples"),
     )
 
 
-def split_passes(rows: Sequence[tuple[int, PackedRow]], max_nodes: int) -> list[list[tuple[int, PackedRow]]]:
-    """Divide rows into forward passes of at most `max_nodes` places each, longest rows first to waste little padding.
+def split_passes(rows: Sequence[tuple[int, PackedRow]], max_token_slots: int) -> list[list[tuple[int, PackedRow]]]:
+    """Divide rows into forward passes of at most `max_token_slots` each, longest rows first so that few are padding.
 
     Gradients add up over passes, so the division changes memory and speed, not the result.
     """
     passes: list[list[tuple[int, PackedRow]]] = []
     longest = 0
     for pair in sorted(rows, key=lambda pair: -len(pair[1])):
-        if not passes or (len(passes[-1]) + 1) * longest > max_nodes:
+        if not passes or (len(passes[-1]) + 1) * longest > max_token_slots:
             passes.append([])
             longest = len(pair[1])
         passes[-1].append(pair)

@@ -1,8 +1,8 @@
-"""Models that a package carries as a GGUF file: converted once to safetensors in the cache, then loaded from there.
+"""Load a model that a package carries as a GGUF file: convert it once to safetensors in the cache, and load that.
 
-Reading a GGUF file takes transformers seconds each time, for every tensor is de-quantized; a converted model loads in a
-fraction of that. It is kept in fp32, since values from 4-bit blocks (a scale times a code, plus an offset) aren't exact
-in bf16.
+transformers takes seconds to read a GGUF file, since it dequantizes every tensor; a converted model loads in a fraction
+of that time. It is kept in fp32, since values from 4-bit blocks (a scale times a code, plus an offset) aren't exact in
+bf16.
 """
 
 from __future__ import annotations
@@ -31,35 +31,35 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MANIFEST = "conversion.json"
-# Raise it whenever a conversion would come out otherwise, so that older ones are left aside.
+# Raise it whenever a conversion would give another result, so that older ones aren't used.
 CONVERSION_VERSION = 1
 
 
 def find_gguf(card: ModelConfig) -> Path | None:
     """Return the GGUF file that the card's package carries; None without the package, or for another model's hub_id.
 
-    The package is found, never imported. Raises `UserError` when it is there without the file.
+    The package is located, never imported. Raises `UserError` if it is installed without the file.
     """
-    if card.embedded is None or not _is_own(card) or _package_folder(card.embedded.package) is None:
+    if card.embedded is None or not _has_own_hub_id(card) or _package_folder(card.embedded.package) is None:
         return None
     if card.embedded.parts:
         return _joined(card.embedded.file, [_carried(part) for part in card.embedded.parts])
     return _carried(f"{card.embedded.package}/{card.embedded.file}")
 
 
-def _is_own(card: ModelConfig) -> bool:
-    """Whether hub_id still names the model that the card's facts, and its package, are of."""
+def _has_own_hub_id(card: ModelConfig) -> bool:
+    """Return whether hub_id still names the model that the card's facts and its package belong to."""
     return card.architecture is None or card.architecture.hub_id == card.hub_id
 
 
 def _package_folder(package: str) -> Path | None:
-    """Return where a package is installed, without importing it; None when it isn't."""
+    """Return the folder where a package is installed, without importing it; None if it isn't installed."""
     spec = importlib.util.find_spec(package)
     return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 
 def _carried(file: str) -> Path:
-    """Return the path of `package/path/in/it`."""
+    """Return the path of `package/path/in/package`. Raises UserError if there is no such file."""
     package, _, inside = file.partition("/")
     folder = _package_folder(package)
     if folder is None or not (folder / inside).is_file():
@@ -72,7 +72,7 @@ def _carried(file: str) -> Path:
 
 
 def _joined(name: str, parts: Sequence[Path]) -> Path:
-    """Return one file of the parts, joined once in the cache and named after their bytes."""
+    """Return one file that joins the parts; it is made once in the cache and named after their bytes."""
     from filelock import FileLock
 
     models = cache_dir() / "models"
@@ -98,10 +98,10 @@ def _joined(name: str, parts: Sequence[Path]) -> Path:
 
 
 def converted_folder(card_name: str, gguf: Path) -> Path:
-    """Return the folder with the safetensors, config and tokenizer of a GGUF file, converting it first if need be.
+    """Return the folder with the safetensors, config and tokenizer of a GGUF file; convert it first if needed.
 
-    Safe with other processes: one converts while the rest wait, and a folder is seen only whole. One whose files no
-    longer have the bytes that were written is made again. Raises `UserError` when the cache can't be written.
+    Several processes may call this: one converts while the others wait, and none sees a partial folder. A folder whose
+    files have changed since is made again. Raises `UserError` if the cache can't be written.
     """
     from filelock import FileLock
 
@@ -124,7 +124,7 @@ def converted_folder(card_name: str, gguf: Path) -> Path:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Return whether every file still has the bytes that its conversion wrote."""
+    """Return whether all files still have the bytes that the conversion wrote."""
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
         return all(file_sha256(folder / name) == digest for name, digest in files.items())
@@ -133,7 +133,7 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _rebuild(gguf: Path, folder: Path) -> None:
-    """Convert into a fresh folder, which takes the place of a damaged one; the caller holds the lock."""
+    """Convert into a fresh folder, which replaces a damaged one; the caller holds the lock."""
     if folder.exists():
         log.warning("The converted model in %s is damaged: making it again.", folder)
     log.info("Converting %s once to safetensors in %s", gguf.name, folder)
@@ -148,7 +148,7 @@ def convert(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    # The progress bars of reading and writing GGUF tensors listen to no setting.
+    # No setting turns off the progress bars of reading and writing GGUF tensors.
     with contextlib.redirect_stderr(io.StringIO()):
         loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
@@ -173,7 +173,7 @@ def _split_digits() -> PreTokenizer:
 
 
 PRE_TOKENIZERS: dict[str, Callable[[], PreTokenizer]] = {"smollm": _split_digits}
-"""By GGUF `tokenizer.ggml.pre`: what the published tokenizer does to text first, where transformers leaves it out."""
+"""GGUF's `tokenizer.ggml.pre` → the published pre-tokenizer, where transformers omits it"""
 
 
 def _restore_pre_tokenizer(tokenizer: PreTrainedTokenizerBase, gguf: Path) -> None:
@@ -186,7 +186,7 @@ def _restore_pre_tokenizer(tokenizer: PreTrainedTokenizerBase, gguf: Path) -> No
 
 
 def _seal(folder: Path) -> None:
-    """Write the manifest of the files' hashes."""
+    """Write the manifest with the files' hashes."""
     import hashlib
 
     files = {}

@@ -1,4 +1,4 @@
-"""SHA-256 fingerprints of weights and tokenizers: two runs agree on their base exactly when these agree."""
+"""SHA-256 fingerprints of weights and tokenizers: two runs have the same base exactly if these are equal."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ def json_sha256(value: Any) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 (hex) of a file's bytes, remembered in the cache for as long as its size and time stand.
+    """Return the SHA-256 (hex) of a file's bytes, cached for as long as its size and modification time stay.
 
-    Gigabytes of weights are therefore read once, not once a run.
+    So gigabytes of weights are read once, not once a run.
     """
     path = path.resolve()
     stat = path.stat()
-    seen = {"path": str(path), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-    note = cache_dir() / "hashes" / f"{json_sha256(str(path))[:24]}.json"
-    known = read_json(note) or {}
-    if {key: known.get(key) for key in seen} == seen and isinstance(known.get("sha256"), str):
-        return str(known["sha256"])
+    state = {"path": str(path), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    entry = cache_dir() / "hashes" / f"{json_sha256(str(path))[:24]}.json"
+    cached = read_json(entry) or {}
+    if {key: cached.get(key) for key in state} == state and isinstance(cached.get("sha256"), str):
+        return str(cached["sha256"])
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    with contextlib.suppress(OSError):  # without the note it is read again
-        write_json(note, {**seen, "sha256": digest})
+    with contextlib.suppress(OSError):  # without a cache entry the file is read again
+        write_json(entry, {**state, "sha256": digest})
     return digest
 
 
 def files_sha256(paths: Iterable[Path]) -> str:
-    """Return one SHA-256 (hex) for several files of a folder: their names and their bytes, in any order."""
+    """Return one SHA-256 (hex) of the names and bytes of several files, whatever their order."""
     return json_sha256({path.name: file_sha256(path) for path in paths})
 
 
 def tokenizer_fingerprint(card: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return the SHA-256 (hex) of all that decides how `tokenizer` turns text or chat messages into token ids.
+    """Return the SHA-256 (hex) of everything that decides how `tokenizer` turns text or messages into token ids.
 
-    Padding and truncation are left out, for they are the state of the last call. A tokenizer without a `tokenizers`
-    backend can't be read whole: it counts as the vocabulary of its card's repository and revision.
+    Padding and truncation are left out, since they are state of the last call. A tokenizer without a `tokenizers`
+    backend can't be read completely: its vocabulary, repository and revision are hashed instead.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:

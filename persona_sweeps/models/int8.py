@@ -1,8 +1,8 @@
-"""LLM.int8 with outliers chosen token by token, so that a token's result doesn't depend on its company.
+"""LLM.int8 with outliers chosen token by token, so that a token's result doesn't depend on the rest of the batch.
 
-LLM.int8 (Dettmers et al. 2022, section 3) multiplies the features in which any token of the batch has an outlier in
-high precision, for all tokens. bitsandbytes does so, and what one token has there then changes by which others share
-the batch. Here an outlier is taken out of its own token alone: the weights, the kernels and the work are the same.
+LLM.int8 (Dettmers et al. 2022, section 3) finds the features in which any token of the batch has an outlier, and
+multiplies them in high precision for all tokens. bitsandbytes does so; a token's result then depends on which others
+share the batch. Here an outlier affects its own token only. The weights, the kernels and the work are the same.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _TokenwiseInt8(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, codes: Tensor, scales: Tensor, bias: Tensor | None, threshold: float) -> Tensor:
         ctx.save_for_backward(codes, scales)
         flat = x.reshape(-1, x.shape[-1])
-        rounded = flat.half()  # what the kernels take; too large for it becomes infinite, which is an outlier
+        rounded = flat.half()  # the kernels take fp16; a number too large for it becomes infinite, hence an outlier
         large = rounded.abs() >= threshold if threshold > 0 else None
         inliers = rounded if large is None else rounded.masked_fill(large, 0)
         tokens, token_scales, _ = torch.ops.bitsandbytes.int8_vectorwise_quant(inliers)

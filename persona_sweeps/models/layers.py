@@ -1,4 +1,4 @@
-"""The linear layers of a base model: which there are, how wide they are, and which of them a config names."""
+"""The linear layers of a base model: find them, measure them, and select those that a config names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ALL_LINEAR = "all-linear"
 
 
 def linear_layers(model: PreTrainedModel) -> dict[str, nn.Module]:
-    """Return the language model's linear layers by module path: neither the output embedding nor a vision tower."""
+    """Return the language model's linear layers by module path, without the output embedding and any vision tower."""
     inside = set(model.get_decoder().modules())
     return {
         path: module
@@ -39,7 +39,7 @@ def transposed(model: PreTrainedModel, paths: Iterable[str]) -> bool:
 
 
 def dense_weight(module: nn.Module) -> Tensor:
-    """Return a linear layer's weight [out, in] in fp32, whether it is stored as it is, transposed or quantized."""
+    """Return a linear layer's weight [out, in] in fp32, whether it is stored plainly, transposed or quantized."""
     from peft.utils.integrations import dequantize_module_weight
 
     weight = dequantize_module_weight(module).detach().float()
@@ -51,7 +51,7 @@ def target_paths(
 ) -> list[str]:
     """Return the paths of the layers that `peft.target_modules` (or another `key`) names, in the model's order.
 
-    `all-linear` means every linear layer but the output embedding; any other text is a regular expression that must
+    `all-linear` means every linear layer except the output embedding; any other text is a regular expression that must
     match a whole path; a list holds names that a path may end with, as in PEFT. Raises ConfigError for a name that
     matches nothing.
     """
@@ -60,22 +60,22 @@ def target_paths(
         return list(layers)
     if isinstance(target_modules, str):
         matched = [path for path in layers if re.fullmatch(target_modules, path)]
-        wanted = [target_modules] if not matched else []
+        unmatched = [target_modules] if not matched else []
     else:
         matched = [path for path in layers if any(_names(path, name) for name in target_modules)]
-        wanted = [name for name in target_modules if not any(_names(path, name) for path in layers)]
-    if wanted or not matched:
-        known = sorted({path.rsplit(".", 1)[-1] for path in layers})
-        missing = ", ".join(wanted) or "an empty list"
+        unmatched = [name for name in target_modules if not any(_names(path, name) for path in layers)]
+    if unmatched or not matched:
+        names = sorted({path.rsplit(".", 1)[-1] for path in layers})
+        missing = ", ".join(unmatched) or "an empty list"
         raise ConfigError(
-            f"{key}: {missing} matches no linear layer of this model, which has {', '.join(known)}."
-            + (did_you_mean(wanted[0], known) if wanted else "")
+            f"{key}: {missing} matches no linear layer of this model, which has {', '.join(names)}."
+            + (did_you_mean(unmatched[0], names) if unmatched else "")
         )
     return matched
 
 
 def shortest_names(chosen: Sequence[str], layers: Sequence[str]) -> list[str]:
-    """Name the chosen layers by their last parts, as people do in PEFT, where that names no other layer."""
+    """Return the last parts of the chosen layers' paths, as is usual in PEFT; whole paths if those are ambiguous."""
     names = {path.rsplit(".", 1)[-1] for path in chosen}
     named = [path for path in layers if path.rsplit(".", 1)[-1] in names]
     return sorted(names) if set(named) == set(chosen) else list(chosen)

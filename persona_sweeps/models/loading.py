@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from persona_sweeps.config.schema import Scale
 from persona_sweeps.errors import UserError
 from persona_sweeps.models.fingerprints import tokenizer_fingerprint
-from persona_sweeps.models.placement import Placement, check_all_placed, place
-from persona_sweeps.models.quantization import UNQUANTIZED, hush, prepare, transformers_config
+from persona_sweeps.models.placement import Placement, check_all_placed, placement_of
+from persona_sweeps.models.quantization import UNQUANTIZED, prepare, silence_bitsandbytes, transformers_config
 from persona_sweeps.models.source import ModelFiles, find_source
 from persona_sweeps.models.tiny import tiny_fingerprint, tiny_model
 from persona_sweeps.models.tiny_tokenizer import tiny_tokenizer
@@ -29,7 +29,7 @@ __all__ = ["BaseModel", "load_base", "load_tokenizer", "tokenizer_fingerprint"]
 class BaseModel:
     """The frozen weights with their tokenizer.
 
-    `model` is in eval mode and no parameter of it wants a gradient. `fingerprint` names the weights' source: the
+    `model` is in eval mode, and no parameter of it requires a gradient. `fingerprint` identifies the weights: the
     SHA-256 (hex) of the files, the Hub commit, or the hash of a twin's config and seed.
     """
 
@@ -39,9 +39,9 @@ class BaseModel:
 
 
 def load_tokenizer(card: ModelConfig) -> PreTrainedTokenizerBase:
-    """Return the card's tokenizer; its end token serves as padding where it has none of its own.
+    """Return the card's tokenizer; if it has no padding token, its end token serves as one.
 
-    Raises `UserError` when it can't be had, saying what to do.
+    Raises `UserError`, saying what to do, if it can't be loaded.
     """
     if card.scale is Scale.tiny:
         return tiny_tokenizer(card)
@@ -51,20 +51,20 @@ def load_tokenizer(card: ModelConfig) -> PreTrainedTokenizerBase:
 def load_base(
     card: ModelConfig, dtype: torch.dtype, device: str, quantization: QuantizationConfig = UNQUANTIZED
 ) -> BaseModel:
-    """Return the card's base model on `device`, frozen, with its tokenizer; in `dtype` what isn't quantized.
+    """Return the card's base model on `device`, frozen, with its tokenizer; what isn't quantized is in `dtype`.
 
-    Where it is too large for the first GPU it is spread over all of them; `model.device` is then the first. A twin
-    never is.
+    A model too large for the first GPU is spread over all of them, and `model.device` is then the first. A tiny twin is
+    never spread.
     The weights come from the tiny twin if `model.scale=tiny`, else from the folder `model.hub_id`, the package of
-    `model.embedded`, or the Hub (safetensors only, no remote code). Raises `UserError` when they can't be had.
+    `model.embedded`, or the Hub (safetensors only, no remote code). Raises `UserError` if they can't be loaded.
     """
-    hush()
+    silence_bitsandbytes()
     stored = transformers_config(quantization, dtype)
     if card.scale is Scale.tiny:
         base = BaseModel(_twin(card, dtype, device, stored), tiny_tokenizer(card), tiny_fingerprint(card))
     else:
         source = find_source(card)
-        model = _pretrained_model(card, source, dtype, place(card, quantization, dtype, device), stored)
+        model = _pretrained_model(card, source, dtype, placement_of(card, quantization, dtype, device), stored)
         check_all_placed(model, card)
         base = BaseModel(model, _pretrained_tokenizer(card, source), source.fingerprint)
     base.model.eval().requires_grad_(False)
@@ -78,7 +78,7 @@ def _twin(card: ModelConfig, dtype: torch.dtype, device: str, stored: BitsAndByt
     if stored is None:
         twin.to(device=device, dtype=dtype)  # type: ignore[call-arg]  # transformers hides the types of `to`
         return twin
-    # Quantized by transformers as it reads weights, here out of memory.
+    # transformers quantizes while it reads weights, here from memory.
     with no_progress_bars():
         return type(twin).from_pretrained(
             None,
@@ -94,7 +94,7 @@ def _twin(card: ModelConfig, dtype: torch.dtype, device: str, stored: BitsAndByt
 def _pretrained_tokenizer(card: ModelConfig, source: ModelFiles) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
-    with _told_plainly(card):
+    with _explaining_errors(card):
         tokenizer = AutoTokenizer.from_pretrained(source.location, revision=source.revision or "main")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -106,9 +106,9 @@ def _pretrained_model(
 ) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
-    # Progress is worth showing for a download, not for files that are here.
+    # A progress bar helps with a download, not with local files.
     quiet = no_progress_bars() if source.is_local else contextlib.nullcontext()
-    with _told_plainly(card), quiet:
+    with _explaining_errors(card), quiet:
         return AutoModelForCausalLM.from_pretrained(
             source.location,
             revision=source.revision or "main",
@@ -123,8 +123,8 @@ def _pretrained_model(
 
 
 @contextlib.contextmanager
-def _told_plainly(card: ModelConfig) -> Iterator[None]:
-    """Turn what transformers raises for files that are missing or unreadable into a `UserError`."""
+def _explaining_errors(card: ModelConfig) -> Iterator[None]:
+    """Convert transformers' errors about missing or unreadable files to a `UserError`."""
     from safetensors import SafetensorError
 
     try:
@@ -136,7 +136,7 @@ def _told_plainly(card: ModelConfig) -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_progress_bars() -> Iterator[None]:
-    """Keep transformers from showing progress, which is worth it for a download and not for files that are here."""
+    """Hide transformers' progress bars during the block; they help with a download, not with local files."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

@@ -1,4 +1,4 @@
-"""Negative log-likelihood at the labels alone, without ever holding all their logits."""
+"""Negative log-likelihood at the labels only, chunk by chunk, so that not all logits are in memory at once."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 CHUNK_LOGITS = 4 << 20
-"""logits held at once: 16 MiB in fp32, below the size that is mapped afresh at each allocation"""
+"""logits held at once: 16 MiB in fp32, below the size that the allocator maps afresh each time"""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The map from hidden states to logits: h Wᵀ + b, soft-capped as c·tanh(z / c) where the model does.
+    """The map from hidden states to logits: h Wᵀ + b, soft-capped as c·tanh(z / c) if the model does so.
 
-    It computes on the device of its weight, which in a model that is spread need not be that of the hidden states:
-    accelerate's hooks move what a layer is called with, and this isn't the layer.
+    It computes on the device of its weight. In a model that is spread over devices, hidden states may be on another
+    one: accelerate's hooks move the inputs of layers, and this isn't a layer.
     """
 
     weight: Tensor
@@ -32,7 +32,7 @@ class Head:
 
     @property
     def chunk(self) -> int:
-        """How many labels' logits are held at once."""
+        """How many labels have their logits in memory at once."""
         return max(16, CHUNK_LOGITS // self.weight.shape[0])
 
 
@@ -53,10 +53,10 @@ def label_nll(head: Head, hidden: Tensor, targets: Tensor) -> Tensor:
 
 
 def weighted_nll(head: Head, hidden: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (Σ wᵢ·NLLᵢ, the NLLs [N] detached).
+    """Return (Σ wᵢ·NLLᵢ, the detached NLLs [N]).
 
-    Each chunk's gradient is taken at once, in place, and its logits are gone before the next chunk's are made; that
-    of the head's own weights too, where they are trained.
+    The gradient of each chunk is computed at once, in place, and its logits are freed before the next chunk; so is the
+    gradient of the head's weights, if they are trained.
     """
     hidden, on_head, weights = (tensor.to(head.weight.device) for tensor in (hidden, targets, weights))
     total, nll = _WeightedNll.apply(hidden, head.weight, head.bias, head, on_head, weights)
@@ -91,7 +91,7 @@ class _WeightedNll(torch.autograd.Function):
 
 
 def _chunk(head: Head, hidden: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the NLL [n], and the gradient [n, vocabulary] of Σ w·NLL to the products, w·(softmax − one-hot)."""
+    """Return the NLL [n], and the gradient [n, vocabulary] of Σ w·NLL at the products, w·(softmax − one-hot)."""
     logits = head(hidden).float()
     slope = 1 - (logits / head.cap) ** 2 if head.cap is not None else None
     normalizer = logits.logsumexp(-1, keepdim=True)

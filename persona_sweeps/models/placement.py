@@ -1,4 +1,4 @@
-"""Where a base model's weights go: on one device, or spread over all GPUs where they are too large for the first."""
+"""Choose devices for a base model's weights: one, or all GPUs if the weights are too large for the first."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What from_pretrained takes to put a model's weights somewhere."""
+    """The arguments of from_pretrained that choose devices for a model's weights."""
 
     device_map: str
     max_memory: dict[int | str, int] | None = None
-    """bytes that each device may give; what isn't named here gets no weights"""
+    """bytes that each device may hold; a device not named here holds no weights"""
 
 
-def place(card: ModelConfig, quantization: QuantizationConfig, dtype: torch.dtype, device: str) -> Placement:
-    """Return where the card's model goes, as the plan has told it; `device` is cpu or cuda."""
+def placement_of(card: ModelConfig, quantization: QuantizationConfig, dtype: torch.dtype, device: str) -> Placement:
+    """Return the devices of the card's model, as the plan predicts them; `device` is cpu or cuda."""
     if device != "cuda" or device_count() < 2:
         return Placement(device)
     return spread(predicted_bytes(skeleton(card), quantization, dtype.itemsize), device)
 
 
 def spread(weights_bytes: int, device: str) -> Placement:
-    """Return the one device, or what lets accelerate divide the layers evenly among as many as are needed.
+    """Return the one device, or the memory limits with which accelerate divides the layers over several GPUs.
 
-    It gets the GPUs' memory alone: what it put on the CPU would be on no device while nothing computes with it, and
-    adapters couldn't be trained beside it.
+    The limits name GPUs only: a layer that accelerate offloads to the CPU is on no device between computations, so no
+    adapter could be trained beside it.
     """
     count = devices_for(weights_bytes, device)
     return Placement(device) if count == 1 else Placement("auto", {index: free_bytes(index) for index in range(count)})
 
 
 def free_bytes(gpu: int) -> int:
-    """Return how much of a GPU's memory nobody holds."""
+    """Return how many bytes of a GPU's memory are free."""
     import torch
 
     return torch.cuda.mem_get_info(gpu)[0]
 
 
 def check_all_placed(model: PreTrainedModel, card: ModelConfig) -> None:
-    """Raise UserError when the devices had no room for some of the layers."""
+    """Raise UserError if the devices had no room for some of the layers."""
     left_over = [name for name, device in getattr(model, "hf_device_map", {}).items() if device == "disk"]
     if left_over:
         raise UserError(
-            f"model={card.name}: the GPUs' free memory doesn't hold all of it, nothing from {left_over[0]} on: free "
-            "some, or choose quantization=nf4 or a smaller model."
+            f"model={card.name} doesn't fit into the GPUs' free memory: {left_over[0]} and what follows it has no "
+            "room. Free some memory, or choose quantization=nf4 or a smaller model."
         )

@@ -1,7 +1,7 @@
-"""Quantized base models through bitsandbytes: what transformers is asked for, and what makes the result trainable.
+"""Quantize base models with bitsandbytes: the arguments for transformers, and how the result becomes trainable.
 
 The decoder's linear layers are quantized; embeddings, norms and the output head stay in train.precision, in which the
-4-bit layers compute too.
+4-bit layers also compute.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ UNQUANTIZED = QuantizationConfig(method="none")
 BLOCK = 64
 """4-bit weights that share a scale"""
 SCALES_BLOCK = 256
-"""scales that share a scale of their own, where they are quantized as well"""
+"""scales that share a second-level scale, if the scales are quantized too"""
 QUANTIZING = 15
-"""bytes a weight of the layer that is just being quantized on a CPU; measured"""
+"""bytes for each weight of the layer that is being quantized on a CPU; measured"""
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
-    """What a quantization is to transformers, to training and to memory."""
+class QuantizationMethod:
+    """How a quantization is requested, made trainable, and counted in memory."""
 
     arguments: Callable[[Any, torch.dtype], dict[str, Any]]
-    """(the method's own config, dtype of the arithmetic) → arguments of BitsAndBytesConfig"""
+    """(the method's config, dtype of the arithmetic) → arguments of BitsAndBytesConfig"""
     make_trainable: Callable[[nn.Module], None]
     """gives a quantized layer a forward that gradients pass through, whatever was computed before"""
     layer_bytes: Callable[[Any, int, int], int]
-    """(config, inputs, outputs) → what the weight of a linear layer takes, with its scales"""
+    """(config, inputs, outputs) → bytes of a linear layer's weight, with its scales"""
 
 
 def transformers_config(quantization: QuantizationConfig, dtype: torch.dtype) -> BitsAndBytesConfig | None:
-    """Return what from_pretrained takes as quantization_config; None for a model that stays as it is."""
+    """Return the quantization_config for from_pretrained; None if the model isn't quantized."""
     if quantization.method == UNQUANTIZED.method:
         return None
     from transformers import BitsAndBytesConfig
@@ -51,9 +51,9 @@ def transformers_config(quantization: QuantizationConfig, dtype: torch.dtype) ->
 
 
 def prepare(model: PreTrainedModel, quantization: QuantizationConfig) -> None:
-    """Make a quantized model trainable, and let go of the file that it was loaded from; in place.
+    """Make a quantized model trainable, and release the file that it was loaded from; in place.
 
-    What isn't quantized may be a view of the mapped file, which then stays in memory whole.
+    A parameter that isn't quantized may be a view of the mapped file, which would keep the whole file in memory.
     """
     from bitsandbytes.nn import Linear4bit, Linear8bitLt
 
@@ -67,7 +67,7 @@ def prepare(model: PreTrainedModel, quantization: QuantizationConfig) -> None:
 
 
 def predicted_bytes(skeleton: PreTrainedModel, quantization: QuantizationConfig, width: int) -> int:
-    """Return what a model's parameters will take, numbers that aren't quantized at `width` bytes; tied ones once."""
+    """Return the bytes of a model's parameters; unquantized numbers have `width` bytes; tied ones count once."""
     parameters = sum(parameter.numel() for parameter in skeleton.parameters())
     if quantization.method == UNQUANTIZED.method:
         return width * parameters
@@ -77,7 +77,7 @@ def predicted_bytes(skeleton: PreTrainedModel, quantization: QuantizationConfig,
 
 
 def quantizing_bytes(skeleton: PreTrainedModel, quantization: QuantizationConfig) -> int:
-    """Return what quantizing takes for a moment on a CPU, layer by layer."""
+    """Return the bytes that quantizing takes temporarily on a CPU, layer by layer."""
     if quantization.method == UNQUANTIZED.method:
         return 0
     return QUANTIZING * max(inputs * outputs for inputs, outputs in _quantized_features(skeleton))
@@ -90,13 +90,13 @@ def _quantized_features(skeleton: PreTrainedModel) -> list[tuple[int, int]]:
 
 
 def weights_bytes(model: nn.Module) -> int:
-    """Return what a loaded model's parameters and buffers take, with the scales of quantized ones; tied ones once."""
-    held = {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in _tensors(model)}
-    return sum(held.values())
+    """Return the bytes of a loaded model's parameters and buffers, with scales of quantized ones; tied ones once."""
+    by_address = {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in _tensors(model)}
+    return sum(by_address.values())
 
 
-def hush() -> None:
-    """Keep bitsandbytes from warning of kernels that it lacks: importing peft loads it, and nothing here needs them."""
+def silence_bitsandbytes() -> None:
+    """Silence bitsandbytes' warnings about missing kernels: importing peft loads it, and nothing here needs them."""
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
@@ -110,9 +110,9 @@ def _tensors(model: nn.Module) -> Iterator[Tensor]:
                 yield scales
         state = getattr(getattr(module, "weight", None), "quant_state", None)
         if state is not None:
-            own = (state.absmax, state.code, state.offset)
+            outer = (state.absmax, state.code, state.offset)
             nested = (state.state2.absmax, state.state2.code) if state.nested else ()
-            yield from (tensor for tensor in (*own, *nested) if tensor is not None)
+            yield from (tensor for tensor in (*outer, *nested) if tensor is not None)
 
 
 def _int8_arguments(config: Int8Config, dtype: torch.dtype) -> dict[str, Any]:
@@ -139,10 +139,10 @@ def _four_bit_arguments(config: FourBitConfig, dtype: torch.dtype) -> dict[str, 
 
 
 def _four_bit_trainable(layer: nn.Module) -> None:
-    """Keep the layer from repacking its weight for a kernel without autograd.
+    """Prevent the layer from repacking its weight for a kernel without autograd.
 
-    On CPUs with bf16 units it would, at its first pass in eval mode without gradients; from then on no gradient would
-    pass through it, and nothing be learned.
+    On CPUs with bf16 units a layer does that at its first pass in eval mode without gradients. From then on no gradient
+    passes through it, and nothing is learned.
     """
     layer.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
 
@@ -156,9 +156,9 @@ def _four_bit_bytes(config: FourBitConfig, inputs: int, outputs: int) -> int:
     return codes + table + blocks + 4 * math.ceil(blocks / SCALES_BLOCK) + offset_and_table
 
 
-_FOUR_BIT = Method(_four_bit_arguments, _four_bit_trainable, _four_bit_bytes)
-METHODS: dict[str, Method] = {
-    "int8": Method(_int8_arguments, _int8_trainable, _int8_bytes),
+_FOUR_BIT = QuantizationMethod(_four_bit_arguments, _four_bit_trainable, _four_bit_bytes)
+METHODS: dict[str, QuantizationMethod] = {
+    "int8": QuantizationMethod(_int8_arguments, _int8_trainable, _int8_bytes),
     "nf4": _FOUR_BIT,
     "fp4": _FOUR_BIT,
 }

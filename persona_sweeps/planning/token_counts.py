@@ -115,15 +115,15 @@ def _pass_of(chosen: Sequence[TokenSequence], config: RunConfig, group_size: int
     from persona_sweeps.data.packing import pack
     from persona_sweeps.models.attention import tree_layout
     from persona_sweeps.models.batch import split_passes
-    from persona_sweeps.training.limits import PASS_NODES
-    from persona_sweeps.training.trial import ROW_NODES, with_virtual_tokens
+    from persona_sweeps.training.limits import PASS_TOKEN_SLOTS
+    from persona_sweeps.training.trial import ROW_TOKEN_SLOTS, with_virtual_tokens
 
     virtual = config.peft.virtual_tokens
     size = config.train.micro_batch_size or len(chosen)
     sequences = [with_virtual_tokens(sequence, virtual) for sequence in chosen]
-    micro = [pack(sequences[start : start + size], ROW_NODES) for start in range(0, len(sequences), size)]
+    micro = [pack(sequences[start : start + size], ROW_TOKEN_SLOTS) for start in range(0, len(sequences), size)]
     largest = max(micro, key=lambda rows: sum(map(len, rows)))
-    passes = split_passes([(trial, row) for trial in range(group_size) for row in largest], PASS_NODES)
+    passes = split_passes([(trial, row) for trial in range(group_size) for row in largest], PASS_TOKEN_SLOTS)
     rows = [row for _, row in max(passes, key=lambda rows: len(rows) * max(len(row) for _, row in rows))]
     length = max(map(len, rows))
     shapes = [(*bucket.queries.shape, bucket.keys.shape[1]) for bucket in tree_layout(rows, length, "cpu").buckets]
@@ -137,7 +137,7 @@ def _pass_of(chosen: Sequence[TokenSequence], config: RunConfig, group_size: int
 
 def _guessed(config: RunConfig, group_size: int) -> TrainingTokens:
     """Guess from the lengths of the texts; nothing is known to be shared."""
-    from persona_sweeps.training.limits import PASS_NODES
+    from persona_sweeps.training.limits import PASS_TOKEN_SLOTS
     from persona_sweeps.training.order import total_steps
 
     lengths = _guessed_lengths(config)
@@ -146,7 +146,7 @@ def _guessed(config: RunConfig, group_size: int) -> TrainingTokens:
     steps = total_steps(len(lengths), train.batch_size, train.epochs, train.max_steps)
     tokens = round(mean * steps * min(train.batch_size, len(lengths)))
     size = min(train.micro_batch_size or train.batch_size, len(lengths))
-    slots = round(min(mean * size * group_size, max(PASS_NODES, mean * size)))
+    slots = round(min(mean * size * group_size, max(PASS_TOKEN_SLOTS, mean * size)))
     return TrainingTokens(tokens, tokens, PassSize(slots, slots, round(slots * mean)))
 
 

@@ -1,1 +1,1 @@
-"""What a trial is worth on held-out examples: likelihood, generation, and metrics on the generated texts."""
+"""Predict on held-out prompts: batched generation, decodings, and references."""

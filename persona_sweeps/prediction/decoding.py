@@ -1,4 +1,4 @@
-"""What `generation=` chooses: how the next token of a text is chosen, and how many there may be."""
+"""The base class of what `generation=` chooses: how the next token of a text is chosen, and how many there may be."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Chooser: TypeAlias = "Callable[[Tensor, Sequence[int], int], Tensor]"
 
 @dataclass
 class Generation:
-    """What all options of `generation=` have in common. Subclasses add their keys as fields."""
+    """The base of all options of `generation=`. Subclasses add their keys as fields."""
 
     method: str = MISSING
     max_new_tokens: int = MISSING
@@ -30,9 +30,9 @@ class Generation:
     """whether the seed can change a text"""
 
     def check(self, config: RunConfig) -> Iterator[str]:
-        """Yield a sentence for each thing that is wrong with its keys. Subclasses yield from this one too."""
+        """Yield a sentence for each wrong key. Subclasses also yield from this one."""
         yield from at_least("generation.max_new_tokens", self.max_new_tokens, 1)
 
     def chooser(self) -> Chooser:
-        """Return what chooses the next token of each sequence, whatever other sequences stand beside it."""
+        """Return a function that chooses the next token of each sequence, independent of the other sequences."""
         raise NotImplementedError(f"{type(self).__name__}.chooser")

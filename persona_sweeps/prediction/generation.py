@@ -1,7 +1,7 @@
-"""Batched generation for all trials of a group at once.
+"""Generate texts in batches, for all trials of a group at once.
 
-Prompts are prefilled packed, so that a persona card is computed once a trial; each sequence's keys and values are
-then gathered from the tree into a cache of its own, and all sequences advance together, one token a step.
+Prompts are prefilled packed, so that a persona card is computed once a trial. Then each sequence's keys and values are
+gathered from the tree into its own cache, and all sequences advance together, one token a step.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from persona_sweeps.prediction.decoding import Chooser, Generation
 from persona_sweeps.prediction.kv_cache import SlotCache, gather_paths, slot_cache
 from persona_sweeps.seeds import derive_seed
 from persona_sweeps.training.engine import Engine
-from persona_sweeps.training.limits import Extent, in_one_pass
-from persona_sweeps.training.trial import ROW_NODES, with_virtual_tokens
+from persona_sweeps.training.limits import PassSize, in_one_pass
+from persona_sweeps.training.trial import ROW_TOKEN_SLOTS, with_virtual_tokens
 
 SEQUENCES = 128
-"""sequences that advance together where the memory allows it; more are generated in turn"""
+"""most sequences that advance together, if memory allows; further ones follow"""
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One text to generate: the trial whose adapter speaks, the prompt's tokens, and the stream of its randomness."""
+    """One text to generate: the trial whose adapter answers, the prompt's tokens, and the seed of its random stream."""
 
     trial: int
     prompt: tuple[int, ...]
@@ -37,98 +37,106 @@ class GenerationRequest:
 
 
 def requests(trial: int, prompts: Sequence[tuple[int, ...]], ids: Sequence[str], seed: int) -> list[GenerationRequest]:
-    """Ask one trial for a text to each prompt; the stream hangs on the trial's seed and the example's id only."""
-    streams = [derive_seed(seed, "generation", identity) for identity in ids]
+    """Return a request for each prompt of a trial; the stream depends on the seed and the example's id only."""
+    streams = [derive_seed(seed, "generation", example_id) for example_id in ids]
     return [GenerationRequest(trial, prompt, stream) for prompt, stream in zip(prompts, streams, strict=True)]
 
 
 @torch.no_grad()
 def generate(
-    engine: Engine, asked: Sequence[GenerationRequest], config: Generation, stop_token_ids: Sequence[int]
+    engine: Engine, requests: Sequence[GenerationRequest], config: Generation, stop_token_ids: Sequence[int]
 ) -> list[list[int]]:
-    """Return the new tokens of each request, without the stop token that ended it.
+    """Return the new tokens of each request, without the stop token.
 
-    Those that run out of memory begin again, half as many at a time. Raises DoesNotFit when a single one is too much.
+    If memory runs out, the requests are retried with half as many at a time. Raises DoesNotFit if not even one fits.
     """
     limit, choose, stop = engine.limits.generation, config.chooser(), set(stop_token_ids)
     results: list[list[int]] = []
 
     def next_results() -> list[list[int]]:
-        some = asked[len(results) :][: min(SEQUENCES, limit.examples or SEQUENCES)]
-        decoding = _Decoding(engine, some, config.max_new_tokens, choose, stop)
-        return in_one_pass(decoding.run, decoding.extent())
+        next_requests = requests[len(results) :][: min(SEQUENCES, limit.examples or SEQUENCES)]
+        decoding = _Decoding(engine, next_requests, config.max_new_tokens, choose, stop)
+        return in_one_pass(decoding.run, decoding.size())
 
-    while len(results) < len(asked):
-        results += limit.fit(next_results, engine.tell)
+    while len(results) < len(requests):
+        results += limit.fit(next_results, engine.note)
     return results
 
 
 class _Decoding:
-    """Sequences that advance together; those that have ended make room now and then."""
+    """Sequences that advance together; finished ones are removed."""
 
     def __init__(
-        self, engine: Engine, asked: Sequence[GenerationRequest], max_new_tokens: int, choose: Chooser, stop: set[int]
+        self,
+        engine: Engine,
+        requests: Sequence[GenerationRequest],
+        max_new_tokens: int,
+        choose: Chooser,
+        stop: set[int],
     ) -> None:
         self.forward = engine.forward
         self.stack = engine.stack
-        self.pass_places = engine.limits.scoring.places
+        self.pass_token_slots = engine.limits.scoring.token_slots
         self.device = engine.device
-        self.asked = asked
+        self.requests = requests
         self.max_new_tokens = max_new_tokens
         self.choose = choose
         self.stop = stop
-        self.trials = sorted({request.trial for request in asked})
+        self.trials = sorted({request.trial for request in requests})
         self.virtual = {trial: engine.stack.adapters[trial].virtual_tokens for trial in self.trials}
-        self.texts: list[list[int]] = [[] for _ in asked]
+        self.texts: list[list[int]] = [[] for _ in requests]
 
-    def extent(self) -> Extent:
-        """Return what is held at the end: each prompt with its soft prompt and the new tokens."""
-        lengths = [len(request.prompt) + self.virtual[request.trial] for request in self.asked]
-        return Extent(rows=1, places=sum(lengths) + len(lengths) * self.max_new_tokens, examples=len(lengths))
+    def size(self) -> PassSize:
+        """Return the size at the end: each prompt with its virtual tokens and the new tokens."""
+        lengths = [len(request.prompt) + self.virtual[request.trial] for request in self.requests]
+        token_slots = sum(lengths) + len(lengths) * self.max_new_tokens
+        return PassSize(rows=1, token_slots=token_slots, examples=len(lengths))
 
     def run(self) -> list[list[int]]:
         self.stack.stack(self.trials)
         logits, cache = self._prefill()
-        self.alive = list(range(len(self.asked)))
-        lengths = [len(request.prompt) + self.virtual[request.trial] for request in self.asked]
+        self.unfinished = list(range(len(self.requests)))
+        """indices of the requests that still generate; row k of the batch belongs to the k-th of them"""
+        lengths = [len(request.prompt) + self.virtual[request.trial] for request in self.requests]
         self.lengths = torch.tensor(lengths, device=self.device)
-        self.slots = torch.tensor([self.trials.index(r.trial) for r in self.asked], device=self.device)
+        self.row_trials = torch.tensor([self.trials.index(r.trial) for r in self.requests], device=self.device)
         self.width = max(lengths)
         for step in range(self.max_new_tokens):
-            streams = [self.asked[place].stream for place in self.alive]
+            streams = [self.requests[index].stream for index in self.unfinished]
             tokens = self.choose(logits.float(), streams, step).to(self.device)
-            going = self._append(tokens.tolist())
-            if not going or step + 1 == self.max_new_tokens:
+            rows = self._append(tokens.tolist())
+            if not rows or step + 1 == self.max_new_tokens:
                 break
-            if len(going) < len(self.alive):
-                tokens = self._drop_ended(going, tokens, cache)
+            if len(rows) < len(self.unfinished):
+                tokens = self._keep_rows(rows, tokens, cache)
             logits = self._advance(tokens, step, cache)
         return self.texts
 
     def _append(self, tokens: Sequence[int]) -> list[int]:
-        """Add the chosen tokens to their texts; return the places among `alive` that go on."""
-        going = []
-        for place, (sequence, token) in enumerate(zip(self.alive, tokens, strict=True)):
+        """Add the chosen tokens to their texts; return the rows that aren't finished."""
+        rows = []
+        for row, (index, token) in enumerate(zip(self.unfinished, tokens, strict=True)):
             if token not in self.stop:
-                self.texts[sequence].append(token)
-                going.append(place)
-        return going
+                self.texts[index].append(token)
+                rows.append(row)
+        return rows
 
-    def _drop_ended(self, going: list[int], tokens: Tensor, cache: SlotCache) -> Tensor:
-        keep = torch.tensor(going, device=self.device)
+    def _keep_rows(self, rows: list[int], tokens: Tensor, cache: SlotCache) -> Tensor:
+        """Remove all other rows from the batch; return the tokens of those that stay."""
+        keep = torch.tensor(rows, device=self.device)
         cache.keep(keep)
-        self.alive = [self.alive[place] for place in going]
-        self.lengths, self.slots = self.lengths[keep], self.slots[keep]
+        self.unfinished = [self.unfinished[row] for row in rows]
+        self.lengths, self.row_trials = self.lengths[keep], self.row_trials[keep]
         return tokens[keep]
 
     def _advance(self, tokens: Tensor, step: int, cache: SlotCache) -> Tensor:
-        """Feed each sequence its newest token; return the logits [E, vocabulary] of the next, on the head's device."""
+        """Run each sequence's newest token; return the logits [E, vocabulary] of the next, on the head's device."""
         columns = torch.arange(self.width + step + 1, device=self.device)
         in_prompt = columns[None, :] < self.lengths[:, None]
         visible = in_prompt | (columns >= self.width)[None, :]
         new_positions = self.lengths[:, None] + (columns - self.width)[None, :]
         key_positions = torch.where(columns < self.width, columns.expand_as(new_positions), new_positions)
-        self.stack.route(self.slots)
+        self.stack.route(self.row_trials)
         embeddings = self.forward.model.get_input_embeddings()(tokens[:, None])
         positions = key_positions[:, -1:]
         layout = CacheLayout(visible[:, None, :], positions, key_positions)
@@ -140,25 +148,25 @@ class _Decoding:
         parts, hidden, order = [], [], []
         rows = [(trial, row) for trial in self.trials for row in self._packed_prompts(trial)]
         width = max(len(path) for _, row in rows for path in row.paths.values())
-        for chunk in split_passes(rows, self.pass_places):
+        for chunk in split_passes(rows, self.pass_token_slots):
             filled = DynamicCache()
             batch = collate(chunk, self.device, trials=self.trials)
             states = self.forward.hidden(batch, cache=filled)
-            places = [(r, index, path) for r, (_, row) in enumerate(chunk) for index, path in row.paths.items()]
-            paths = [torch.from_numpy(path) for _, _, path in places]
-            parts.append(gather_paths(filled, [r for r, _, _ in places], paths, width))
-            hidden += [states[r, path[-1]] for r, _, path in places]
-            order += [index for _, index, _ in places]
+            prompts = [(r, index, path) for r, (_, row) in enumerate(chunk) for index, path in row.paths.items()]
+            paths = [torch.from_numpy(path) for _, _, path in prompts]
+            parts.append(gather_paths(filled, [r for r, _, _ in prompts], paths, width))
+            hidden += [states[r, path[-1]] for r, _, path in prompts]
+            order += [index for _, index, _ in prompts]
         inverse = torch.tensor(order, device=self.device).argsort()
         cache = slot_cache(parts, self.max_new_tokens)
         cache.keep(inverse)
         return self.forward.head(torch.stack(hidden)[inverse]), cache
 
     def _packed_prompts(self, trial: int) -> list:
-        """Pack a trial's prompts; the token after the last is a stand-in that is never computed."""
+        """Return a trial's prompts packed; each ends with a placeholder token that is never computed."""
         prompts = [
             with_virtual_tokens(TokenSequence((*request.prompt, 0), len(request.prompt), index), self.virtual[trial])
-            for index, request in enumerate(self.asked)
+            for index, request in enumerate(self.requests)
             if request.trial == trial
         ]
-        return pack(prompts, ROW_NODES)
+        return pack(prompts, ROW_TOKEN_SLOTS)

@@ -9,7 +9,7 @@ from persona_sweeps.prediction.decoding import Chooser, Generation
 
 @dataclass
 class Greedy(Generation):
-    """Choose the most probable token; of equals the first."""
+    """Choose the most probable token; among equals the first."""
 
     def chooser(self) -> Chooser:
         return lambda logits, streams, step: logits.argmax(-1)

@@ -1,4 +1,4 @@
-"""A key-value cache with a fixed place for every token: prompts on the left, padded; then one column a step."""
+"""A key-value cache with a fixed slot for every token: prompts on the left, padded; then one column a step."""
 
 from __future__ import annotations
 
@@ -46,20 +46,19 @@ class SlotCache(Cache):
         self._slot_layers = layers
 
     def keep(self, rows: Tensor) -> None:
-        """Drop all sequences but these."""
+        """Keep these sequences and drop all others."""
         for layer in self._slot_layers:
             layer.keep(rows)
 
 
 def gather_paths(filled: DynamicCache, rows: Sequence[int], paths: Sequence[Tensor], width: int) -> list[tuple]:
-    """Take each sequence's own tokens out of packed rows: per layer, keys and values [E, heads, width, head_dim].
+    """Gather each sequence's tokens from packed rows: per layer, keys and values [E, heads, width, head_dim].
 
-    Sequence e is the nodes `paths[e]` of packed row `rows[e]`. It is padded on the right; what lies there is never
-    visible.
+    Sequence e has the nodes `paths[e]` of packed row `rows[e]`. It is padded on the right; padding is never visible.
     """
     index = torch.zeros(len(paths), width, dtype=torch.int64)
-    for place, path in enumerate(paths):
-        index[place, : len(path)] = path
+    for sequence, path in enumerate(paths):
+        index[sequence, : len(path)] = path
     states = [_states(layer) for layer in filled.layers]
     row = torch.tensor(rows)[:, None]
     on = {device: (row.to(device), index.to(device)) for device in {keys.device for keys, _ in states}}

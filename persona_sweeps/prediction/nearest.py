@@ -1,4 +1,4 @@
-"""The nearest of some documents to a query: the largest cosine between their TF-IDF vectors."""
+"""Find the document nearest to a query, by the cosine between their TF-IDF vectors."""
 
 from __future__ import annotations
 
@@ -13,45 +13,44 @@ WORD = re.compile(r"\w+")
 
 
 class Nearest:
-    """Documents by their words: counts times smooth inverse document frequencies, at unit length.
+    """Documents as vectors of words: counts times smooth inverse document frequencies, at unit length.
 
-    idf = ln((1 + N) / (1 + n)) + 1 of a word that n of N documents have (Salton & Buckley 1988, "Term-weighting
-    approaches in automatic text retrieval", smoothed as scikit-learn's TfidfVectorizer does it). A word that all
-    documents have tells none apart and is left out (`max_df` there): of a persona card there may be more than of what
-    was said.
+    idf = ln((1 + N) / (1 + n)) + 1 for a word that n of N documents have (Salton & Buckley 1988, "Term-weighting
+    approaches in automatic text retrieval", smoothed as in scikit-learn's TfidfVectorizer). A word that all documents
+    have distinguishes none and is left out (`max_df` there): a persona card may be longer than what was said.
     """
 
     def __init__(self, documents: Sequence[str]) -> None:
         counts = [_words(document) for document in documents]
         frequency = Counter(word for words in counts for word in words)
-        telling = sorted(word for word, n in frequency.items() if n < len(documents))
-        self._place = {word: place for place, word in enumerate(telling)}
-        n = np.array([frequency[word] for word in telling], dtype=float)
+        vocabulary = sorted(word for word, n in frequency.items() if n < len(documents))
+        self._index = {word: index for index, word in enumerate(vocabulary)}
+        n = np.array([frequency[word] for word in vocabulary], dtype=float)
         self._idf = np.log((1 + len(documents)) / (1 + n)) + 1
         self._size = len(documents)
         vectors = [self._vector(words) for words in counts]
-        self._documents = np.repeat(np.arange(self._size), [len(places) for places, _ in vectors])
-        self._words = np.concatenate([places for places, _ in vectors])
+        self._documents = np.repeat(np.arange(self._size), [len(indices) for indices, _ in vectors])
+        self._words = np.concatenate([indices for indices, _ in vectors])
         self._weights = np.concatenate([weights for _, weights in vectors])
 
     def __call__(self, query: str) -> tuple[int, float]:
-        """Return the place of the nearest document and its cosine, of equals the first.
+        """Return the index of the nearest document and its cosine; among equals the first.
 
-        Where no word is shared with any, all are equal, with cosine 0.
+        If the query shares no word with any document, all are equal, with cosine 0.
         """
-        places, weights = self._vector(_words(query))
-        of_word = np.zeros(len(self._place))
-        of_word[places] = weights
-        cosines = np.bincount(self._documents, self._weights * of_word[self._words], minlength=self._size)
-        best = int(cosines.round(12).argmax())  # what differs by rounding alone is equal
+        indices, weights = self._vector(_words(query))
+        query_vector = np.zeros(len(self._index))
+        query_vector[indices] = weights
+        cosines = np.bincount(self._documents, self._weights * query_vector[self._words], minlength=self._size)
+        best = int(cosines.round(12).argmax())  # cosines that differ by rounding only are equal
         return best, float(cosines[best])
 
     def _vector(self, counts: Counter[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the places of the known words, ascending, and their weights."""
-        known = sorted((self._place[word], count) for word, count in counts.items() if word in self._place)
-        places = np.array([place for place, _ in known], dtype=int)
-        weights = np.array([count for _, count in known], dtype=float) * self._idf[places]
-        return places, weights / (np.sqrt((weights**2).sum()) or 1.0)
+        """Return the ascending indices of the words in the vocabulary, and their weights."""
+        indexed = sorted((self._index[word], count) for word, count in counts.items() if word in self._index)
+        indices = np.array([index for index, _ in indexed], dtype=int)
+        weights = np.array([count for _, count in indexed], dtype=float) * self._idf[indices]
+        return indices, weights / (np.sqrt((weights**2).sum()) or 1.0)
 
 
 def _words(text: str) -> Counter[str]:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Nucleus(Generation):
     """Sample a token by its probability at a temperature, among the most probable ones.
 
-    The one uniform number that a token takes is hashed from its sequence's stream and its step, so that a text does not
-    depend on which others are generated beside it.
+    The uniform number for a token is hashed from its sequence's stream and its step, so that a text doesn't depend on
+    the others in the batch.
     """
 
     temperature: float = MISSING

@@ -1,4 +1,4 @@
-"""The evaluation of a run on disk, and what has come of a run and its evaluation together."""
+"""Read the evaluation of a run from disk, and the outcome of a run with its evaluation."""
 
 from __future__ import annotations
 
@@ -6,49 +6,51 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from persona_sweeps.records.files import aside, json_lines, read_json, write_json, write_text
+from persona_sweeps.records.files import json_lines, read_json, set_aside, write_json, write_text
 from persona_sweeps.records.folders import RunFolder
 from persona_sweeps.records.identity import RUN_SCHEMA
 from persona_sweeps.records.run import read_record
 
 
 def read_evaluation(folder: RunFolder, evaluation_id: str) -> dict[str, Any] | None:
-    """Return an evaluation, a failed one too; None when there is none that can be read and has the parts of one."""
-    found = read_json(folder.evaluation(evaluation_id))
-    return found if found is not None and _is_evaluation(found, evaluation_id) else None
+    """Return an evaluation, even a failed one; None if it is missing, unreadable or incomplete."""
+    record = read_json(folder.evaluation(evaluation_id))
+    return record if record is not None and _is_evaluation(record, evaluation_id) else None
 
 
 def is_evaluated(folder: RunFolder, evaluation_id: str) -> bool:
-    """Whether the evaluation is there, with all its samples, and didn't fail."""
-    found = read_evaluation(folder, evaluation_id)
-    return found is not None and found["failure"] is None and _has_samples(folder, evaluation_id, found)
+    """Return whether the evaluation exists, with all its samples, and didn't fail."""
+    record = read_evaluation(folder, evaluation_id)
+    return record is not None and record["failure"] is None and _has_samples(folder, evaluation_id, record)
 
 
 def write_evaluation(
     folder: RunFolder, evaluation_id: str, record: Mapping[str, Any], samples: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Write the samples, then the record, which says how many bytes they have. Raises OSError."""
+    """Write the samples, then the record, which holds their number and size. Raises OSError."""
     text = json_lines(samples)
     write_text(folder.samples(evaluation_id), text)
-    vouched = {"samples": {"items": len(samples), "bytes": len(text.encode())}}
-    write_json(folder.evaluation(evaluation_id), {**record, **vouched})
+    size = {"items": len(samples), "bytes": len(text.encode())}
+    write_json(folder.evaluation(evaluation_id), {**record, "samples": size})
 
 
 def set_aside_broken(folder: RunFolder) -> list[str]:
-    """Rename evaluations that can't be read or lack samples, so that they are made anew; return a sentence for each."""
+    """Rename evaluations that are unreadable or lack samples, so that they are made again; return messages."""
     sentences = []
     for path in sorted(folder.evaluations.glob("*.json")):
-        found, samples = read_evaluation(folder, path.stem), folder.samples(path.stem)
-        if found is not None and (found["failure"] is not None or _has_samples(folder, path.stem, found)):
+        record, samples = read_evaluation(folder, path.stem), folder.samples(path.stem)
+        if record is not None and (record["failure"] is not None or _has_samples(folder, path.stem, record)):
             continue
-        if found is not None and samples.exists():
-            aside(samples)
-        sentences.append(f"{path} isn't what was written; it was set aside as {aside(path).name} and is made anew.")
+        if record is not None and samples.exists():
+            set_aside(samples)
+        sentences.append(
+            f"{path} has changed since it was written; it was set aside as {set_aside(path).name} and is made again."
+        )
     return sentences
 
 
 def _has_samples(folder: RunFolder, evaluation_id: str, record: Mapping[str, Any]) -> bool:
-    """Whether the samples are there as they were written, by their size: there are too many to read them all."""
+    """Return whether the samples exist and have the size with which they were written; reading all would be slow."""
     try:
         return folder.samples(evaluation_id).stat().st_size == record["samples"]["bytes"]
     except (OSError, KeyError, TypeError):
@@ -63,9 +65,9 @@ def _is_evaluation(value: Mapping[str, Any], evaluation_id: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What has come of a run and one of its evaluations.
+    """The state of a run and of one of its evaluations.
 
-    `status` is completed (evaluated), failed, pruned, running, trained (the evaluation is missing) or planned.
+    `status` is completed (evaluated), failed, pruned, running, trained (but not evaluated) or planned.
     """
 
     status: str
@@ -92,7 +94,7 @@ class Outcome:
 
 
 def outcome(folder: RunFolder, evaluation_id: str) -> Outcome:
-    """Return what has come of a run and an evaluation, as their files say."""
+    """Return the state of a run and an evaluation, read from their files."""
     run, evaluation = read_record(folder) or {}, read_evaluation(folder, evaluation_id) or {}
     if evaluation:
         status = "failed" if evaluation["failure"] else "completed"

@@ -1,7 +1,7 @@
 """Write files and folders so that a crash leaves them whole or not at all, and read JSON that may be broken.
 
-A draft is written beside what it replaces, under a name of its own, and renamed when the disk holds it. A process that
-is killed leaves its draft: `remove_drafts` removes those, where no other process can be writing.
+A draft is written beside the file that it replaces, under another name, flushed to disk, and renamed. A killed process
+leaves its draft; `remove_drafts` removes drafts where no other process can be writing.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import IO, Any
 
 @contextlib.contextmanager
 def replacing_file(path: Path) -> Iterator[IO[bytes]]:
-    """Give an empty file to write to, which takes the place of `path` when the block ends.
+    """Yield an empty file to write to, which replaces `path` at the end of the block.
 
-    What is raised in the block, or by the disk, leaves `path` as it was.
+    An error in the block, or of the disk, leaves `path` unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path))
@@ -40,10 +40,10 @@ def replacing_file(path: Path) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def replacing(folder: Path, unless: Callable[[], bool] = lambda: False) -> Iterator[Path]:
-    """Give an empty folder to write to, which takes the place of `folder`, with all in it, when the block ends.
+    """Yield an empty folder to write to, which replaces `folder` and all its content at the end of the block.
 
-    What is raised in the block, or by the disk, leaves `folder` as it was. Where another process has put one there
-    meanwhile, `unless` says whether that one is as good: then it stays.
+    An error in the block, or of the disk, leaves `folder` unchanged. If `folder` exists by then and `unless()` is true,
+    it stays: another process may have written an equally good one meanwhile.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_prefix(folder)))
@@ -62,7 +62,7 @@ def _put(draft: Path, folder: Path, unless: Callable[[], bool]) -> None:
     try:
         draft.rename(folder)
         return
-    except OSError:  # one that isn't empty can't be renamed over
+    except OSError:  # a rename can't replace a folder that isn't empty
         if not folder.is_dir():
             raise
     if unless():
@@ -76,7 +76,7 @@ def _put(draft: Path, folder: Path, unless: Callable[[], bool]) -> None:
 
 
 def remove_drafts(path: Path) -> None:
-    """Remove what killed processes left half written of a file or folder; none may be writing it now.
+    """Remove the drafts of a file or folder that killed processes left; no process may be writing it now.
 
     The name may be a pattern, such as step-*.
     """
@@ -88,18 +88,18 @@ def remove_drafts(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file whole."""
+    """Replace a file atomically. Raises OSError."""
     with replacing_file(path) as file:
         file.write(text.encode())
 
 
 def _prefix(path: Path) -> str:
-    """Return how the names of a file's or folder's drafts begin."""
+    """Return the prefix of the names of a file's or folder's drafts."""
     return f".{path.name}-"
 
 
 def _flush(path: Path) -> None:
-    """Have the disk hold what was written to a file, or a folder's list of names."""
+    """Flush a file's content, or a folder's list of names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -122,12 +122,12 @@ def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Return a line of JSON for each row. Raises ValueError for a number that JSON has no word for."""
+    """Return a line of JSON for each row. Raises ValueError for NaN and infinities, which JSON lacks."""
     return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
 
 
 def finite(value: Any) -> Any:
-    """Replace numbers that JSON has no word for by null, and paths by texts, in nested containers."""
+    """Replace NaN and infinities by None, and paths by texts, in nested containers, so that JSON can hold them."""
     if isinstance(value, Mapping):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -137,23 +137,23 @@ def finite(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def aside(path: Path) -> Path:
-    """Rename a file that can't be used to a name of its own beside it, and return that: nothing is deleted."""
+def set_aside(path: Path) -> Path:
+    """Rename an unusable file to a free name beside it, and return that name: nothing is deleted."""
     renamed = free_name(path)
     path.rename(renamed)
     return renamed
 
 
 def free_name(path: Path) -> Path:
-    """Return a name beside a broken file that is still free."""
+    """Return a free name beside a broken file."""
     number = 0
-    while (found := path.with_name(f"{path.name}.broken-{number}")).exists():
+    while (candidate := path.with_name(f"{path.name}.broken-{number}")).exists():
         number += 1
-    return found
+    return candidate
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object in a file; None when there is none, or it can't be read."""
+    """Return the JSON object in a file; None if there is none or it can't be read."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

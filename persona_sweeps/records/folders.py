@@ -1,4 +1,4 @@
-"""Where files lie: the folder of a run, and the folder of a sweep."""
+"""The paths of all files in a run's folder and in a sweep's folder."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class RunFolder:
 
     @property
     def model(self) -> Path:
-        """The whole model, where all of it was trained."""
+        """The whole model, if all of it was trained."""
         return self.path / "model"
 
     @property
     def checkpoint(self) -> Path:
-        """What a run that is interrupted goes on from; gone once it has finished."""
+        """The state from which an interrupted run resumes; removed once the run has finished."""
         return self.path / "checkpoint"
 
     @property
     def lease(self) -> Path:
-        """Says which process is at work on the run."""
+        """The folder that says which process is working on the run."""
         return self.path / "lease"
 
     @property
@@ -67,14 +67,14 @@ class RunFolder:
         return self.predictions / f"{prediction_id}.jsonl"
 
     def prediction_head(self, prediction_id: str) -> Path:
-        """What was asked, and the hash of the lines; written last."""
+        """The request, and the hash of the lines; written last."""
         return self.predictions / f"{prediction_id}.json"
 
     def evaluation(self, evaluation_id: str) -> Path:
         return self.evaluations / f"{evaluation_id}.json"
 
     def samples(self, evaluation_id: str) -> Path:
-        """One line an evaluated item, with the metrics' values of its own."""
+        """One line an evaluated item, with its values of the metrics."""
         return self.evaluations / f"{evaluation_id}.samples.jsonl"
 
     def clear_drafts(self) -> None:
@@ -92,7 +92,7 @@ class SweepFolder:
 
     @classmethod
     def of(cls, output_dir: Path | str, name: str) -> SweepFolder:
-        """Return the folder of the sweep of that name."""
+        """Return the folder of a sweep by its name."""
         return cls(Path(output_dir) / "sweeps" / name)
 
     @property
@@ -106,22 +106,22 @@ class SweepFolder:
 
     @property
     def groups(self) -> Path:
-        """The files that jobs are given."""
+        """The job files, which say what each job does."""
         return self.path / "groups"
 
     @property
     def job_logs(self) -> Path:
-        """What jobs print."""
+        """The output of jobs."""
         return self.path / "jobs"
 
     @property
     def jobs(self) -> Path:
-        """Which jobs are at work for the sweep."""
+        """The list of jobs that work for the sweep."""
         return self.path / "jobs.json"
 
 
 def run_folder(output_dir: Path | str, name: str, run_id: str) -> RunFolder:
-    """Return a run's folder: the one that ends with its id, whatever else it is called, or the one to make."""
+    """Return a run's folder: an existing one whose name ends with its id, or else the one to create."""
     runs = Path(output_dir) / "runs"
     usual = runs / f"{name}-{run_id}"
     if usual.is_dir() or not runs.is_dir():
@@ -131,5 +131,5 @@ def run_folder(output_dir: Path | str, name: str, run_id: str) -> RunFolder:
 
 @lru_cache(maxsize=2)
 def _listed(runs: Path, changed: int) -> dict[str, str]:
-    """Return the names of all run folders by their ids, as they are since `changed`."""
+    """Return the names of all run folders by id; `changed` is the parent's modification time, for the cache."""
     return {name.rpartition("-")[2]: name for name in sorted(os.listdir(runs), reverse=True)}

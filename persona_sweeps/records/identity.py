@@ -1,4 +1,4 @@
-"""What makes two runs the same run, two rows seeds of one setting, and two evaluations comparable."""
+"""Decide when two runs are the same, when two rows are seeds of one setting, and when two evaluations compare."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 RUN_SCHEMA = 2
-"""version of what a run id covers and of run.json; another one makes other runs"""
+"""version of run.json and of what a run id covers; a new version makes new runs"""
 ID_LENGTH = 10
 """hex digits of a run id, a prediction id or an evaluation id"""
 
@@ -25,13 +25,13 @@ OF_WEIGHTS = (
     "architecture",
     "embedded",
 )
-"""keys of a model card that can't change a run's result, or that the weights' own identity covers"""
+"""keys of a model card that can't change a run's result, or that the weights' identity covers"""
 NOT_TRAINING = ("micro_batch_size", "precision")
-"""keys of train that can't change what is trained, or that count apart"""
+"""keys of train that can't change what is trained, or that are hashed separately"""
 
 
 class PredictorFacts(Protocol):
-    """What identity has to know of a predictor; `not_identity` are the keys of `peft` that can't change a result."""
+    """The facts about a predictor that identity needs; `not_identity` are keys of `peft` that can't change a result."""
 
     trains: bool
     has_model: bool
@@ -42,7 +42,7 @@ class PredictorFacts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """`run_id` names what was trained; `setting_key` is the same for all its seeds."""
+    """A run's two hashes: `run_id` names what was trained; `setting_key` is the same for all its seeds."""
 
     run_id: str
     setting_key: str
@@ -59,9 +59,9 @@ def run_identity(
 ) -> RunIdentity:
     """Return the identity of a run: model, quantization, method, training data and settings, seed.
 
-    `training_data` is a hash of the training examples themselves, whatever file they came from; `weights` says where
-    the base model's weights come from; `files` is a hash of files that the predictor reads. Nothing of how the run is
-    evaluated counts.
+    `training_data` is a hash of the training examples themselves, whatever file they came from; `weights` identifies
+    the base model's weights; `files` is a hash of files that the predictor reads. How the run is evaluated doesn't
+    count.
     """
     setting = essence(resolved, facts)
     seed = setting.pop("seed", None)
@@ -70,18 +70,18 @@ def run_identity(
 
 
 def essence(resolved: Mapping[str, Any], facts: PredictorFacts) -> dict[str, Any]:
-    """Return the part of a resolved config that can change what a run is."""
-    kept: dict[str, Any] = {"peft": _without(resolved["peft"], facts.not_identity)}
+    """Return the part of a resolved config that can change a run's result."""
+    essential: dict[str, Any] = {"peft": _without(resolved["peft"], facts.not_identity)}
     if facts.has_model:
-        kept["model"] = _without(resolved["model"], OF_WEIGHTS)
-        kept["quantization"] = dict(resolved["quantization"])
-        kept["precision"] = resolved["train"]["precision"]
+        essential["model"] = _without(resolved["model"], OF_WEIGHTS)
+        essential["quantization"] = dict(resolved["quantization"])
+        essential["precision"] = resolved["train"]["precision"]
     if facts.trains:
-        kept["train"] = _without(resolved["train"], NOT_TRAINING)
-        kept["loss_on"] = resolved["dataset"]["loss_on"]
+        essential["train"] = _without(resolved["train"], NOT_TRAINING)
+        essential["loss_on"] = resolved["dataset"]["loss_on"]
     if facts.uses_seed:
-        kept["seed"] = resolved["seed"]
-    return kept
+        essential["seed"] = resolved["seed"]
+    return essential
 
 
 def prediction_id(
@@ -93,22 +93,22 @@ def prediction_id(
 ) -> str:
     """Return the id of a predictor's answers to a request.
 
-    `prompts` says which contexts are put to it: a hash of the held-out examples, and what decides which of them fit.
-    `decoding` is that of texts, `seed` that of sampling; None where they can't matter.
+    `prompts` identifies the prompts: a hash of the held-out examples, and what decides which of them fit. `decoding`
+    applies to texts, `seed` to sampling; each is None if it can't matter.
     """
     return digest(["prediction", RUN_SCHEMA, run_id, dict(request), list(prompts), decoding, seed])[:ID_LENGTH]
 
 
 def evaluation_id(predictions: Iterable[str], metrics: Mapping[str, str]) -> str:
-    """Return the id of an evaluation: the predictions that it scores, and the metrics by name with their versions."""
+    """Return the id of an evaluation, from the predictions that it scores and the metrics' versions by name."""
     return digest(["evaluation", RUN_SCHEMA, sorted(predictions), dict(metrics)])[:ID_LENGTH]
 
 
 def comparability_key(items: str, decoding: Mapping[str, Any] | None) -> str:
-    """Return the hash of what two rows must share to stand in one table.
+    """Return the hash of what two rows must share to be in one table.
 
-    `items` is a hash of the evaluated examples with what their prompts show; `decoding` that of texts, None where none
-    were asked for. A model's own chat template belongs to the model, and a metric's version to its description.
+    `items` is a hash of the evaluated examples with what their prompts show; `decoding` applies to texts, and is None
+    if there are none. A model's own chat template belongs to the model, and a metric's version to its description.
     """
     return digest(["comparable", items, decoding])[:16]
 

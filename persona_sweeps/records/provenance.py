@@ -1,4 +1,4 @@
-"""Where a run's numbers come from: code, packages, machine, time."""
+"""The provenance of a run's numbers: code, packages, machine, time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def now() -> str:
 
 @cache
 def environment() -> dict[str, Any]:
-    """Return the part of a record's provenance that all runs of a process share."""
+    """Return the provenance that all runs of a process share."""
     commit, dirty = _git()
     return {
         "git_commit": commit,
@@ -41,7 +41,7 @@ def _version(package: str) -> str | None:
 
 
 def _git() -> tuple[str | None, bool | None]:
-    """Return the commit of this checkout and whether it has changes; nothing outside a checkout."""
+    """Return the commit of this checkout and whether it has changes; None for both outside a checkout."""
     root = Path(__file__).resolve().parents[2]
     try:
         commit = _output(root, "rev-parse", "HEAD")

@@ -17,9 +17,9 @@ REDACTED = "<redacted>"
 
 
 def redacted(value: Any, key: str = "") -> Any:
-    """Return a config with secrets replaced: values of keys that name one, and texts that look like one.
+    """Return a config with secrets replaced: the values of secret keys, and texts that look like secrets.
 
-    In a text that holds overrides (`tracker.api_key=…`), their values are judged by their keys.
+    An override inside a text (`tracker.api_key=…`) counts as a key with its value.
     """
     if isinstance(value, Mapping):
         return {name: redacted(item, str(name)) for name, item in value.items()}
@@ -37,7 +37,7 @@ def _names_secret(key: str) -> bool:
 
 
 def _without_secrets(text: str) -> str:
-    def judged(found: re.Match[str]) -> str:
-        return f"{found[1]}={REDACTED}" if _names_secret(found[1].rsplit(".", 1)[-1]) else found[0]
+    def redact(match: re.Match[str]) -> str:
+        return f"{match[1]}={REDACTED}" if _names_secret(match[1].rsplit(".", 1)[-1]) else match[0]
 
-    return SECRET_VALUE.sub(REDACTED, ASSIGNMENT.sub(judged, text))
+    return SECRET_VALUE.sub(REDACTED, ASSIGNMENT.sub(redact, text))

@@ -1,4 +1,4 @@
-"""Read the record of a run: what was trained, and how that ended."""
+"""Read the record of a run: what was trained, and with what result."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ UNTRAINED = {
     "steps": 0, "epochs": 0.0, "trainable_parameters": 0, "tokens": 0, "unique_tokens": 0, "examples": 0,
     "final_train_nll": None, "eval_nll": None, "best_eval_nll": None,
 }  # fmt: skip
-"""what a record says of the training of a predictor that trains nothing"""
+"""the training part of the record of a predictor that trains nothing"""
 
 
 def read_record(folder: RunFolder) -> dict[str, Any] | None:
-    """Return the record of a run, or None when there is none that can be read and has the parts of one."""
+    """Return the record of a run; None if it is missing, unreadable or incomplete."""
     record = read_json(folder.record)
     return record if record is not None and _is_record(record) else None
 
 
 def has_trained(folder: RunFolder, record: Mapping[str, Any]) -> bool:
-    """Whether what a completed run trained is in its folder; always true of a predictor that trains nothing."""
+    """Return whether a completed run's folder holds what it trained; true for a predictor that trains nothing."""
     return not record["training"].get("trainable_parameters") or folder.adapter.is_dir() or folder.model.is_dir()
 
 
 def is_trained(folder: RunFolder) -> bool:
-    """Whether the run is completed and what it trained is in its folder."""
+    """Return whether the run is completed and its folder holds what it trained."""
     record = read_record(folder)
     return record is not None and record["status"] == "completed" and has_trained(folder, record)
 

@@ -1,4 +1,4 @@
-"""The record of a sweep: the command, its studies, and its cells in order with their run ids and states."""
+"""Write the record of a sweep: the command, its studies, and its cells in order with their run ids and states."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from persona_sweeps.records.redaction import redacted
 def write_sweep(
     folder: SweepFolder, name: str, rows: Sequence[Mapping[str, Any]], studies: Mapping[str, Any] | None = None
 ) -> None:
-    """Write sweep.json; `rows` are its cells. Raises OSError where that fails."""
+    """Write sweep.json; `rows` are its cells. Raises OSError."""
     command = " ".join(["launch.py", *sys.argv[1:]])
     record: dict[str, Any] = {"schema_version": RUN_SCHEMA, "name": name, "command": command}
     if studies:

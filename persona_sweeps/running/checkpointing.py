@@ -13,7 +13,7 @@ from persona_sweeps.lifecycle.lease import Lease, LeaseLost, acquire, holder
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.console import Console
 from persona_sweeps.records.evaluation import set_aside_broken
-from persona_sweeps.records.files import aside, free_name
+from persona_sweeps.records.files import free_name, set_aside
 from persona_sweeps.records.run import read_record
 from persona_sweeps.running.clock import GroupClock
 from persona_sweeps.running.group_run import GroupData, GroupRun
@@ -154,7 +154,7 @@ def _set_aside_garbage(cell: Cell, console: Console) -> None:
         console.note(sentence)
     record, history = cell.folder.record, cell.folder.history
     if record.exists() and read_record(cell.folder) is None:
-        console.note(f"{record} can't be read; it was set aside as {aside(record).name}, and the run is trained.")
+        console.note(f"{record} can't be read; it was set aside as {set_aside(record).name}, and the run is trained.")
     if torn := torn_lines(history):
         copied = free_name(history)
         shutil.copy2(history, copied)

@@ -28,7 +28,7 @@ def run_group(
 
 
 def _run_group(cells: Sequence[Cell], context: Context, source: RunSource | None, size: int | None) -> list[Cell]:
-    from persona_sweeps.training.memory import in_plain_words, release_memory
+    from persona_sweeps.training.memory import release_memory, with_advice
 
     source = source or Listed()
     first = cells[0].config
@@ -41,7 +41,7 @@ def _run_group(cells: Sequence[Cell], context: Context, source: RunSource | None
         if not unfinished:  # no run's fault
             raise
         if len(unfinished) == 1:
-            group.fail_solo(unfinished[0], in_plain_words(error))
+            group.fail_solo(unfinished[0], with_advice(error))
             return group.elsewhere
         context.console.note(
             f"A pass of {len(unfinished)} runs failed ({type(error).__name__}: {error}); each now goes on solo."

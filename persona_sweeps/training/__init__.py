@@ -1,1 +1,1 @@
-"""The engine: trials of one base model, trained together in one pass a step."""
+"""The engine trains the trials of one base model together, in one pass a step."""

@@ -1,9 +1,9 @@
-"""How much fits into one pass: what running out of memory has taught about a base model on its device.
+"""Limit the size of a pass to what fits into memory, and lower the limit whenever memory runs out.
 
-Memory is decided by the pass: by how many rows it has, and by how many examples share a row. So what doesn't fit is
-done again with passes of half as many places and, once a row is alone in its pass, with half as many examples: from
-halving to halving down to one example of one trial in a pass. Gradients add up over passes and dropout hangs on the
-token, so the result is that of an untroubled run.
+The memory of a pass depends on its number of rows, and on the number of examples that share a row. A pass that doesn't
+fit is repeated as passes of half as many token slots; once a pass has a single row, with half as many examples in it;
+and so on, down to one example of one trial in a pass. Gradients add up over passes, and dropout depends on the token
+only, so the result stays the same.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from persona_sweeps.data.packing import PackedRow
 from persona_sweeps.errors import TrialError
 from persona_sweeps.training.memory import is_out_of_memory, release_memory
 
-PASS_NODES = 2048
-"""places in one forward pass; more rows than fit take further passes, whose gradients add up"""
+PASS_TOKEN_SLOTS = 2048
+"""most token slots in one forward pass; further rows take further passes, whose gradients add up"""
 
 T = TypeVar("T")
 Rows = Sequence[tuple[int, PackedRow]]
-Tell = Callable[[str], None]
-"""called with a sentence for the person who watches"""
+Note = Callable[[str], None]
+"""prints a sentence for the user"""
 
 
 class DoesNotFit(TrialError):
-    """Not even one example alone fits into memory."""
+    """Not even a single example fits into memory."""
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
-    """What a pass held."""
+class PassSize:
+    """The size of a pass."""
 
     rows: int
-    places: int
+    token_slots: int
     """padding included"""
     examples: int
-    """in the row that has the most"""
+    """in the row with the most examples"""
 
     @classmethod
-    def of(cls, rows: Rows) -> Extent:
+    def of(cls, rows: Rows) -> PassSize:
         longest = max(len(row) for _, row in rows)
         return cls(len(rows), len(rows) * longest, max(len(row.paths) for _, row in rows))
 
@@ -48,71 +48,71 @@ class Extent:
 class PassOutOfMemory(Exception):
     """A pass ran out of memory."""
 
-    def __init__(self, extent: Extent) -> None:
-        super().__init__(f"out of memory in {extent}")
-        self.extent = extent
+    def __init__(self, size: PassSize) -> None:
+        super().__init__(f"out of memory in {size}")
+        self.size = size
 
 
-def in_one_pass(work: Callable[[], T], extent: Extent) -> T:
-    """Do the work of one pass. Raises PassOutOfMemory where memory runs out, and whatever else the work raises."""
+def in_one_pass(work: Callable[[], T], size: PassSize) -> T:
+    """Do the work of one pass. Raises PassOutOfMemory if memory runs out, and whatever else the work raises."""
     try:
         return work()
     except Exception as error:
         if is_out_of_memory(error):
-            raise PassOutOfMemory(extent) from error
+            raise PassOutOfMemory(size) from error
         raise
 
 
 @dataclass(slots=True)
 class PassLimit:
-    """The most that one pass may hold, for one kind of work; it is lowered, never raised."""
+    """The largest allowed size of a pass, for one kind of work; it is lowered, never raised."""
 
     work: str
-    """such as "training": what runs out of memory"""
+    """the work that runs out of memory, such as "training" """
     portion: str
-    """what so many examples at once are called, such as "micro-batches" """
+    """the name of a number of examples at once, such as "micro-batches" """
     advice: str
-    """what a person can do when even one example is too many"""
-    places: int = PASS_NODES
+    """what a user can do if not even one example fits"""
+    token_slots: int = PASS_TOKEN_SLOTS
     examples: int | None = None
-    """in a row; None: as many as are asked for"""
+    """most examples in a row; None: no limit"""
 
-    def fit(self, attempt: Callable[[], T], tell: Tell, undo: Callable[[], None] = lambda: None) -> T:
-        """Return what `attempt` returns, trying again with half the limit whenever a pass of it runs out of memory.
+    def fit(self, attempt: Callable[[], T], note: Note, undo: Callable[[], None] = lambda: None) -> T:
+        """Return the result of `attempt`; whenever one of its passes runs out of memory, halve the limit and retry.
 
-        `undo` takes back what a broken attempt left. Raises DoesNotFit with what was tried; the limit is then what it
-        was before, since what fits under no limit has taught nothing about it.
+        `undo` removes what a failed attempt left behind. Raises DoesNotFit with the sizes that were tried; the limit is
+        then restored, since a work that fits under no limit says nothing about the limit.
         """
-        before = self.places, self.examples
-        tried: list[Extent] = []
+        before = self.token_slots, self.examples
+        tried: list[PassSize] = []
         while True:
             try:
                 return attempt()
             except PassOutOfMemory as failed:
-                tried.append(failed.extent)
-            # Out here the error is gone, and with its traceback the frames that held the pass's tensors.
+                tried.append(failed.size)
+            # Here the error is gone, and with its traceback the frames that held the pass's tensors.
             undo()
             release_memory()
             if tried[-1].rows == tried[-1].examples == 1:
-                self.places, self.examples = before
-                raise DoesNotFit(self._tried(tried))
-            tell(self._lower(tried[-1]))
+                self.token_slots, self.examples = before
+                raise DoesNotFit(self._describe(tried))
+            note(self._lower(tried[-1]))
 
-    def _lower(self, failed: Extent) -> str:
-        """Halve what the failed pass held; return the sentence that tells so."""
+    def _lower(self, failed: PassSize) -> str:
+        """Lower the limit to half the failed pass's size; return a sentence that says so."""
         start, end = f"Out of memory while {self.work} with", "from now on; the result stays the same."
         if failed.rows > 1:
-            self.places = failed.places // 2
-            return f"{start} {failed.places:,} places in a pass: at most {self.places:,} {end}"
+            self.token_slots = failed.token_slots // 2
+            return f"{start} {failed.token_slots:,} token slots in a pass: at most {self.token_slots:,} {end}"
         self.examples = failed.examples // 2
         return f"{start} {self.portion} of {failed.examples}: at most {self.examples} {end}"
 
-    def _tried(self, tried: Sequence[Extent]) -> str:
-        sizes = [str(size) for size in dict.fromkeys(extent.examples for extent in tried)]
-        listed = f"{', '.join(sizes[:-1])} and {sizes[-1]}" if len(sizes) > 1 else sizes[0]
+    def _describe(self, tried: Sequence[PassSize]) -> str:
+        counts = [str(count) for count in dict.fromkeys(size.examples for size in tried)]
+        listed = f"{', '.join(counts[:-1])} and {counts[-1]}" if len(counts) > 1 else counts[0]
         return (
             f"an example does not fit into memory while {self.work}: tried {self.portion} of {listed}; the last had "
-            f"{tried[-1].places:,} places; {self.advice}"
+            f"{tried[-1].token_slots:,} token slots; {self.advice}"
         )
 
 
@@ -130,9 +130,9 @@ def _generation() -> PassLimit:
 
 @dataclass(slots=True)
 class Limits:
-    """The limits of all that is done with a base model on its device; later trials of the same base begin with them."""
+    """The limits for each kind of work with a base model on its device; later trials of the base start with them."""
 
     training: PassLimit = field(default_factory=_training)
     scoring: PassLimit = field(default_factory=_scoring)
     generation: PassLimit = field(default_factory=_generation)
-    """`examples` are the texts that advance together"""
+    """its `examples` are the sequences that advance together"""

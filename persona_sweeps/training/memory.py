@@ -1,4 +1,4 @@
-"""The memory of the process and its device: keep what is freed, know when it runs out, and hand it back."""
+"""Manage the memory of the process and its device: keep freed memory, detect its exhaustion, and release it."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _OUT_OF_MEMORY_TEXTS = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )
-"""how a RuntimeError that has no type of its own says so: torch's CPU allocator, C++, and CUDA's libraries"""
+"""texts of plain RuntimeErrors that mean out of memory: from torch's CPU allocator, C++, and CUDA's libraries"""
 
 
 @cache
 def keep_freed_memory() -> bool:
-    """Tell glibc not to hand large blocks back to the system at every free; return whether it took the hint.
+    """Set glibc to keep large freed blocks, not to return them to the system; return whether that succeeded.
 
-    By default a block of megabytes is mapped afresh at each allocation, and the kernel zeroes it page by page: a
-    tenth of a training step's CPU time. Blocks above 32 MiB are mapped all the same.
+    By default a block of megabytes is mapped afresh at each allocation, and the kernel zeroes it page by page: a tenth
+    of a training step's CPU time. Blocks above 32 MiB are always mapped afresh.
     """
     libc = _glibc()
     if libc is None:
@@ -42,11 +42,11 @@ def keep_freed_memory() -> bool:
 
 
 class HeapWatch:
-    """Hands freed memory back once it lies about in pieces that new tensors don't fit into.
+    """Returns freed memory to the system once it is too fragmented for new tensors.
 
-    Since freed memory is kept, what the process holds after its largest step is what that step took. Steps have tensors
-    of ever other sizes, so what is held goes on growing, to twice as much; a step that ends above `GROWTH` times the
-    largest is followed by a trim.
+    Freed memory is kept, so after its largest step the process holds what that step needed. Each step has tensors of
+    other sizes, so fragmentation makes the process grow to twice that size. Therefore a step that ends above `GROWTH`
+    times the largest need is followed by a trim.
     """
 
     def __init__(self) -> None:
@@ -54,13 +54,13 @@ class HeapWatch:
         self._trimmed = True
 
     def after_step(self) -> bool:
-        """Return whether what is free was handed back."""
-        held, libc = _resident_bytes(), _glibc()
-        if held is None or libc is None:
+        """Trim the heap if needed; return whether it was trimmed."""
+        resident, libc = _resident_bytes(), _glibc()
+        if resident is None or libc is None:
             return False
-        if self._trimmed:  # nothing was left over when this step began: it needed what it holds
-            self._needed = max(self._needed, held)
-        self._trimmed = held > GROWTH * self._needed
+        if self._trimmed:  # nothing was left over when this step began, so it needed all that is resident
+            self._needed = max(self._needed, resident)
+        self._trimmed = resident > GROWTH * self._needed
         if self._trimmed:
             libc.malloc_trim(0)
         return self._trimmed
@@ -74,9 +74,9 @@ def _resident_bytes() -> int | None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out: the GPU's, Python's, or that of torch's CPU allocator.
+    """Return whether an error means out of memory: the GPU's, Python's, or torch's CPU allocator's.
 
-    A kernel that promises more memory than it has (Linux's overcommit) kills the process instead: nothing is raised.
+    If the kernel has promised more memory than it has (Linux's overcommit), it kills the process: nothing is raised.
     """
     import torch
 
@@ -85,20 +85,20 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY_TEXTS)
 
 
-def in_plain_words(error: Exception) -> Exception:
-    """Return an error that says what to do where memory ran out outside any pass; any other error as it is."""
+def with_advice(error: Exception) -> Exception:
+    """Return an error with advice if memory ran out outside any pass; any other error unchanged."""
     if not is_out_of_memory(error):
         return error
-    told = TrialError(
+    explained = TrialError(
         "the base model with this run's adapter and optimizer does not fit into memory, however small the batch: "
         "choose quantization=nf4, a smaller adapter or a smaller model"
     )
-    told.__cause__ = error
-    return told
+    explained.__cause__ = error
+    return explained
 
 
 def release_memory() -> None:
-    """Collect what only reference cycles hold, and hand free memory back to the GPU and the system."""
+    """Collect reference cycles, and return free memory to the GPU and the system."""
     import torch
 
     gc.collect()
@@ -111,7 +111,7 @@ def release_memory() -> None:
 
 @cache
 def _glibc() -> ctypes.CDLL | None:
-    """Return the C library where it is glibc."""
+    """Return the C library if it is glibc, or else None."""
     if not sys.platform.startswith("linux"):
         return None
     try:

@@ -13,23 +13,24 @@ from persona_sweeps.seeds import derive_seed
 def batches(lengths: Sequence[int], batch_size: int, seed: int, steps: int | None = None) -> Iterator[list[int]]:
     """Yield batches of example indices without end; the last batch of an epoch may be smaller.
 
-    `lengths` are the examples' tokens. In the first epoch the batch with the most tokens changes places with the
-    first, so that one that doesn't fit into memory shows at the first step. Where only `steps` batches are to be
-    taken, it is the longest of those: none comes in that would have stayed out.
+    `lengths` are the examples' numbers of tokens. In the first epoch the batch with the most tokens is swapped with the
+    first one, so that a lack of memory shows at the first step. If only `steps` batches will be used, it is the longest
+    of these, so that the swap brings in no other example.
     """
     for epoch in itertools.count():
         order = np.random.default_rng(derive_seed(seed, "order", epoch)).permutation(len(lengths)).tolist()
-        found = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        epoch_batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         if epoch == 0:
-            _longest_first(found, lengths, steps)
-        yield from found
+            _longest_first(epoch_batches, lengths, steps)
+        yield from epoch_batches
 
 
-def _longest_first(found: list[list[int]], lengths: Sequence[int], steps: int | None) -> None:
-    tokens = [sum(lengths[index] for index in batch) for batch in found[:steps]]
+def _longest_first(epoch_batches: list[list[int]], lengths: Sequence[int], steps: int | None) -> None:
+    """Swap the first batch with the one that has the most tokens, in place."""
+    tokens = [sum(lengths[index] for index in batch) for batch in epoch_batches[:steps]]
     if tokens:
         longest = tokens.index(max(tokens))
-        found[0], found[longest] = found[longest], found[0]
+        epoch_batches[0], epoch_batches[longest] = epoch_batches[longest], epoch_batches[0]
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:
@@ -37,7 +38,7 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
 
 
 def total_steps(examples: int, batch_size: int, epochs: float, max_steps: int | None) -> int:
-    """Return the optimizer steps of a trial: `max_steps` where set, else `epochs` (which may be a fraction)."""
+    """Return the optimizer steps of a trial: `max_steps` if set, or else those of `epochs` (may be a fraction)."""
     if max_steps is not None:
         return max_steps
     return max(1, round(epochs * steps_per_epoch(examples, batch_size)))

@@ -1,4 +1,4 @@
-"""One trial as the engine sees it: an adapter, its optimizer and schedule, its data order, and what came of it."""
+"""One trial as the engine sees it: an adapter, its optimizer and schedule, its data order, and its progress."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from persona_sweeps.errors import TrialError
 from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.training.order import batches, steps_per_epoch, total_steps
 
-ROW_NODES = 4096
-"""nodes of a packed row: all that a micro-batch has, unless it is this large"""
+ROW_TOKEN_SLOTS = 4096
+"""most token slots of a packed row: a micro-batch is one row unless it exceeds this"""
 
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
-"""train.scheduler → the schedule of transformers; each begins with the warm-up"""
+"""train.scheduler → transformers' schedule; each begins with the warm-up"""
 
 
 @dataclass(slots=True)
@@ -30,11 +30,11 @@ class Progress:
 
     step: int = 0
     tokens: int = 0
-    """tokens of the examples seen, as separate sequences hold them"""
+    """tokens of the examples seen, counted as separate sequences"""
     unique_tokens: int = 0
-    """nodes computed, shared prefixes counted once a row"""
+    """tokens computed: a shared prefix counts once a row"""
     micro_batch_size: int | None = None
-    """examples computed at once in the last step, where memory held fewer than asked for"""
+    """examples computed at once in the last step, if memory limited it to fewer than the config's"""
     train_nll: float = math.nan
     eval_nll: float | None = None
     eval_items: np.ndarray | None = None
@@ -43,7 +43,7 @@ class Progress:
 
 
 class Trial:
-    """Gives the same result alone or in company: nothing here is shared with another trial."""
+    """A trial's own state; it shares nothing with other trials, so that its result is the same solo and co-trained."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Trial:
         train: Sequence[TokenSequence],
         evaluation: Sequence[TokenSequence] = (),
     ) -> None:
-        """`train` and `evaluation` are the examples without virtual tokens; their `index` is their place."""
+        """Make the optimizer and schedule; `train` and `evaluation` are the examples without virtual tokens."""
         self.adapter = adapter
         self.config = config
         self.train = [with_virtual_tokens(sequence, adapter.virtual_tokens) for sequence in train]
@@ -67,7 +67,7 @@ class Trial:
         self.started = time.perf_counter()
         self.failure: Exception | None = None
         self.pruned: str | None = None
-        """why it was ended early"""
+        """why it was stopped early"""
         self._rungs: dict[int, int] = {}
         lengths = [len(sequence.tokens) for sequence in train]
         self._batches = batches(lengths, config.batch_size, seed, self.total_steps)
@@ -96,27 +96,27 @@ class Trial:
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the step that comes next."""
+        """The rate of the next step."""
         return float(self.optimizer.param_groups[0]["lr"])
 
     @property
     def evaluation_due(self) -> bool:
-        """Whether the step just done is an evaluation point: every `eval_every` steps (or epoch), and the last."""
+        """Whether to evaluate after the last step taken: every `eval_every` steps (or epoch), and at the end."""
         every = self.steps_per_epoch if self.config.eval_every is None else self.config.eval_every or self.total_steps
         step = self.progress.step
         return step % every == 0 or step == self.total_steps or step in self._rungs
 
     def next_examples(self) -> list[TokenSequence]:
-        """Draw the examples of the next step; they are drawn once, however often the step has to be tried."""
+        """Draw the examples of the next step; call it once a step, however often the step is retried."""
         return [self.train[index] for index in next(self._batches)]
 
     def skip_batches(self, steps: int) -> None:
-        """Pass over the batches of so many steps, which were taken before an interruption."""
+        """Skip the batches of the steps that were taken before an interruption."""
         for _ in range(steps):
             next(self._batches)
 
     def skip_schedule(self, steps: int) -> None:
-        """Have the learning rate that comes after so many steps."""
+        """Set the learning rate to that after so many steps."""
         self.schedule.last_epoch = steps
         self.schedule._step_count = steps + 1
         rates = [
@@ -126,25 +126,25 @@ class Trial:
             group["lr"] = rate
         self.schedule._last_lr = rates
 
-    def micro_batches(self, examples: Sequence[TokenSequence], most: int | None) -> list[list[PackedRow]]:
-        """Return a step's rows, a list a micro-batch; `most` examples fit into one, where that is known."""
-        size = min(self._asked_at_once, most or self._asked_at_once)
-        return [pack(examples[start : start + size], ROW_NODES) for start in range(0, len(examples), size)]
+    def micro_batches(self, examples: Sequence[TokenSequence], limit: int | None) -> list[list[PackedRow]]:
+        """Return a step's rows, as a list for each micro-batch of at most `limit` examples (None: no limit)."""
+        size = min(self._micro_batch_size, limit or self._micro_batch_size)
+        return [pack(examples[start : start + size], ROW_TOKEN_SLOTS) for start in range(0, len(examples), size)]
 
-    def count(self, examples: Sequence[TokenSequence], micro: Sequence[Sequence[PackedRow]], most: int | None) -> None:
-        """Count a step that went through, as its micro-batches were."""
+    def count(self, examples: Sequence[TokenSequence], micro: Sequence[Sequence[PackedRow]], limit: int | None) -> None:
+        """Count the tokens of a step that succeeded, with its micro-batches and their limit."""
         self.progress.tokens += sum(len(sequence.tokens) for sequence in examples)
         self.progress.unique_tokens += sum(len(row) for rows in micro for row in rows)
-        self.progress.micro_batch_size = most if most is not None and most < self._asked_at_once else None
+        self.progress.micro_batch_size = limit if limit is not None and limit < self._micro_batch_size else None
 
     @property
-    def _asked_at_once(self) -> int:
+    def _micro_batch_size(self) -> int:
         return self.config.micro_batch_size or self.config.batch_size
 
     def update(self, train_nll: float) -> dict[str, float]:
-        """Take one optimizer step with the gathered gradients; return the values to log.
+        """Take one optimizer step with the accumulated gradients; return the values to log.
 
-        Raises TrialError when the loss or the gradient is no longer a number.
+        Raises TrialError if the loss or the gradient isn't finite.
         """
         rate = self.learning_rate
         limit = self.config.max_grad_norm or math.inf
@@ -165,26 +165,26 @@ class Trial:
 
     @property
     def examples_seen(self) -> int:
-        """Examples of all steps so far, repeats counted."""
+        """Examples of all steps so far, counting repeats."""
         return self._examples_at(self.progress.step)
 
     def judge_after(self, rungs: Sequence[int]) -> None:
-        """Evaluate as soon as so many examples were seen, for each of these numbers that lies before the end."""
+        """Evaluate after these numbers of examples, as far as they come before the end."""
         steps = {self._step_at(examples): examples for examples in rungs}
         self._rungs = {step: examples for step, examples in steps.items() if step < self.total_steps}
 
     @property
     def rung(self) -> int | None:
-        """The number of examples after which the trial is to be judged now, if it is."""
+        """The rung (a number of examples) that the trial has just reached; None if it isn't at a rung."""
         return self._rungs.get(self.progress.step) if self.active else None
 
     @property
     def total_examples(self) -> int:
-        """Examples of all steps to the end, repeats counted."""
+        """Examples of all steps to the end, counting repeats."""
         return self._examples_at(self.total_steps)
 
     def _step_at(self, examples: int) -> int:
-        """Return the first step by whose end so many examples were seen."""
+        """Return the first step after which so many examples were seen."""
         whole, rest = divmod(examples, max(1, len(self.train)))
         return whole * self.steps_per_epoch + -(-rest // self.config.batch_size)
 
@@ -193,17 +193,17 @@ class Trial:
         return whole * len(self.train) + min(rest * self.config.batch_size, len(self.train))
 
     def fail(self, error: Exception) -> None:
-        """Leave the group; gradients are let go."""
+        """Leave the group because of an error, and free the gradients."""
         self.failure = error
         for parameter in self.parameters:
             parameter.grad = None
 
     def prune(self, reason: str) -> None:
-        """Leave the group early, having done worse than others."""
+        """Leave the group early, since other trials were better."""
         self.pruned = reason
 
     def retire(self) -> None:
-        """Let go of weights, gradients and optimizer; what came of the trial stays."""
+        """Free weights, gradients and optimizer; the progress stays."""
         self.adapter = Adapter(seed=self.adapter.seed)
         self.parameters = []
         if self.total_steps:
@@ -211,7 +211,7 @@ class Trial:
 
 
 def with_virtual_tokens(sequence: TokenSequence, count: int) -> TokenSequence:
-    """Put `count` virtual tokens of a soft prompt before a sequence."""
+    """Return a sequence behind `count` virtual tokens."""
     if not count:
         return sequence
     virtual = tuple(-1 - index for index in range(count))

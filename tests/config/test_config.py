@@ -17,7 +17,7 @@ from persona_sweeps.config.schema import RunConfig, register_schemas
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 YAML = sorted(CONF.rglob("*.yaml"))
-KINDS = {group.name: {name: group.find(name) for name in group.own} for group in (PEFT, SOURCES, GENERATION)}
+KINDS = {group.name: {name: group.find(name) for name in group.builtin} for group in (PEFT, SOURCES, GENERATION)}
 SCHEMAS = schema.SCHEMAS | KINDS
 OPTIONS = [path for path in YAML if path.parent.parent == CONF and path.parent.name in SCHEMAS]
 

@@ -28,7 +28,7 @@ from persona_sweeps.prediction.decoding import Generation
 from persona_sweeps.tracking.tracker import Tracker
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-KINDS = [(group, name) for group in GROUPS for name in group.own]
+KINDS = [(group, name) for group in GROUPS for name in group.builtin]
 BASES: dict[str, type] = {
     "peft": Predictor, "dataset": Source, "metrics": Metric, "generation": Generation, "tracker": Tracker,
 }  # fmt: skip
@@ -45,7 +45,7 @@ def written(group: KindGroup, name: str) -> dict[str, Any]:
 
 @each_group
 def test_every_kind_has_a_yaml_file_of_its_name_and_every_file_a_kind(group: KindGroup) -> None:
-    assert {path.stem for path in (CONF / group.name).glob("*.yaml")} == set(group.own)
+    assert {path.stem for path in (CONF / group.name).glob("*.yaml")} == set(group.builtin)
 
 
 @each_kind
@@ -61,14 +61,14 @@ def test_a_kind_is_made_of_its_yaml_file_and_is_a_class_of_its_own(group: KindGr
     given = {key: "given" if value == "???" else value for key, value in written(group, name).items()}
     made = group.make(name, given)
     assert type(made) is group.find(name) and isinstance(made, BASES[group.name])
-    assert sum(group.find(other) is type(made) for other in group.own) == 1
+    assert sum(group.find(other) is type(made) for other in group.builtin) == 1
 
 
 def test_no_kind_imports_a_heavy_library() -> None:
     program = (
         "import sys\n"
         "from persona_sweeps.config.kinds import GROUPS\n"
-        "found = [group.find(name) for group in GROUPS for name in group.own]\n"
+        "found = [group.find(name) for group in GROUPS for name in group.builtin]\n"
         "print([name for name in ('torch', 'transformers', 'datasets', 'evaluate', 'peft') if name in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=CONF.parent)
@@ -125,12 +125,12 @@ def test_a_wrong_key_or_value_is_reported_in_a_sentence_with_its_full_name(
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("dataset.source=shakespeare", "lacks the settings of its own: choose the whole, dataset=shakespeare."),
+        ("dataset.source=shakespeare", "lacks its own settings: choose the whole group, dataset=shakespeare."),
         (
             "dataset.source=json",
             "dataset.source=json is unknown: choose one of shakespeare, jsonl. Did you mean jsonl?",
         ),
-        ("generation.method=nucleus", "lacks the settings of its own: choose the whole, generation=nucleus."),
+        ("generation.method=nucleus", "lacks its own settings: choose the whole group, generation=nucleus."),
         ("generation.method=beam", "generation.method=beam is unknown: choose one of greedy, nucleus."),
     ],
 )
@@ -315,7 +315,7 @@ def test_a_kind_of_an_installed_package_needs_no_file(their_kinds: Compose, inst
 def test_a_metric_alone_decides_whether_a_predictor_without_a_model_can_be_scored(their_kinds: Compose) -> None:
     validate(their_kinds("peft=nearest_reply", "metrics=length_error"))
     validate(their_kinds("peft=nearest_reply", "metrics=[likelihood,length_error]"))
-    with pytest.raises(Exception, match="no probabilities, and metrics=\\[likelihood\\] can't do without them"):
+    with pytest.raises(Exception, match="no probabilities, which metrics=\\[likelihood\\] needs"):
         validate(their_kinds("peft=nearest_reply", "metrics=likelihood"))
 
 

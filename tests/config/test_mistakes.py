@@ -104,7 +104,7 @@ MISTAKES = [
     ("-m hydra/launcher=local hydra.launcher.worker=3", "Did you mean hydra.launcher.workers"),
     ("-m hydra/launcher=slurm hydra.launcher.per_model.gpt2.mem_gb=3", "+hydra.launcher.per_model.NAME=…"),
     ("-m peft.r=range(4,1)", "This sweep has no cells"),
-    ("-m peft.r=interval(1,4)", "can't go through an interval", "key=1,2,4"),
+    ("-m peft.r=interval(1,4)", "can't search an interval", "key=1,2,4"),
     ("-m quantization=none,int8 peft=lora,full", "In the cell quantization=int8 peft=full", "freezes them"),
 ]
 

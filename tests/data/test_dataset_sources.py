@@ -51,7 +51,7 @@ def test_jsonl_needs_its_path(tmp_path: Path) -> None:
     assert isinstance(config, Jsonl) and config.card is None
 
 
-@pytest.mark.parametrize("name", sorted(SOURCES.own))
+@pytest.mark.parametrize("name", sorted(SOURCES.builtin))
 def test_every_key_of_an_option_is_explained_once(name: str) -> None:
     text = (CONF / "dataset" / f"{name}.yaml").read_text()
     assert text.startswith("# ")

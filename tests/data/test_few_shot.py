@@ -111,7 +111,7 @@ def test_prompts_of_a_persona_with_few_examples_are_counted(make_tokenizer: Call
     rows, told = render_with_shots(renderer, asked, pool, (3, 0, ROOM))
     assert told == {"shots": 3, "fewer_shots": 2}
     assert [row.prompt.count("<|im_start|>assistant") - 1 for row in rows] == [3, 1, 0]
-    with pytest.raises(DataError, match="no training example of a persona"):
+    with pytest.raises(DataError, match="no training example of any evaluated persona"):
         render_with_shots(renderer, asked[2:], pool, (3, 0, ROOM))
 
 

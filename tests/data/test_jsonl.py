@@ -79,7 +79,7 @@ def test_a_second_file_replaces_the_split(tmp_path: Path, jsonl_config: Configs)
 def test_both_files_may_not_hold_parts_of_one_scene(tmp_path: Path, jsonl_config: Configs) -> None:
     path = write(tmp_path / "d.jsonl", pair(1, scene="s"), pair(2, scene="t"))
     other = write(tmp_path / "e.jsonl", pair(1, scene="s"))
-    with pytest.raises(DataError, match=r"1 clusters stand in both .*\(s\)"):
+    with pytest.raises(DataError, match=r"1 clusters are in both .*\(s\)"):
         load_corpus(jsonl_config(path, eval_path=str(other)))
 
 
@@ -138,7 +138,7 @@ def test_of_many_bad_lines_five_are_shown_and_all_counted(tmp_path: Path, jsonl_
 
 def test_an_id_may_stand_once_only(tmp_path: Path, jsonl_config: Configs) -> None:
     path = write(tmp_path / "d.jsonl", pair(1, id="x"), pair(2, id="x"), pair(3))
-    with pytest.raises(DataError, match="1 ids stand on more than one line.*x"):
+    with pytest.raises(DataError, match="1 ids are on more than one line.*x"):
         load_corpus(jsonl_config(path))
 
 
@@ -154,5 +154,5 @@ def test_a_missing_file_names_its_nearest_neighbours(tmp_path: Path, jsonl_confi
 
 @pytest.mark.parametrize("lines", [[], [pair(1)]])
 def test_too_few_examples_are_counted(tmp_path: Path, jsonl_config: Configs, lines: list[Any]) -> None:
-    with pytest.raises(DataError, match=f"Only {len(lines)} example.* found and 2 needed"):
+    with pytest.raises(DataError, match=f"Only {len(lines)} example.* found, but 2 are needed"):
         load_corpus(jsonl_config(write(tmp_path / "d.jsonl", *lines)))

@@ -72,12 +72,12 @@ def test_branches_cover_the_nodes_once_and_continue_what_an_earlier_one_began(
     sequences: list[TokenSequence], limit: int
 ) -> None:
     for row in pack(sequences, limit):
-        assert [node for branch in row.branches for node in branch.own.tolist()] == list(range(len(row)))
+        assert [node for branch in row.branches for node in branch.added.tolist()] == list(range(len(row)))
         seen: set[tuple[int, ...]] = {()}
         for branch in row.branches:
             path = tuple(branch.path.tolist())
             assert path[: branch.shared] in seen and len(branch) == len(path) - branch.shared > 0
-            assert row.positions[branch.own].tolist() == list(range(branch.shared, len(path)))
+            assert row.positions[branch.added].tolist() == list(range(branch.shared, len(path)))
             seen |= {path[:end] for end in range(len(path) + 1)}
 
 

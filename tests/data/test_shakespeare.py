@@ -141,7 +141,9 @@ def test_a_wrong_name_gets_the_nearest_right_one(
 
 
 def test_a_small_part_names_the_large_ones(shakespeare_config: Configs) -> None:
-    with pytest.raises(DataError, match=r"Only 5 examples found and 8 needed.*Most speeches in Macbeth: Macbeth \(146"):
+    with pytest.raises(
+        DataError, match=r"Only 5 examples found, but 8 are needed.*Most speeches in Macbeth: Macbeth \(146"
+    ):
         load_corpus(shakespeare_config(persona="Seyton"))
 
 

@@ -74,7 +74,7 @@ def test_another_seed_gives_another_split() -> None:
 
 @pytest.mark.parametrize(
     ("cluster_sizes", "message"),
-    [([3], "Only 3 examples found and 8 needed"), ([9], "one scene or dialogue"), ([1], "Only 1 example found")],
+    [([3], "Only 3 examples found, but 8 are needed"), ([9], "one scene or dialogue"), ([1], "Only 1 example found")],
 )
 def test_too_little_says_how_much_there_is_and_ends_with_the_hint(cluster_sizes: list[int], message: str) -> None:
     with pytest.raises(DataError, match=f"{message}.*Try Iago"):

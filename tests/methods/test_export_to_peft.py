@@ -38,7 +38,7 @@ def our_nll(base: BaseModel, adapter: Adapter, sequences: list[TokenSequence]) -
         stack.stack((0, 1))
         batch = collate(rows, "cpu")
         nll = forward.nll(batch)
-    own = batch.label_slots == 1
+    own = batch.label_trials == 1
     return nll[own][torch.argsort(batch.label_examples[own], stable=True)]
 
 

@@ -121,7 +121,7 @@ def our_nll(base: BaseModel, adapter: Adapter, sequences: list[TokenSequence]) -
         stack.stack((0, 1))
         batch = collate(rows, "cpu")
         nll = forward.nll(batch)
-    own = batch.label_slots == 1
+    own = batch.label_trials == 1
     return nll[own][torch.argsort(batch.label_examples[own], stable=True)]
 
 
@@ -211,7 +211,7 @@ def folder_with(tmp_path: Path, what: str) -> Path:
         ("no product", "make no product"),
         ("cut short", "it was cut short"),
         ("no header", "its header is too long"),
-        ("another method", "is of peft_type=ADALORA, and only LORA, IA3,"),
+        ("another method", "has peft_type=ADALORA, and only LORA, IA3,"),
         ("a new key", "sets use_shiny=yes in its config, which isn't known here"),
     ],
 )

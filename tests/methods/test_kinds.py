@@ -44,7 +44,7 @@ def kind_of_option(name: str) -> Predictor:
 
 
 def test_every_option_has_a_class_and_every_class_an_option() -> None:
-    assert set(OPTIONS) == set(PEFT.own)
+    assert set(OPTIONS) == set(PEFT.builtin)
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -150,7 +150,7 @@ def test_knowing_all_kinds_imports_no_torch() -> None:
 def test_the_name_of_another_method_needs_that_methods_keys(
     make_cell: Callable[..., Any], tiny: tuple[str, ...]
 ) -> None:
-    with pytest.raises(Exception, match=r"peft.method=dora lacks the settings of its own: choose the whole, peft=dora"):
+    with pytest.raises(Exception, match=r"peft.method=dora lacks its own settings: choose the whole group, peft=dora"):
         make_cell(*tiny, "peft=lora", "peft.method=dora")
     with pytest.raises(Exception, match=r"peft.method=lorra is unknown: .*Did you mean lora"):
         make_cell(*tiny, "peft=lora", "peft.method=lorra")

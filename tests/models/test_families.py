@@ -31,10 +31,10 @@ Composer = Callable[..., ModelConfig]
 
 
 def test_each_family_has_a_module_of_its_name() -> None:
-    for name, path in FAMILIES.own.items():
+    for name, path in FAMILIES.builtin.items():
         assert path.partition(":")[0] == f"persona_sweeps.models.families.{name}"
         assert FAMILIES.find(name).__module__ == path.partition(":")[0]
-    assert set(CARDS) == set(FAMILIES.own)
+    assert set(CARDS) == set(FAMILIES.builtin)
 
 
 def test_looking_all_of_them_up_imports_no_heavy_library() -> None:
@@ -48,7 +48,7 @@ def test_looking_all_of_them_up_imports_no_heavy_library() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
-@pytest.mark.parametrize("name", FAMILIES.own)
+@pytest.mark.parametrize("name", FAMILIES.builtin)
 def test_the_twin_and_the_full_model_are_of_one_architecture(compose_card: Composer, name: str) -> None:
     card = compose_card(CARDS[name])
     full, twin = card_config(card), tiny_config(card)
@@ -56,7 +56,7 @@ def test_the_twin_and_the_full_model_are_of_one_architecture(compose_card: Compo
     assert full.model_type == twin.model_type == family_of(card).model_type
 
 
-@pytest.mark.parametrize("name", FAMILIES.own)
+@pytest.mark.parametrize("name", FAMILIES.builtin)
 def test_norms_that_keep_their_input_are_told_from_those_that_do_not(compose_card: Composer, name: str) -> None:
     """Counted are the tensors as large as the input that a norm keeps in fp32 where its weight has a gradient."""
     model = tiny_model(compose_card(CARDS[name])).to(torch.bfloat16)

@@ -14,7 +14,7 @@ from persona_sweeps.config.schema import ModelConfig, Scale
 from persona_sweeps.errors import UserError
 from persona_sweeps.models import loading, placement
 from persona_sweeps.models.loading import load_base
-from persona_sweeps.models.placement import Placement, place, spread
+from persona_sweeps.models.placement import Placement, placement_of, spread
 from persona_sweeps.models.quantization import UNQUANTIZED, predicted_bytes
 from persona_sweeps.models.skeleton import skeleton
 from tests.toolbox import QUANTIZATIONS
@@ -50,12 +50,12 @@ def test_what_counts_is_the_model_as_it_is_stored(
     card = compose_card("qwen25_14b")
     weights = predicted_bytes(skeleton(card), UNQUANTIZED, 2)
     gpus(weights, weights)
-    assert place(card, UNQUANTIZED, torch.bfloat16, "cuda").device_map == "cuda"
-    assert place(card, UNQUANTIZED, torch.float32, "cuda").device_map == "auto"
+    assert placement_of(card, UNQUANTIZED, torch.bfloat16, "cuda").device_map == "cuda"
+    assert placement_of(card, UNQUANTIZED, torch.float32, "cuda").device_map == "auto"
     gpus(weights - 1, weights - 1)
-    assert place(card, UNQUANTIZED, torch.bfloat16, "cuda").device_map == "auto"
-    assert place(card, QUANTIZATIONS["nf4"], torch.bfloat16, "cuda").device_map == "cuda"
-    assert place(card, UNQUANTIZED, torch.float32, "cpu") == Placement("cpu")
+    assert placement_of(card, UNQUANTIZED, torch.bfloat16, "cuda").device_map == "auto"
+    assert placement_of(card, QUANTIZATIONS["nf4"], torch.bfloat16, "cuda").device_map == "cuda"
+    assert placement_of(card, UNQUANTIZED, torch.float32, "cpu") == Placement("cpu")
 
 
 def test_layers_for_which_there_is_no_room_are_told(
@@ -74,5 +74,5 @@ def test_layers_for_which_there_is_no_room_are_told(
     loaded = load_base(card, torch.float32, "cpu").model
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), twin.model.parameters(), strict=True))
     with_memory(size // 2)
-    with pytest.raises(UserError, match=r"model=mistral_7b: the GPUs' free memory doesn't hold all of it, nothing fro"):
+    with pytest.raises(UserError, match=r"model=mistral_7b doesn't fit into the GPUs' free memory"):
         load_base(card, torch.float32, "cpu")

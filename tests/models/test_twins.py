@@ -24,7 +24,7 @@ def card(request: pytest.FixtureRequest, compose_card: Composer) -> ModelConfig:
 
 
 def test_every_family_is_rehearsed_by_a_card(compose_card: Composer) -> None:
-    assert {compose_card(name).family for name in CARDS} == set(FAMILIES.own)
+    assert {compose_card(name).family for name in CARDS} == set(FAMILIES.builtin)
 
 
 def test_a_card_is_named_after_its_file(compose_card: Composer) -> None:

@@ -114,7 +114,7 @@ def test_group_order_and_division_change_no_text(
     again = generate(engine, [asked[index] for index in shuffled], config, [])
     assert again == [texts[index] for index in shuffled]
     assert generate(engine, asked_of([2], prompts), config, []) == texts[2 * len(prompts) :]
-    engine.limits.scoring.places = 64
+    engine.limits.scoring.token_slots = 64
     assert generate(engine, asked, config, []) == texts
     monkeypatch.setattr(generation, "SEQUENCES", 4)
     assert generate(engine, asked, config, []) == texts

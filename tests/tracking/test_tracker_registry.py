@@ -27,7 +27,7 @@ def mistakes(tracker: Tracker) -> list[str]:
     return [*TRACKERS.check(tracker), *tracker.check(RunConfig())]
 
 
-@pytest.mark.parametrize("kind", sorted(TRACKERS.own))
+@pytest.mark.parametrize("kind", sorted(TRACKERS.builtin))
 def test_every_kind_is_accepted_where_its_package_is_installed(kind: str) -> None:
     assert not mistakes(config_for(kind).tracker)
 

@@ -119,12 +119,12 @@ def forge(path: Path) -> None:
 @pytest.mark.parametrize(
     "name, spoil, message",
     [
-        (TENSORS, truncate, "isn't what was written"),
-        (TENSORS, flip, "isn't what was written"),
+        (TENSORS, truncate, "has changed since it was written"),
+        (TENSORS, flip, "has changed since it was written"),
         (TENSORS, os.unlink, "FileNotFoundError"),
         (STATE, truncate, "JSONDecodeError"),
         (STATE, os.unlink, "FileNotFoundError"),
-        (STATE, forge, "it is of run ffffffffff"),
+        (STATE, forge, "it belongs to run ffffffffff"),
         (STATE, lambda path: path.write_text("[]"), "format 1"),
         (STATE, lambda path: path.write_bytes(b"\xff\x00"), "UnicodeDecodeError"),
     ],

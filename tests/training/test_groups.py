@@ -64,9 +64,9 @@ def run(
     return results
 
 
-def small_passes(places: int) -> Limits:
+def small_passes(token_slots: int) -> Limits:
     limits = Limits()
-    limits.training.places = limits.scoring.places = places
+    limits.training.token_slots = limits.scoring.token_slots = token_slots
     return limits
 
 
@@ -136,7 +136,7 @@ def test_a_trial_that_diverges_takes_no_other_with_it(
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-@pytest.mark.parametrize("changes", [{"micro_batch_size": 1}, {"micro_batch_size": 3}, {"places": 64}], ids=str)
+@pytest.mark.parametrize("changes", [{"micro_batch_size": 1}, {"micro_batch_size": 3}, {"token_slots": 64}], ids=str)
 def test_micro_batches_and_small_passes_change_nothing(
     llama: BaseModel, sequences: list[TokenSequence], dropout: float, changes: dict[str, int]
 ) -> None:
@@ -145,8 +145,8 @@ def test_micro_batches_and_small_passes_change_nothing(
         Plan(PROMPT, trained_with(max_steps=4), 1),
     ]
     whole = run(llama, plans, sequences)
-    limits = small_passes(changes["places"]) if "places" in changes else None
-    micro = {key: value for key, value in changes.items() if key != "places"}
+    limits = small_passes(changes["token_slots"]) if "token_slots" in changes else None
+    micro = {key: value for key, value in changes.items() if key != "token_slots"}
     divided = run(llama, [replace(p, train=replace(p.train, **micro)) for p in plans], sequences, limits)  # type: ignore[arg-type]
     for ours, reference in zip(divided, whole, strict=True):
         assert_same(ours, reference)

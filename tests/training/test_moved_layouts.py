@@ -16,7 +16,7 @@ from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.models.attention import CacheLayout, Layout
 from persona_sweeps.models.batch import PackedBatch, collate
 from persona_sweeps.models.loading import BaseModel
-from persona_sweeps.training.trial import ROW_NODES, with_virtual_tokens
+from persona_sweeps.training.trial import ROW_TOKEN_SLOTS, with_virtual_tokens
 from tests.toolbox import PREFIX, adapter_of
 
 META = torch.device("meta")
@@ -36,7 +36,7 @@ def tensors(value: object) -> Iterator[Tensor]:
 @pytest.fixture
 def batch(sequences: list[TokenSequence]) -> PackedBatch:
     prefixed = [with_virtual_tokens(sequence, 4) for sequence in sequences]
-    return collate([(trial, row) for trial in (0, 1) for row in pack(prefixed, ROW_NODES)], "cpu")
+    return collate([(trial, row) for trial in (0, 1) for row in pack(prefixed, ROW_TOKEN_SLOTS)], "cpu")
 
 
 def assert_moves_once(layout: Layout) -> Layout:

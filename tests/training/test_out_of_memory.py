@@ -44,15 +44,15 @@ TRIALS = {
 
 @dataclass
 class Device:
-    """A device that holds passes of so many places and lets so many sequences advance together, and what it saw."""
+    """A device with room for passes of so many token slots and for so many sequences at once, and what it saw."""
 
     training: int = 10**9
     scoring: int = 10**9
     sequences: int = 10**9
     passes: list[int] = field(default_factory=list)
-    """places of the training passes that went through"""
+    """token slots of the training passes that went through"""
     refused: list[int] = field(default_factory=list)
-    """places of the passes that didn't"""
+    """token slots of the passes that didn't"""
     held: list[weakref.ref] = field(default_factory=list)
     """hidden states of the refused passes"""
     at_pass: Callable[[int], bool] = lambda number: False
@@ -62,12 +62,12 @@ class Device:
         assert all(states() is None for states in self.held), "a refused pass is still held"
         states = real_hidden(forward, batch, dropout=dropout, **settings)
         number = len(self.passes) + len(self.refused)
-        if batch.nodes > (self.training if dropout else self.scoring) or dropout and self.at_pass(number):
-            self.refused.append(batch.nodes)
+        if batch.token_slots > (self.training if dropout else self.scoring) or dropout and self.at_pass(number):
+            self.refused.append(batch.token_slots)
             self.held.append(weakref.ref(states))
-            raise torch.OutOfMemoryError(f"{batch.nodes} places are too many")
+            raise torch.OutOfMemoryError(f"{batch.token_slots} token slots are too many")
         if dropout:
-            self.passes.append(batch.nodes)
+            self.passes.append(batch.token_slots)
         return states
 
     def decode(self, forward: GroupForward, embeddings: torch.Tensor, *rest: Any) -> torch.Tensor:
@@ -128,18 +128,18 @@ def assert_same(ours: Trained, reference: Trained) -> None:
         assert trial.progress.tokens == untroubled.progress.tokens
 
 
-@pytest.mark.parametrize("places", [400, 200, 130, 90])
+@pytest.mark.parametrize("token_slots", [400, 200, 130, 90])
 @pytest.mark.parametrize("wanted", TRIALS.values(), ids=TRIALS.keys())
 def test_a_device_that_is_too_small_changes_no_result(
-    llama: BaseModel, sequences: list[TokenSequence], device: Device, wanted: list, places: int
+    llama: BaseModel, sequences: list[TokenSequence], device: Device, wanted: list, token_slots: int
 ) -> None:
     untroubled = train(llama, wanted, sequences)
-    device.training = places
-    device.scoring = places
+    device.training = token_slots
+    device.scoring = token_slots
     limited = train(llama, wanted, sequences)
     assert_same(limited, untroubled)
     assert len(limited.messages) == len(device.refused)
-    assert bool(device.refused) == (max(device.passes) > places)
+    assert bool(device.refused) == (max(device.passes) > token_slots)
 
 
 @pytest.mark.parametrize("changes", [{}, {"micro_batch_size": 2}], ids=["whole", "micro"])
@@ -186,7 +186,7 @@ def test_passes_and_micro_batches_are_halved_down_to_one_example_of_one_trial(
     device.training = 90
     limits = Limits()
     limited = train(llama, TRIALS["three"], sequences, limits)
-    assert "places in a pass" in limited.messages[0]
+    assert "token slots in a pass" in limited.messages[0]
     assert limits.training.examples == 1
     assert [trial.progress.micro_batch_size for trial in limited.trials] == [1, 1, 1]
     assert "micro-batches of 7: at most 3 from now on" in " ".join(limited.messages)
@@ -221,7 +221,9 @@ def test_an_example_that_fits_nowhere_says_what_was_tried_and_teaches_nothing(
 ) -> None:
     device.training = 20
     limits = Limits()
-    with pytest.raises(DoesNotFit, match=r"tried micro-batches of 7, 3 and 1; the last had \d\d places") as messages:
+    with pytest.raises(
+        DoesNotFit, match=r"tried micro-batches of 7, 3 and 1; the last had \d\d token slots"
+    ) as messages:
         train(llama, TRIALS["lora"], sequences, limits)
     assert "train.max_length" in str(messages.value) and limits == Limits()
     device.training, device.scoring = 10**9, 20
@@ -237,20 +239,20 @@ def engine(llama: BaseModel) -> Iterator[Engine]:
         yield Engine(llama.model, stack, [Trial(adapter, trained_with(), 0, []) for adapter in adapters])
 
 
-@pytest.mark.parametrize("places", [300, 100])
+@pytest.mark.parametrize("token_slots", [300, 100])
 def test_scores_are_the_same_on_a_small_device(
-    engine: Engine, sequences: list[TokenSequence], device: Device, places: int
+    engine: Engine, sequences: list[TokenSequence], device: Device, token_slots: int
 ) -> None:
     asked = {trial: sequences for trial in range(3)}
     whole = engine.sequence_nll(asked)
-    device.scoring = places
+    device.scoring = token_slots
     assert device.refused == []
     for again in range(2):
         for trial, nll in engine.sequence_nll(asked).items():
             assert nll == pytest.approx(whole[trial], rel=TOLERANCE)
         if not again:
             refused = len(device.refused)
-    assert len(device.refused) == refused > 0 and (engine.limits.scoring.examples is not None) == (places == 100)
+    assert len(device.refused) == refused > 0 and (engine.limits.scoring.examples is not None) == (token_slots == 100)
 
 
 @pytest.mark.parametrize("config", [

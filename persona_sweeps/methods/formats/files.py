@@ -1,4 +1,4 @@
-"""A folder in PEFT's format, as far as it can be known without torch: its config, and the shapes of its tensors."""
+"""Read what can be known about a folder in PEFT's format without torch: its config, and its tensors' shapes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from persona_sweeps.errors import TrialError
 
 CONFIG, TENSORS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 PARTS = ("lora", "prompt")
-"""folders inside the export of an adapter of two parts: PEFT's format holds one method"""
+"""folders inside the export of an adapter with two parts, since PEFT's format holds one method"""
 LONGEST_HEADER = 100_000_000
-"""bytes; what safetensors itself allows"""
+"""bytes; the limit of safetensors itself"""
 
 
 class AdapterError(TrialError):
@@ -25,7 +25,7 @@ class AdapterError(TrialError):
 
 @dataclass(frozen=True, slots=True)
 class PeftFiles:
-    """One method's folder: `config` is adapter_config.json, `shapes` are those of the tensors by name."""
+    """One method's folder: `config` is adapter_config.json, `shapes` has the tensors' shapes by name."""
 
     folder: Path
     config: Mapping[str, Any]
@@ -44,9 +44,9 @@ class PeftFiles:
 
 
 def find_files(folder: Path) -> list[PeftFiles]:
-    """Return the parts of an adapter's folder: itself, or lora/ and prompt/ inside an export of both.
+    """Return the parts of an adapter's folder: the folder itself, or lora/ and prompt/ inside an export of both.
 
-    Raises AdapterError for a folder that isn't there or isn't in PEFT's format with safetensors.
+    Raises AdapterError for a folder that doesn't exist or isn't in PEFT's format with safetensors.
     """
     if not (folder / CONFIG).is_file() and all((folder / part / CONFIG).is_file() for part in PARTS):
         return [_read(folder / part) for part in PARTS]
@@ -64,8 +64,8 @@ def _read(folder: Path) -> PeftFiles:
     if not (folder / TENSORS).is_file():
         if (folder / PICKLE).is_file():
             raise AdapterError(
-                f"{folder} has {PICKLE} and no {TENSORS}: a pickle can run any code when it is read, so it isn't. If "
-                "you trust it, load it with PEFT and save it anew with save_pretrained, which writes safetensors."
+                f"{folder} has {PICKLE} and no {TENSORS}: a pickle can run any code, so it is never read here. If you "
+                "trust it, load it with PEFT and save it again with save_pretrained, which writes safetensors."
             )
         raise AdapterError(f"{folder} has no {TENSORS}, so its weights are missing.")
     try:
@@ -78,7 +78,7 @@ def _read(folder: Path) -> PeftFiles:
 
 
 def _hint(folder: Path) -> str:
-    """Say where an adapter is instead, or what the folder holds."""
+    """Return a clause that says where an adapter is instead, or what the folder holds."""
     inside = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
     if inside:
         return f"; {' and '.join(inside)} inside it {'does' if len(inside) == 1 else 'do'}"
@@ -103,5 +103,5 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def numbers(files: PeftFiles) -> int:
-    """Return how many numbers the tensors have in all."""
+    """Return how many numbers the tensors hold together."""
     return sum(math.prod(shape) for shape in files.shapes.values())

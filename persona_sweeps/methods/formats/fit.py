@@ -1,4 +1,4 @@
-"""Whether what a folder has for a layer fits the layer of a model."""
+"""Check whether a folder's tensors for a layer fit that layer of a model."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from persona_sweeps.models.layers import features
 def misfit(
     folder: Path, layers: Mapping[str, nn.Module], path: str, inputs: int | None, outputs: int | None
 ) -> Iterator[str]:
-    """Yield a sentence unless there is a layer of this path with these features; None fits any number."""
+    """Yield a sentence unless the model has a layer of this path with these features; None matches any number."""
     if path not in layers:
         yield f"{folder} adapts {path}, and this model has no such linear layer in its decoder."
         return
-    width = features(layers[path])
-    for wanted, there, side in ((inputs, width[0], "inputs"), (outputs, width[1], "outputs")):
-        if wanted is not None and wanted != there:
-            yield f"{folder} adapts {path} with {wanted} {side}, and this model's has {there}."
+    layer_inputs, layer_outputs = features(layers[path])
+    for saved, actual, side in ((inputs, layer_inputs, "inputs"), (outputs, layer_outputs, "outputs")):
+        if saved is not None and saved != actual:
+            yield f"{folder} adapts {path} with {saved} {side}, and this model's has {actual}."

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from persona_sweeps.methods.formats.files import PeftFiles
-from persona_sweeps.methods.formats.format import MERGE, Format
+from persona_sweeps.methods.formats.format import MERGE, AdapterFormat
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 TENSOR = re.compile(r"(?:base_model\.model\.)?(.+)\.ia3_l(?:\.weight)?")
 
 
-class Ia3Format(Format):
-    """Factors are saved as [out, 1] of a layer's outputs, and as [1, in] of its inputs."""
+class Ia3Format(AdapterFormat):
+    """(IA)³: factors for a layer's outputs are saved as [out, 1], those for its inputs as [1, in]."""
 
     harmless = ("feedforward_modules", "fan_in_fan_out", "init_ia3_weights")
     refused = {"modules_to_save": "layers that were trained whole"}
@@ -41,8 +41,8 @@ class Ia3Format(Format):
 
         layers = linear_layers(model)
         for name, (rows, columns) in files.shapes.items():
-            of_inputs = rows == 1
-            inputs, outputs = (columns, None) if of_inputs else (None, rows)
+            scales_inputs = rows == 1
+            inputs, outputs = (columns, None) if scales_inputs else (None, rows)
             yield from misfit(files.folder, layers, _path(name), inputs, outputs)
 
     def read(self, files: PeftFiles, model: PreTrainedModel) -> Adapter:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from persona_sweeps.methods.formats.files import PeftFiles
-from persona_sweeps.methods.formats.format import MERGE, Format
+from persona_sweeps.methods.formats.format import MERGE, AdapterFormat
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 TENSOR = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_(A|B|magnitude_vector)(?:\.weight)?")
 CHANGING_INITS = ("pissa", "olora", "corda", "loftq", "lora_ga")
-"""values of init_lora_weights, or their first letters, that take the pairs' first product off the base's own weights"""
+"""values of init_lora_weights, or their first letters, that subtract the initial product from the base's weights"""
 
 
-class LoraFormat(Format):
+class LoraFormat(AdapterFormat):
     relevant = ("r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora")
     harmless = (
         "corda_config", "ensure_weight_tying", "eva_config", "fan_in_fan_out", "init_lora_weights", "layers_pattern",
@@ -56,9 +56,9 @@ class LoraFormat(Format):
         init = str(config.get("init_lora_weights")).lower()
         if init.startswith(CHANGING_INITS):
             yield (
-                f"{files.folder} was trained beside a base whose weights its init changed (init_lora_weights={init}): "
-                "save it with save_pretrained(…, path_initial_model_for_weight_conversion=…), which makes a plain LoRA "
-                "of it."
+                f"{files.folder} was trained on a base whose weights its init changed (init_lora_weights={init}): save "
+                "it with save_pretrained(…, path_initial_model_for_weight_conversion=…), which converts it to plain "
+                "LoRA."
             )
         yield from super().config_refusals(PeftFiles(files.folder, config, files.shapes))
 
@@ -124,14 +124,14 @@ def _paths(keys: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _alpha(config: Mapping[str, Any], path: str) -> float:
-    """Return a layer's alpha: that of the first pattern that matches the end of its path, as in PEFT."""
+    """Return a layer's alpha, that of the first pattern that matches the end of its path, as in PEFT."""
     patterns = config.get("alpha_pattern") or {}
     pattern = next((key for key in patterns if re.match(rf"(.*\.)?({key})$", path)), None)
     return float(patterns[pattern] if pattern is not None else config["lora_alpha"])
 
 
-def undouble(lora: LoraWeights, scale: float) -> None:
-    """Take pairs of our own export apart again, which were saved with what they started at: [A, A₀] and [B, −B₀]."""
+def separate_start(lora: LoraWeights, scale: float) -> None:
+    """Separate exported pairs [A, A₀] and [B, −B₀] into the pairs and their initial values, in place."""
     from torch import nn
 
     for pair in lora.pairs.values():
@@ -144,7 +144,7 @@ def undouble(lora: LoraWeights, scale: float) -> None:
 def write_lora(lora: LoraWeights, model: PreTrainedModel) -> Part:
     """Return the config and the tensors of LoRA, rsLoRA or DoRA.
 
-    Pairs that started at A₀, B₀ are saved with twice the rank, as [A, A₀] and [B, −B₀]: the base stays as it is.
+    Pairs that started at A₀, B₀ are saved with twice the rank, as [A, A₀] and [B, −B₀], so that the base is unchanged.
     """
     import torch
     from peft import LoraConfig, TaskType
@@ -161,12 +161,12 @@ def write_lora(lora: LoraWeights, model: PreTrainedModel) -> Part:
         if pair.magnitude is not None:
             tensors[f"base_model.model.{path}.lora_magnitude_vector"] = pair.magnitude
     first = next(iter(lora.pairs.values()))
-    doubled = 1 if first.start is None else 2
+    rank_factor = 1 if first.start is None else 2
     config = LoraConfig(
         task_type=TaskType.CAUSAL_LM,
-        r=len(first.a) * doubled,
-        # PEFT divides by r, or its root: a float is as good.
-        lora_alpha=lora.alpha * (math.sqrt(doubled) if lora.by_root else doubled),  # type: ignore[arg-type]
+        r=len(first.a) * rank_factor,
+        # PEFT divides by r, or its root, so a float works too.
+        lora_alpha=lora.alpha * (math.sqrt(rank_factor) if lora.by_root else rank_factor),  # type: ignore[arg-type]
         lora_dropout=lora.dropout,
         target_modules=shortest_names(list(lora.pairs), list(linear_layers(model))),
         fan_in_fan_out=transposed(model, lora.pairs),

@@ -1,4 +1,4 @@
-"""Prefix tuning in PEFT's format: the keys and values of virtual tokens in all layers, a row a token."""
+"""Prefix tuning in PEFT's format: the keys and values of virtual tokens in all layers, one row a token."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class PrefixFormat(VirtualFormat):
-    """PEFT saves keys and values; the network that makes them is read where that was saved instead."""
+    """Prefix tuning: PEFT saves keys and values, or the network that computes them; both can be read."""
 
     name = "prefix tuning"
     network = ("transform.0", "transform.2")
@@ -31,7 +31,7 @@ class PrefixFormat(VirtualFormat):
         layers, sides, heads, head_dim = state_shape(model)
         if (width := self.width(files)) != layers * sides * heads * head_dim:
             yield (
-                f"{files.folder} has {width} keys and values a virtual token, and this model needs "
+                f"{files.folder} has {width} keys and values for each virtual token, and this model needs "
                 f"{layers * sides * heads * head_dim}: {layers} layers with {heads} heads of {head_dim} for each."
             )
 

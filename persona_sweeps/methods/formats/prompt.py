@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from persona_sweeps.methods.formats.files import PeftFiles
-from persona_sweeps.methods.formats.format import Format
+from persona_sweeps.methods.formats.format import AdapterFormat
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 EMBEDDINGS = "prompt_embeddings"
 COUNTS = ("num_attention_heads", "num_layers", "num_transformer_submodules", "num_virtual_tokens", "token_dim")
-"""keys of adapter_config.json that say again what the shapes say"""
+"""keys of adapter_config.json that repeat what the shapes say"""
 NETWORK = re.compile(r"(?:.*\.)?(embedding|mlp_head\.[024]|transform\.[02])\.(weight|bias)")
-"""tensors of the network that makes the embeddings, where that was saved instead"""
+"""tensors of the network that computes the embeddings, if it was saved in their stead"""
 
 
-class VirtualFormat(Format):
-    """A method of virtual tokens; `name` is what tables call it."""
+class VirtualFormat(AdapterFormat):
+    """A method of virtual tokens; `name` is its name in tables."""
 
     name = ""
     network: tuple[str, ...] = ()
-    """the layers of a network that may have been saved instead of what it makes, in their order"""
+    """the layers of a network, in order, that may have been saved in place of its output"""
 
     def title(self, files: PeftFiles) -> str:
         return f"{self.name}, {self.virtual_tokens(files)} tokens"
@@ -42,9 +42,9 @@ class VirtualFormat(Format):
         wanted = ["embedding.weight", *(f"{layer}.{part}" for layer in self.network for part in ("weight", "bias"))]
         whole = self.network and all(name in parts for name in wanted)
         if EMBEDDINGS not in files.shapes and not whole:
-            yield f"{files.folder} holds neither {EMBEDDINGS} nor all of a network that makes them."
+            yield f"{files.folder} holds neither {EMBEDDINGS} nor a whole network that computes them."
         elif not all(len(files.shapes[name]) == 2 for name in (EMBEDDINGS,) if name in files.shapes):
-            yield f"{files.folder}: {EMBEDDINGS} has shape {list(files.shapes[EMBEDDINGS])}, which is no table."
+            yield f"{files.folder}: {EMBEDDINGS} has shape {list(files.shapes[EMBEDDINGS])}, which isn't a matrix."
 
     def width(self, files: PeftFiles) -> int:
         """Return how many numbers a virtual token has."""
@@ -53,7 +53,7 @@ class VirtualFormat(Format):
         return self._parts(files)[f"{self.network[-1]}.weight"][0]
 
     def embeddings(self, files: PeftFiles) -> Tensor:
-        """Return the numbers of the virtual tokens [V, width]: as they were saved, or made by the saved network."""
+        """Return the virtual tokens [V, width], as they were saved or as the saved network computes them."""
         from persona_sweeps.methods.formats.read import tensors_of
 
         tensors = tensors_of(files)
@@ -93,7 +93,7 @@ class PromptFormat(VirtualFormat):
 
 
 class EncodedPromptFormat(PromptFormat):
-    """PEFT saves what the network makes; the network itself is read where that was saved instead."""
+    """P-tuning: PEFT saves the network's output, or the network itself; both can be read."""
 
     name = "P-tuning"
     network = ("mlp_head.0", "mlp_head.2", "mlp_head.4")
@@ -111,7 +111,7 @@ class EncodedPromptFormat(PromptFormat):
 
 
 def write_prompt(prompt: SoftPrompt, model: PreTrainedModel) -> Part:
-    """Return the config and the tensors of a soft prompt; of P-tuning, what its network makes."""
+    """Return the config and the tensors of a soft prompt; for P-tuning, the network's output."""
     from peft import PromptEncoderConfig, PromptTuningConfig, TaskType
 
     from persona_sweeps.methods.prompt_encoder import EncodedPrompt

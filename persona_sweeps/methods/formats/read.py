@@ -1,4 +1,4 @@
-"""Read an adapter's folder: safetensors only, never a pickle."""
+"""Read an adapter from a folder: safetensors only, never a pickle."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from persona_sweeps.methods.weights import Adapter
 
 
 def read_adapter(folder: Path, model: PreTrainedModel) -> Adapter:
-    """Return the adapter that a folder in PEFT's format holds, for this model.
+    """Return the adapter in a folder in PEFT's format, for this model.
 
-    Raises AdapterError where it can't be read, holds something that can't be applied, or doesn't fit the model.
+    Raises AdapterError if it can't be read, has something that can't be applied, or doesn't fit the model.
     """
     adapter = Adapter()
     for files in find_files(folder):
@@ -32,7 +32,7 @@ def read_adapter(folder: Path, model: PreTrainedModel) -> Adapter:
 
 
 def tensors_of(files: PeftFiles) -> dict[str, Tensor]:
-    """Return the tensors of a folder by name, in fp32 on the CPU. Raises AdapterError where they can't be read."""
+    """Return the tensors of a folder by name, in fp32 on the CPU. Raises AdapterError if they can't be read."""
     try:
         return {name: tensor.float() for name, tensor in load_file(files.tensors).items()}
     except (OSError, SafetensorError) as error:

@@ -1,7 +1,7 @@
-"""Model families: one module an architecture, with all that is known of it; a card's `family` names it.
+"""Model families: one module for each architecture; a card's `family` names it.
 
-To add one, write a module with a `Family` and name it in config/kinds.py, or register it from another package under the
-entry point `persona_sweeps.families`; then give it a card in conf/model. Nothing here imports torch.
+To add one, write a module with a `Family` and name it in config/kinds.py, or register it from another package with the
+entry point `persona_sweeps.families`; then add a card in conf/model. Nothing here imports torch.
 """
 
 from __future__ import annotations

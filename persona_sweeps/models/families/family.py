@@ -1,4 +1,4 @@
-"""What a model family is: an architecture of transformers, its tiny twin, and what is peculiar to it."""
+"""The base class of model families: an architecture of transformers, its tiny twin, and its peculiarities."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ TWIN_SIZES = {
     "num_key_value_heads": 2,
     "initializer_range": INITIALIZER_RANGE,
 }
-"""of a tiny twin"""
+"""config of a tiny twin"""
 
 
 class Family:
     """An architecture that the engine is tested on. Subclasses set the attributes.
 
-    Where a family has variants, its twin takes the harder one, so that what works on it works on the real model.
+    If a family has variants, its twin is the harder one, so that what works on the twin works on the real model.
     """
 
     model_type: ClassVar[str]

@@ -1,1 +1,1 @@
-"""References: predictors that train nothing and are there to be beaten. Importing them imports no torch."""
+"""References: predictors that train nothing and serve as baselines. Importing them imports no torch."""

@@ -36,7 +36,7 @@ class FewShot(Reference):
         yield from at_least("peft.shots", self.shots, 1)
 
     def prompt_key(self, config: RunConfig) -> object:
-        """Return the room for the shots: where the longest doesn't fit, all prompts have fewer."""
+        """Return the settings of the shots; they include the context limit, which may reduce the number of shots."""
         from persona_sweeps.data.few_shot import shots_of
 
         return shots_of(config)

@@ -1,4 +1,4 @@
-"""`peft=nearest_reply`: no model, but the reply of the training example whose prompt is most like the one asked."""
+"""`peft=nearest_reply`: no model; answer with the reply of the training example that has the most similar prompt."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class NearestReply(Reference):
-    """Looks replies up by the cosine between the TF-IDF vectors of the prompts' words."""
+    """Looks up replies by the cosine between the TF-IDF vectors of the prompts' words."""
 
     method: str = "nearest_reply"
 
@@ -27,26 +27,28 @@ class NearestReply(Reference):
     def label(self) -> str:
         return "nearest reply"
 
-    def answer(self, train: Sequence[Example], asked: Sequence[Example]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """Reply to each example as one of its own persona was, or as any where that has no training example.
+    def answer(
+        self, train: Sequence[Example], held_out: Sequence[Example]
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Return a reply to each held-out example, from its own persona's training examples if there are any.
 
-        A row has the id of the training example that gave the `text`, and how alike the prompts are (cosine). All
-        training examples are looked at, also those too long to train on: so the tokenizer has no say in it.
+        A row has the `text`, the id of the training example that gave it, and the cosine of the prompts. Training
+        examples that are too long to train on count, too, so that the reply doesn't depend on a tokenizer.
         """
         from persona_sweeps.prediction.nearest import Nearest
 
-        known: dict[str | None, tuple[Sequence[Example], Nearest]] = {}
+        by_persona: dict[str | None, tuple[Sequence[Example], Nearest]] = {}
         rows: list[dict[str, Any]] = []
         others = 0
-        for example in asked:
-            if example.persona not in known:
-                own = [solved for solved in train if solved.persona == example.persona] or train
-                known[example.persona] = own, Nearest([solved.prompt_text for solved in own])
-            solved, nearest = known[example.persona]
+        for example in held_out:
+            if example.persona not in by_persona:
+                candidates = [solved for solved in train if solved.persona == example.persona] or train
+                by_persona[example.persona] = candidates, Nearest([solved.prompt_text for solved in candidates])
+            candidates, nearest = by_persona[example.persona]
             index, similarity = nearest(example.prompt_text)
-            found = solved[index]
-            others += found.persona != example.persona
-            rows.append({"text": found.completion, "nearest_id": found.id, "similarity": similarity})
+            chosen = candidates[index]
+            others += chosen.persona != example.persona
+            rows.append({"text": chosen.completion, "nearest_id": chosen.id, "similarity": similarity})
         counts = {
             "replies_of_other_personas": others,
             "replies_without_a_shared_word": sum(not row["similarity"] for row in rows),

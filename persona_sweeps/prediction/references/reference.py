@@ -1,4 +1,4 @@
-"""A predictor that trains nothing and is there to be beaten: what all of them have in common."""
+"""The base class of references: predictors that train nothing and serve as baselines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Reference(Predictor):
-    """Trains nothing, leaves nothing in a run's folder, and answers as the base model does, if it has one."""
+    """A predictor that trains and saves nothing, and answers as the base model does, if it has one."""
 
     trains = False
     is_reference = True
