@@ -1,1 +1,1 @@
-"""The commands, thin."""
+"""The commands; they contain little logic."""

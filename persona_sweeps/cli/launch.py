@@ -1,4 +1,4 @@
-"""The command: Hydra composes, mistakes are reported in a sentence, and cells are carried out."""
+"""The command `launch.py`: Hydra composes a config, mistakes are reported in a sentence, and cells are carried out."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ KEPT = "Completed runs are kept, and those in training were saved: the same comm
 GOING_ON = "The jobs go on: the same command comes back to them, and with status=only it says how they stand."
 FULL_ERROR = "HYDRA_FULL_ERROR"
 GROUPS_OF_HYDRA = ("hydra/launcher", "hydra/sweeper")
-"""Hydra's own groups that have options of ours"""
+"""Hydra's groups for which this project has options"""
 
 
 def run(config: DictConfig) -> str:
-    """Carry out one composed config and return its run id. This is Hydra's task function.
+    """Carry out one composed config and return its run id; this is Hydra's task function.
 
-    A mistake ends the process from here, since Hydra would print words of its own before the sentence. As one job of
-    a sweep (hydra/launcher=basic) it is raised, so that the other jobs go on.
+    A mistake ends the process here, since Hydra would print its own text before the sentence. In a job of a sweep
+    (hydra/launcher=basic) it is raised, so that the other jobs go on.
     """
     try:
         return _run(config)
@@ -69,7 +69,7 @@ def _run(config: DictConfig) -> str:
 
 
 def config_groups() -> str:
-    """Return the config groups with their options, a line each, for --help."""
+    """Return the config groups with their options for --help, one group a line."""
     from persona_sweeps.config.mistakes import groups, options
 
     conf = conf_folder()
@@ -77,9 +77,9 @@ def config_groups() -> str:
 
 
 def main() -> None:
-    """Run the command line; ends with exit code 1 and one sentence when something that was asked for is wrong."""
-    # Read when torch is loaded: threads that wait for one another sleep. By default they spin, which on shared cores
-    # costs half as much CPU time again, and takes longer.
+    """Run the command line; after a user's mistake, exit with code 1 and one sentence."""
+    # torch reads this when it is loaded: waiting threads sleep. By default they spin, which on shared cores takes half
+    # as much CPU time again, and longer.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     job = this_job()
     name_job(job.id if job is not None else None)
@@ -87,7 +87,7 @@ def main() -> None:
     OmegaConf.register_new_resolver("config_groups", config_groups, replace=True)
     application = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(run)
     wants_traceback = os.environ.get(FULL_ERROR) == "1"
-    os.environ[FULL_ERROR] = "1"  # Hydra then lets exceptions through, to be reported here
+    os.environ[FULL_ERROR] = "1"  # with this Hydra passes exceptions on, and they are reported here
     try:
         with stopping.heard() as stop, stop.at_once():
             application()

@@ -1,7 +1,7 @@
-"""`python -m persona_sweeps.cli.worker FILE`: does what a job's file says, in a process of its own.
+"""`python -m persona_sweeps.cli.worker FILE`: carry out a job's file in its own process.
 
-Its exit code says little; what came of the runs is in their records. It ends with 75 when it was asked to stop: what
-was in training is saved then, and the same command goes on from there.
+The results are in the runs' records, not in the exit code. The exit code is 75 if the process was asked to stop: what
+was in training is then saved, and the same command goes on from there.
 """
 
 from __future__ import annotations
@@ -24,25 +24,26 @@ SET_PDEATHSIG = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what a job's file says and return the exit code."""
-    given = _parser().parse_args(argv)
+    """Carry out a job's file, and return the exit code."""
+    options = _parser().parse_args(argv)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     job = this_job()
     name_job(job.id if job is not None else None)
-    own_job = job if given.with_parent is None else None  # else a launcher in the job has started this process
-    with stopping.heard() as stop, watchdog.watching(given.stall_seconds):
+    # With a parent, this process was started by a launcher inside the job, and isn't the job itself.
+    own_job = job if options.with_parent is None else None
+    with stopping.heard() as stop, watchdog.watching(options.stall_seconds):
         try:
             with stop.at_once():
-                if given.with_parent is not None:
-                    _stop_with(given.with_parent)
-                work(given.file)
+                if options.with_parent is not None:
+                    _stop_with(options.with_parent)
+                work(options.file)
         except Stopped as stopped:
             print(f"Stopped by {stopped}; what was in training is saved.", file=sys.stderr, flush=True)
             if own_job is not None:
                 own_job.another_turn(str(stopped))
             return EXIT_CODE
-        except SystemExit as ended:  # a command's own end, which it has reported
-            if ended.code == EXIT_CODE and own_job is not None:
+        except SystemExit as finished:  # of a command, which has reported the reason
+            if finished.code == EXIT_CODE and own_job is not None:
                 own_job.another_turn(stop.requested or "")
             raise
         except UserError as error:
@@ -54,15 +55,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path, help="the job's file")
-    parser.add_argument("--stall-seconds", type=float, help="end when work stands still for so long")
-    parser.add_argument("--with-parent", type=int, help="ask to stop when that process, which started this one, dies")
+    parser.add_argument("--stall-seconds", type=float, help="end when work makes no progress for so long")
+    parser.add_argument("--with-parent", type=int, help="stop when the process with this id, the parent, dies")
     return parser
 
 
 def work(path: Path) -> None:
-    """Train what isn't done of a group, or run the command that the file has instead.
+    """Carry out the unfinished cells of a job file's group, or the command in the file.
 
-    Raises Stopped when asked to stop, UserError when the group can't be read or can't run on this machine.
+    Raises Stopped if asked to stop, UserError if the group can't be read or can't run on this machine.
     """
     from persona_sweeps.cli.launch import main as command
     from persona_sweeps.execution.in_process import carry_out
@@ -84,9 +85,9 @@ def work(path: Path) -> None:
 
 
 def _stop_with(parent: int) -> None:
-    """Have Linux send TERM when the parent dies; elsewhere a worker outlives it, and its leases say so.
+    """Make Linux send TERM when the parent dies; on other systems a worker outlives it, and keeps its leases.
 
-    Raises Stopped when the parent has died already.
+    Raises Stopped if the parent has died already.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(SET_PDEATHSIG, signal.SIGTERM)

@@ -37,7 +37,7 @@ def wait_for_others(cells: Sequence[Cell], context: Context, source: RunSource |
     """Wait for runs that other processes are training, and train those whose process dies."""
     from persona_sweeps.running.checkpointing import wait_for_one
     from persona_sweeps.running.run_group import run_group
-    from persona_sweeps.running.source import Solo
+    from persona_sweeps.running.source import SoloSource
 
     left = list(cells)
     while left:
@@ -46,4 +46,4 @@ def wait_for_others(cells: Sequence[Cell], context: Context, source: RunSource |
             free = wait_for_one(left)
         left = [cell for cell in left if cell not in free]
         for cell in free:
-            left += run_group([cell], context, Solo(source) if source is not None else None)
+            left += run_group([cell], context, SoloSource(source) if source is not None else None)

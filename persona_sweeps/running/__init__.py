@@ -1,1 +1,1 @@
-"""A group of runs on one base model, from their data to their records."""
+"""Carry out a group of runs on one base model: train, predict, score, and write the records."""

@@ -1,4 +1,4 @@
-"""The base model that groups train on, kept between those that want the same one."""
+"""Keep the base model in memory between groups that use the same one."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class BaseCache:
-    """Keeps the last base model, since the next group often wants the same one."""
+    """Keeps the last base model, since the next group often uses the same one."""
 
     def __init__(self) -> None:
         self._key: tuple[object, ...] | None = None
         self._base: BaseModel | None = None
         self._limits: dict[tuple[object, ...] | None, Limits] = {}
 
-    def get(self, cell: Cell, tell: Callable[[str], None]) -> BaseModel:
-        """Return the cell's base model, loading it unless it was the last one; measure memory from here on."""
+    def get(self, cell: Cell, note: Callable[[str], None]) -> BaseModel:
+        """Return the cell's base model, loading it unless it was the last one; restart the peaks of memory."""
         import torch
 
         from persona_sweeps.models.loading import load_base
@@ -38,15 +38,15 @@ class BaseCache:
             self._base = None
         restart_peaks()
         if self._base is None:
-            tell(f"Loading {stored_model(config)} …")
+            note(f"Loading {stored_model(config)} …")
             dtype = torch.bfloat16 if config.train.precision is Precision.bf16 else torch.float32
             self._base, self._key = load_base(config.model, dtype, device, config.quantization), key
-            release_memory()  # what quantizing left in pieces, too small for training to use
+            release_memory()  # quantizing leaves fragments that are too small for training
         return self._base
 
     @property
     def limits(self) -> Limits:
-        """What has been learned about how much of the last base's work fits into memory; it outlives the base."""
+        """The pass limits of the last base model, as lowered so far; they outlive the base model."""
         from persona_sweeps.training.limits import Limits
 
         return self._limits.setdefault(self._key, Limits())

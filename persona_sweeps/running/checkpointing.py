@@ -1,4 +1,4 @@
-"""Keep the runs of a group safe while they train: leases that say whose they are, and checkpoints to go on from."""
+"""Protect the runs of a group while they train: leases against other processes, checkpoints against interruptions."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from persona_sweeps.training.trial import Trial
 
 POLL = 1.0
-"""seconds between looks at what other processes have in training"""
+"""seconds between checks of other processes' leases"""
 
 
 class Checkpointer:
-    """Saves the trials of a group every so many seconds; a save that fails is told and costs nothing else."""
+    """Saves the trials of a group every so many seconds; a failed save is reported, and training goes on."""
 
     def __init__(self, every: float | None, clock: GroupClock, console: Console) -> None:
         self._every = every
@@ -44,7 +44,7 @@ class Checkpointer:
         return self._every is not None and time.monotonic() - self._last >= self._every
 
     def save(self, runs: Iterable[GroupRun]) -> None:
-        """Write a checkpoint of each trial that has taken a step and is sound."""
+        """Write a checkpoint of each trial that has taken a step and hasn't failed."""
         from persona_sweeps.training import checkpoint
 
         for run in runs:
@@ -64,54 +64,54 @@ class Checkpointer:
         self._last = time.monotonic()
 
     def trial(self, cell: Cell, base: BaseModel, data: GroupData) -> tuple[Trial, Checkpoint | None]:
-        """Make a run's trial, brought to where its newest usable checkpoint has it; return that one too."""
+        """Return a run's trial, restored from its newest usable checkpoint, and that checkpoint (None: a new trial)."""
         from persona_sweeps.training.trial import Trial
 
         while True:
-            found = self._stored(cell)
+            saved = self._newest(cell)
             adapter = cell.config.peft.create(base.model, base.tokenizer, cell.config.seed)
             trial = Trial(adapter, cell.config.train, cell.config.seed, data.train, data.evaluation)
-            if found is None or self._restored(trial, cell, found):
-                return trial, found
+            if saved is None or self._restore(trial, cell, saved):
+                return trial, saved
 
-    def _stored(self, cell: Cell) -> Checkpoint | None:
-        """Return the newest whole checkpoint of a run, if it has one; tell of those that were set aside."""
+    def _newest(self, cell: Cell) -> Checkpoint | None:
+        """Return the newest complete checkpoint of a run, if it has one; report those that were set aside."""
         from persona_sweeps.training import checkpoint
 
-        found, told = checkpoint.newest(cell.folder.checkpoint, cell.run_id)
-        for sentence in told:
+        newest, sentences = checkpoint.newest(cell.folder.checkpoint, cell.run_id)
+        for sentence in sentences:
             self._console.note(sentence)
-        return found
+        return newest
 
-    def _restored(self, trial: Trial, cell: Cell, found: Checkpoint) -> bool:
-        """Bring a fresh trial to where a checkpoint has it.
+    def _restore(self, trial: Trial, cell: Cell, saved: Checkpoint) -> bool:
+        """Restore a fresh trial from a checkpoint; return whether that succeeded.
 
-        One that doesn't fit is set aside, and False is returned: then the trial is of no use.
+        A checkpoint that doesn't fit is set aside; the trial must then be discarded.
         """
         from persona_sweeps.training import checkpoint
 
         try:
-            checkpoint.restore(trial, found)
+            checkpoint.restore(trial, saved)
         except (checkpoint.CheckpointError, LookupError, TypeError, ValueError) as error:
-            checkpoint.set_aside(found.path)
-            self._console.note(f"{cell.name}: {found.path} was set aside: {error}.")
+            checkpoint.set_aside(saved.path)
+            self._console.note(f"{cell.name}: {saved.path} was set aside: {error}.")
             return False
         return True
 
-    def credit(self, run: GroupRun, found: Checkpoint) -> None:
-        """Count what a run had taken before it was interrupted, and the interruption."""
-        notes = found.notes
+    def credit(self, run: GroupRun, saved: Checkpoint) -> None:
+        """Count the seconds that a run took before its interruption, and the interruption itself."""
+        notes = saved.notes
         self._resumes[run.cell.run_id] = int(notes["resumes"]) + 1
         self._clock.credit(run.cell.run_id, notes["wall_seconds"], notes["cpu_seconds"])
-        self._console.note(f"{run.cell.name} goes on from step {found.step}.")
+        self._console.note(f"{run.cell.name} goes on from step {saved.step}.")
 
     def resumes(self, run: GroupRun) -> int:
-        """Return how often a run was interrupted and went on."""
+        """Return how often a run was interrupted and resumed."""
         return self._resumes.get(run.cell.run_id, 0)
 
 
 def forget(cell: Cell) -> None:
-    """Remove the checkpoints of a run that has ended."""
+    """Remove the checkpoints of a finished run."""
     from persona_sweeps.training import checkpoint
 
     with contextlib.suppress(OSError):
@@ -119,9 +119,9 @@ def forget(cell: Cell) -> None:
 
 
 def wait_for_one(cells: Sequence[Cell]) -> list[Cell]:
-    """Wait until another process has let go of one of these runs, or died; return all that are free by then."""
+    """Wait until another process has released one of these runs, or died; return all that are free by then."""
     while True:
-        free = [cell for cell in cells if (who := holder(cell.folder.lease)) is None or who.alive is False]
+        free = [cell for cell in cells if (owner := holder(cell.folder.lease)) is None or owner.alive is False]
         if free:
             return free
         watchdog.feed()
@@ -129,27 +129,27 @@ def wait_for_one(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def take(cell: Cell, console: Console) -> Lease | None:
-    """Take a run for this process; None, and a word, when another is training it.
+    """Acquire a run's lease for this process; return None, with a note, if another process is training it.
 
-    What a killed process left half written is removed. A record, a history or an evaluation that can't be read is set
-    aside: it is neither trusted nor removed. Raises OSError for a full disk, or a folder that can't be written.
+    Drafts that a killed process left are removed. An unreadable record, history or evaluation is set aside, neither
+    trusted nor removed. Raises OSError for a full disk, or a folder that can't be written.
     """
     cell.folder.path.mkdir(parents=True, exist_ok=True)
-    taken = acquire(cell.folder.lease)
-    if taken is None:
-        who = holder(cell.folder.lease)
-        console.note(f"{cell.name} is in training by {who or 'another process'}.")
+    lease = acquire(cell.folder.lease)
+    if lease is None:
+        owner = holder(cell.folder.lease)
+        console.note(f"{cell.name} is in training by {owner or 'another process'}.")
         return None
     try:
         cell.folder.clear_drafts()
-        _set_aside_garbage(cell, console)
+        _set_aside_unreadable(cell, console)
     except BaseException:
-        taken.release()
+        lease.release()
         raise
-    return taken
+    return lease
 
 
-def _set_aside_garbage(cell: Cell, console: Console) -> None:
+def _set_aside_unreadable(cell: Cell, console: Console) -> None:
     for sentence in set_aside_broken(cell.folder):
         console.note(sentence)
     record, history = cell.folder.record, cell.folder.history
@@ -159,4 +159,4 @@ def _set_aside_garbage(cell: Cell, console: Console) -> None:
         copied = free_name(history)
         shutil.copy2(history, copied)
         lines = counted(torn, "line")
-        console.note(f"{lines} of {history} can't be read; it was copied to {copied.name}, and goes on without.")
+        console.note(f"{lines} of {history} can't be read; it was copied to {copied.name}, and goes on without them.")

@@ -1,4 +1,4 @@
-"""Wall and CPU seconds of a group, shared out among its runs by what each had done."""
+"""Measure the wall and CPU seconds of a group, and divide them among its runs by the work of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 
 class GroupClock:
-    """Runs from its making on; each lap's CPU seconds are shared out at its end."""
+    """A clock that runs from its creation; each lap's CPU seconds are divided among the runs at its end."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = defaultdict(float)
@@ -22,12 +22,12 @@ class GroupClock:
         self._largest[key] = 1
 
     def credit(self, key: str, wall: float, cpu: float) -> None:
-        """Count what a run had taken before it was interrupted."""
+        """Add the seconds that a run took before its interruption."""
         self._joined[key] -= wall
         self._seconds[key] += cpu
 
     def lap(self, work: Mapping[str, float]) -> None:
-        """End a stage, in which each of these runs did this much work."""
+        """End a lap; `work` is the work of each run in it, by key."""
         cpu = time.process_time()
         total = sum(work.values()) or 1
         for key, part in work.items():
@@ -36,7 +36,7 @@ class GroupClock:
         self._cpu = cpu
 
     def share(self, key: str) -> dict[str, float]:
-        """Return a run's wall seconds so far, its share of the CPU seconds, and the most that shared a stage."""
+        """Return a run's wall seconds so far, its share of the CPU seconds, and the most runs that shared a lap."""
         return {
             "wall_seconds": time.perf_counter() - self._joined[key],
             "cpu_seconds": self._seconds[key],

@@ -1,4 +1,4 @@
-"""What the groups of one process share."""
+"""The objects that all groups of one process share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from persona_sweeps.running.preparing import Preparer
 
 @dataclass
 class Context:
-    """The data of runs, the base model, what a person sees, and whether the process has been asked to stop."""
+    """The runs' data, the base model, the console, and the request to stop."""
 
     data: Preparer
     console: Console
@@ -22,5 +22,5 @@ class Context:
 
     @classmethod
     def of(cls, console: Console) -> Context:
-        """Return a fresh context that prepares data as runs ask for them."""
+        """Return a new context, which prepares data when runs need them."""
         return cls(Preparer(console), console)

@@ -1,7 +1,7 @@
-"""Carry out a group of cells on the engine: train the runs that are missing, make their predictions, score them.
+"""A group of cells on the engine: train the missing runs, make their predictions, score them.
 
-One run's failure stays its own: a diverged loss ends that run, and an error in one run's set-up, saving or scoring
-fails that run or that evaluation. Of an error in a pass that all share, run_group.py finds the run to blame.
+A failure affects one run only: a diverged loss ends that run, and an error in a run's set-up, saving or scoring fails
+that run or that evaluation. After an error in a shared pass, run_group.py finds the run that causes it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from persona_sweeps.running.context import Context
 from persona_sweeps.running.group_run import GroupRun
 from persona_sweeps.running.run_writer import RunWriter
 from persona_sweeps.running.scoring import record_failure, score
-from persona_sweeps.running.source import Report, RunSource
+from persona_sweeps.running.source import RungReport, RunSource
 from persona_sweeps.running.training_record import complete, describe, prune
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Group:
-    """Runs on one base model: some may end, and others take their rows."""
+    """Runs on one base model; when one finishes, another may join in its stead."""
 
     def __init__(self, context: Context, source: RunSource, size: int, checkpoint_seconds: float | None) -> None:
         self.size = size
@@ -39,19 +39,19 @@ class Group:
         self.runs: list[GroupRun] = []
         self.elsewhere: list[Cell] = []
         self._logged: dict[str, int] = {}
-        """the step up to which each run's history goes, by run id"""
+        """run id → the last step in the run's history"""
         self._cells: list[Cell] = []
         self._engine: Engine | None = None
         self._hooks = contextlib.ExitStack()
 
     def unfinished(self, cells: Sequence[Cell]) -> list[Cell]:
-        """Return the cells that have no result yet, less those whose runs another process has."""
+        """Return the cells without a result, except those whose runs another process has."""
         others = {cell.run_id for cell in self.elsewhere}
-        known = self._cells or cells
-        return [c for c in known if c.evaluation_id not in self.console.ended and c.run_id not in others]
+        all_cells = self._cells or cells
+        return [c for c in all_cells if c.evaluation_id not in self.console.ended and c.run_id not in others]
 
     def run(self, cells: Sequence[Cell]) -> None:
-        """Carry out these, and those that the source gives as rows fall free."""
+        """Carry out these cells, and those that the source adds when there is room."""
         with self.stop.at_once():
             self.base = self.context.bases.get(cells[0], self.console.note)
         with contextlib.ExitStack() as stack:
@@ -69,7 +69,7 @@ class Group:
 
     @property
     def engine(self) -> Engine:
-        """The engine that all share at the moment."""
+        """The engine that the runs share; made when first needed."""
         if self._engine is None:
             from persona_sweeps.methods.stack import AdapterStack
             from persona_sweeps.training.engine import Engine
@@ -79,7 +79,7 @@ class Group:
         return self._engine
 
     def _close_engine(self) -> None:
-        """Leave the base model as it was."""
+        """Close the engine and restore the base model."""
         self._engine = None
         self._hooks.close()
 
@@ -88,7 +88,7 @@ class Group:
         return self._engine.active if self._engine is not None else []
 
     def _refill(self) -> Sequence[Cell]:
-        """Give rows that have fallen free to what the source has next, once it knows how the others ended."""
+        """Return the source's next cells for the free room, after it was informed of the finished runs."""
         room = self.size - len(self._in_training)
         if not room or not self.source.is_open:
             return ()
@@ -96,21 +96,21 @@ class Group:
         return self.source.take(room)
 
     def _join(self, cells: Sequence[Cell]) -> None:
-        """Take the runs that no other process has, and begin with what is missing; where that fails, the run fails."""
+        """Take the leases of runs that no other process has, and begin these runs; on an error the run fails."""
         self._cells += cells
-        for own in by_run(cells):
+        for run_cells in by_run(cells):
             try:
-                lease = take(own[0], self.console)
+                lease = take(run_cells[0], self.console)
             except OSError as error:  # a full disk, or a folder that can't be written
-                self._end(own, "failed", reason=_reason(error))
+                self._finish(run_cells, "failed", reason=_reason(error))
                 continue
             if lease is None:
-                self.elsewhere += own
+                self.elsewhere += run_cells
                 continue
             left = []
-            for cell in own:
+            for cell in run_cells:
                 if cell.look_again() is Stage.done:  # another process was quicker
-                    self._end([cell], "completed", cell.outcome.metrics)
+                    self._finish([cell], "completed", cell.outcome.metrics)
                 else:
                     left.append(cell)
             if left:
@@ -119,7 +119,7 @@ class Group:
                 lease.release()
 
     def _begin(self, cells: list[Cell], lease: Lease) -> None:
-        """Make a run's trial, which goes on from its checkpoint if it has one; or have it answer what is missing."""
+        """Add a run with a trial, resumed from a checkpoint if there is one; without a trial if it is trained already."""
         if cells[0].stage is not Stage.train:
             try:
                 self.runs.append(GroupRun(cells, lease, self.context.data(cells[0])))
@@ -132,7 +132,7 @@ class Group:
             return
         try:
             data = self.context.data(cell)
-            trial, found = self.checkpointer.trial(cell, self.base, data)
+            trial, saved = self.checkpointer.trial(cell, self.base, data)
         except Exception as error:
             self._fail_before(cells, lease, error)
             return
@@ -140,13 +140,13 @@ class Group:
             writer = RunWriter(cell, lease, after=trial.progress.step)
         except Exception as error:  # such as a full disk
             lease.release()
-            self._end(cells, "failed", reason=_reason(error))
+            self._finish(cells, "failed", reason=_reason(error))
             return
         run = GroupRun(cells, lease, data, writer, trial)
         try:
             self.clock.join(cell.run_id)
-            if found is not None:
-                self.checkpointer.credit(run, found)
+            if saved is not None:
+                self.checkpointer.credit(run, saved)
             trial.judge_after(self.source.rungs(cell, trial.total_examples))
             run.index = self.engine.add(trial)
         except Exception as error:
@@ -157,7 +157,7 @@ class Group:
         self.console.begin(cell, trial.total_steps)
 
     def _begin_untrained(self, cells: list[Cell], lease: Lease) -> None:
-        """Record a predictor that trains nothing, and have it answer."""
+        """Add a predictor that trains nothing, and record its run as completed."""
         try:
             run = GroupRun(cells, lease, self.context.data(cells[0]), RunWriter(cells[0], lease))
         except Exception as error:
@@ -172,7 +172,7 @@ class Group:
             self._fail(run, error)
 
     def _step(self) -> None:
-        """Take one step of all, and let the source judge those that have come to a rung."""
+        """Take one step of all trials, and let the source judge those that have reached a rung."""
         training = {run.index: run for run in self.runs if run.in_training and run.index in self._in_training}
         before = {index: _tokens(run) for index, run in training.items()}
         reports = []
@@ -194,20 +194,21 @@ class Group:
             self.stop.check()
 
     def _save_after(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Save what an error in a shared pass would lose: each run goes on solo from there."""
+        """Save all trials after an error in a shared pass: each run goes on solo from there."""
         if kind is not None and issubclass(kind, Exception):
             self._save()
 
     def _save(self) -> None:
-        """Save what has been trained and isn't in a record yet.
+        """Save the trials in training.
 
-        A trial whose last step is in no history, since a pass failed within it, goes on from an earlier checkpoint.
+        A trial whose last step isn't in its history, since a pass failed within the step, isn't saved: it resumes from
+        an earlier checkpoint.
         """
         live = [run for run in self.runs if run.in_training and run.trial is not None]
         self.checkpointer.save(r for r in live if r.trial and self._logged[r.cell.run_id] == r.trial.progress.step)
 
     def _conclude(self) -> None:
-        """Record how training ended for those that have no step left, evaluate them together, and let go of them."""
+        """Record the results of trials that have no step left, evaluate them together, and drop the finished runs."""
         waiting = [run for run in self.runs if not run.over and (run.trial is None or not run.trial.active)]
         answering = [run for run in waiting if self._conclude_training(run)]
         if not self._in_training:
@@ -217,7 +218,7 @@ class Group:
         self.runs = [run for run in self.runs if not run.over]
 
     def _conclude_training(self, run: GroupRun) -> bool:
-        """Record how a run's training ended; return whether it has something to be evaluated."""
+        """Record the result of a run's training; return whether the run is to be evaluated."""
         trial = run.trial
         if trial is None:
             return True
@@ -228,13 +229,13 @@ class Group:
                 self._fail(run, trial.failure)
             elif trial.pruned is not None:
                 prune(run, self.base, self.clock, resumes)
-                self._end(run.cells, "pruned", reason=trial.pruned)
+                self._finish(run.cells, "pruned", reason=trial.pruned)
                 run.release()
             else:
                 complete(run, self.base, self.clock, resumes)
                 forget(run.cell)
         except Exception as error:
-            if not isinstance(error, TrialError | LeaseLost):  # its training was sound, and is kept
+            if not isinstance(error, TrialError | LeaseLost):  # the training itself succeeded, so keep it
                 self.checkpointer.save([run])
             self._fail(run, error)
         finally:
@@ -244,11 +245,11 @@ class Group:
         return not run.over
 
     def _evaluate(self, runs: Sequence[GroupRun]) -> None:
-        """Make what is missing of these runs' predictions in shared passes, and score each cell."""
+        """Make the missing predictions of these runs in shared passes, and score each cell."""
         from persona_sweeps.running.predicting import predict
         from persona_sweeps.training.memory import release_memory
 
-        release_memory()  # training leaves pieces of other sizes than evaluation wants
+        release_memory()  # training leaves fragments of other sizes than evaluation needs
         failed: Mapping[str, Exception] = {}
         with self.console.evaluating(len(runs)), self.stop.at_once():
             if any(run.cells_to_predict() for run in runs):
@@ -258,7 +259,7 @@ class Group:
         self.clock.lap({})  # none of it was training
 
     def _score(self, run: GroupRun, error: Exception | None) -> None:
-        """Score a run's cells, or record why it has no predictions, and let go of it."""
+        """Score a run's cells, or record why it has no predictions, and release the run."""
         metrics: dict[str, float] = {}
         samples: list[dict[str, Any]] = []
         for cell in run.cells:
@@ -268,12 +269,12 @@ class Group:
                     raise error
                 with self.stop.at_once():
                     metrics, samples = score(cell)
-                self._end([cell], "completed", metrics)
+                self._finish([cell], "completed", metrics)
             except LeaseLost as lost:
                 self.console.note(str(lost))
                 self.elsewhere.append(cell)
-            except Exception as own:
-                self._fail_evaluation(cell, own)
+            except Exception as cell_error:
+                self._fail_evaluation(cell, cell_error)
         if run.writer is not None:
             run.writer.evaluated("completed" if metrics else "failed", metrics, samples)
         run.release()
@@ -284,18 +285,18 @@ class Group:
             record_failure(cell, error)
         except OSError as second:
             reason += f"; and its record couldn't be written: {second}"
-        self._end([cell], "failed", reason=reason)
+        self._finish([cell], "failed", reason=reason)
 
-    def _end(
+    def _finish(
         self, cells: Sequence[Cell], status: str, metrics: Mapping[str, float] | None = None, reason: str = ""
     ) -> None:
-        """Tell the console and the source what has become of cells."""
+        """Report the result of cells to the console and the source."""
         for cell in cells:
             self.console.end(cell, status, metrics or {}, reason)
-            self.source.ended(cell, status, metrics or {}, reason)
+            self.source.finished(cell, status, metrics or {}, reason)
 
     def _fail(self, run: GroupRun, error: Exception) -> None:
-        """Record a run as failed; a checkpoint stays, unless training itself was what failed."""
+        """Record a run as failed; its checkpoint stays, unless training itself failed."""
         assert run.writer is not None
         self._write_failure(run.cells, run.writer, error)
         run.release()
@@ -314,14 +315,14 @@ class Group:
             writer.abandon()
         if isinstance(error, TrialError):
             forget(cells[0])
-        self._end(cells, "failed", reason=reason)
+        self._finish(cells, "failed", reason=reason)
 
     def fail_solo(self, cells: Sequence[Cell], error: Exception) -> None:
-        """Record a run, or the evaluations of one that was trained, as failed; no group has it any more."""
+        """Record a run, or the evaluations of a trained run, as failed, after the group has released it."""
         try:
             lease = take(cells[0], self.console)
         except OSError as second:
-            self._end(cells, "failed", reason=f"{_reason(error)}; and its record couldn't be written: {second}")
+            self._finish(cells, "failed", reason=f"{_reason(error)}; and its record couldn't be written: {second}")
             return
         if lease is None:
             self.elsewhere += cells
@@ -329,7 +330,7 @@ class Group:
             self._fail_before(cells, lease, error)
 
     def _fail_before(self, cells: Sequence[Cell], lease: Lease, error: Exception) -> None:
-        """Record what failed before there was a trial, or after it."""
+        """Record an error that occurred before there was a trial, or after it."""
         with lease:
             if cells[0].look_again() is not Stage.train:
                 for cell in cells:
@@ -338,7 +339,7 @@ class Group:
             try:
                 writer = RunWriter(cells[0], lease, after=None)
             except Exception as second:
-                self._end(cells, "failed", reason=f"{_reason(error)}; and its record couldn't be written: {second}")
+                self._finish(cells, "failed", reason=f"{_reason(error)}; and its record couldn't be written: {second}")
                 return
             self._write_failure(cells, writer, error)
 
@@ -357,8 +358,8 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _report(run: GroupRun, rung: int) -> Report:
+def _report(run: GroupRun, rung: int) -> RungReport:
     assert run.trial is not None
     progress = run.trial.progress
     assert progress.eval_nll is not None and progress.eval_items is not None
-    return Report(run.cell, rung, progress.eval_nll, progress.eval_items)
+    return RungReport(run.cell, rung, progress.eval_nll, progress.eval_items)

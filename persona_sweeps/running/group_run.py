@@ -1,4 +1,4 @@
-"""A run inside its group: the cells that ask for it, its lease, its data as token sequences, and its trial."""
+"""A run in its group: its cells, its lease, its data as token sequences, and its trial."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class GroupData:
-    """Prepared data as the engine takes it; runs with the same prepared data share one of these."""
+    """Prepared data in the engine's format; runs with the same prepared data share one object."""
 
     prepared: PreparedData
 
@@ -31,18 +31,18 @@ class GroupData:
 
     @cached_property
     def evaluation(self) -> list[TokenSequence]:
-        """Evaluation examples with the loss on the completion, whatever training does."""
+        """Evaluation examples with the loss on the completion, whatever loss training has."""
         prompts = self.prepared.eval["prompt_length"]
         pairs = zip(_sequences(self.prepared.eval), prompts, strict=True)
         return [sequence.under_loss_from(length) for sequence, length in pairs]
 
     @cached_property
     def all_tokens(self) -> list[TokenSequence]:
-        """Evaluation examples with the loss on every token but the first."""
+        """Evaluation examples with the loss on every token except the first."""
         return [sequence.under_loss_from(1) for sequence in self.evaluation]
 
-    def asked(self, request: Request) -> list[TokenSequence]:
-        """Return the sequences whose NLL a request asks for."""
+    def sequences(self, request: Request) -> list[TokenSequence]:
+        """Return the sequences whose NLLs answer a request."""
         return self.all_tokens if request.loss_on == "all_tokens" else self.evaluation
 
     @cached_property
@@ -55,35 +55,35 @@ class GroupData:
 
     @property
     def evaluation_counts(self) -> dict[str, Any]:
-        """What a record says of the evaluated examples."""
+        """The counts of evaluated examples for a record."""
         dropped = dict(self.prepared.dropped)
         return {"eval_examples": len(self.prepared.eval), "dropped": dropped, **self.prepared.shots}
 
     @property
     def training_counts(self) -> dict[str, Any]:
-        """What a record says of the training examples."""
+        """The counts of training examples for a record."""
         return {"train_examples": len(self.prepared.train), "dropped": dict(self.prepared.dropped)}
 
 
 @dataclass
 class GroupRun:
-    """A run that takes part in a group, from its lease to its last evaluation."""
+    """A run in a group, from its lease to its last evaluation."""
 
     cells: list[Cell]
-    """that ask for it; several where it is evaluated in several ways"""
+    """the cells of this run; several if it is evaluated in several ways"""
     lease: Lease
     data: GroupData
     writer: RunWriter | None = None
     trial: Trial | None = None
-    """while it trains; None where it was trained before, or trains nothing"""
+    """set while it trains; None if it was trained before, or trains nothing"""
     index: int = -1
-    """of its trial in the engine"""
+    """index of its trial in the engine"""
     over: bool = False
-    """whether nothing is left to do for it here"""
+    """whether nothing is left to do for it in this group"""
 
     @property
     def cell(self) -> Cell:
-        """The first of its cells, which stands for the run itself."""
+        """The first of its cells, which represents the run itself."""
         return self.cells[0]
 
     @property
@@ -95,7 +95,7 @@ class GroupRun:
         return [cell for cell in self.cells if cell.missing()]
 
     def release(self) -> None:
-        """Let other processes have the run."""
+        """Release the run to other processes."""
         self.over = True
         self.lease.release()
 

@@ -1,4 +1,4 @@
-"""The most memory that was held since a group began: by the process, and on its GPUs."""
+"""Measure the peak memory since a group began, of the process and on its GPUs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _RESET_HIGH_WATER_MARK = "5"  # proc(5)
 
 
 def restart_peaks() -> None:
-    """Hand back what is free and measure from now on.
+    """Release free memory, and measure the peaks from now on.
 
-    Where the system can't (only Linux resets a process's high-water mark), the peak stays that since the process began.
+    Only Linux can reset a process's high-water mark; on other systems the peak is that since the process began.
     """
     import torch
 
@@ -39,7 +39,7 @@ def peak_rss_bytes() -> int:
 
 
 def peak_device_bytes() -> int | None:
-    """Return the most that tensors took on all GPUs since `restart_peaks`; None where there is none."""
+    """Return the peak of tensors' bytes on all GPUs since `restart_peaks`; None without a GPU."""
     import torch
 
     if not torch.cuda.is_available():

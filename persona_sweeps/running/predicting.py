@@ -1,7 +1,7 @@
-"""Make the predictions that are missing: of many runs in shared passes of one base model, whoever trained them.
+"""Make the missing predictions of many runs, in shared passes of one base model, whoever trained the runs.
 
-A run answers from its folder, never from what training left in memory: so it gives the same predictions today and
-next year, alone or in a group.
+A run answers from its folder, never from what training left in memory, so that its predictions are the same today and
+next year, solo or in a group.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """Predictions to be made: a request to the predictor at `index` in the engine's stack."""
+class PredictionTask:
+    """Predictions to make: a request to the predictor at `index` in the engine's stack."""
 
     index: int
     run: GroupRun
@@ -44,123 +44,129 @@ def predict(
     base: BaseModel,
     runs: Sequence[GroupRun],
     data: Callable[[Cell], GroupData],
-    say: Callable[[str], None],
+    note: Callable[[str], None],
 ) -> dict[str, Exception]:
-    """Make and write what is missing of these runs' predictions; return the error of each run that can't answer.
+    """Make and write the missing predictions of these runs; return the error of each run that can't answer, by run id.
 
-    Raises what a shared pass raises: then it isn't known whose error it is.
+    Raises what a shared pass raises, since any of the runs may have caused it.
     """
     failed: dict[str, Exception] = {}
-    questions: list[Question] = []
+    tasks: list[PredictionTask] = []
     for run in runs:
         try:
-            questions += _questions(engine, base, run, data, say)
+            tasks += _tasks(engine, base, run, data, note)
         except Exception as error:
             failed[run.cell.run_id] = error
     clock = GroupClock()
-    for question in questions:
-        clock.join(question.prediction_id)
-    for some in _rounds([q for q in questions if q.request.kind == "nll"]):
-        sums = engine.sequence_nll({q.index: q.data.asked(q.request) for q in some})
-        clock.lap({q.prediction_id: len(q.data.ids) for q in some})
-        for q in some:
-            counts = [sequence.labels for sequence in q.data.asked(q.request)]
-            values = zip(sums[q.index].tolist(), counts, q.data.prepared.eval["completion_bytes"], strict=True)
+    for task in tasks:
+        clock.join(task.prediction_id)
+    for batch in _rounds([task for task in tasks if task.request.kind == "nll"]):
+        sums = engine.sequence_nll({task.index: task.data.sequences(task.request) for task in batch})
+        clock.lap({task.prediction_id: len(task.data.ids) for task in batch})
+        for task in batch:
+            counts = [sequence.labels for sequence in task.data.sequences(task.request)]
+            values = zip(sums[task.index].tolist(), counts, task.data.prepared.eval["completion_bytes"], strict=True)
             answers = [{"nll": nll, "tokens": count, "bytes": size} for nll, count, size in values]
-            _write(q, answers, base, clock, failed)
-    for same in _by_decoding([q for q in questions if q.request.kind == "text"]):
-        texts = _texts(engine, base, same)
-        clock.lap({q.prediction_id: len(q.data.ids) for q in same})
-        for q in same:
-            count = len(q.data.prompts)
-            own, texts = texts[:count], texts[count:]
-            _write(q, [{"text": text} for text in own], base, clock, failed)
+            _write(task, answers, base, clock, failed)
+    for batch in _by_decoding([task for task in tasks if task.request.kind == "text"]):
+        texts = _texts(engine, base, batch)
+        clock.lap({task.prediction_id: len(task.data.ids) for task in batch})
+        for task in batch:
+            count = len(task.data.prompts)
+            _write(task, [{"text": text} for text in texts[:count]], base, clock, failed)
+            texts = texts[count:]
     return failed
 
 
 def items_digest(examples: Sequence[Example]) -> str:
     """Return the hash of evaluated examples and what their prompts show, before any model's template."""
-    told = [
+    content = [
         [e.id, e.prompt if isinstance(e.prompt, str) else [[m.role, m.content] for m in e.prompt], e.completion]
         for e in sorted(examples, key=lambda e: e.id)
     ]
-    return digest(told)
+    return digest(content)
 
 
-def _questions(
-    engine: Engine, base: BaseModel, run: GroupRun, data: Callable[[Cell], GroupData], say: Callable[[str], None]
-) -> list[Question]:
-    """Read what a run trained into the engine's stack, and list what is missing of its predictions."""
+def _tasks(
+    engine: Engine, base: BaseModel, run: GroupRun, data: Callable[[Cell], GroupData], note: Callable[[str], None]
+) -> list[PredictionTask]:
+    """Load a run's adapter into the engine's stack, and return a task for each of its missing predictions."""
     missing: dict[str, tuple[Cell, Request]] = {}
     for cell in run.cells:
         for request, name in cell.missing().items():
             missing[name] = cell, request
             if sentence := set_aside_broken(cell.folder, name):
-                say(sentence)
+                note(sentence)
     if not missing:
         return []
     index = engine.answer(run.cell.config.peft.load(base.model, run.cell.folder.path))
-    return [Question(index, run, cell, data(cell), request, name) for name, (cell, request) in missing.items()]
+    return [PredictionTask(index, run, cell, data(cell), request, name) for name, (cell, request) in missing.items()]
 
 
-def _rounds(questions: Sequence[Question]) -> Iterator[list[Question]]:
-    """Yield all questions, each predictor at most once in a round, which is one set of passes."""
-    left = list(questions)
+def _rounds(tasks: Sequence[PredictionTask]) -> Iterator[list[PredictionTask]]:
+    """Yield the tasks in rounds, each of which is one set of passes and has each predictor at most once."""
+    left = list(tasks)
     while left:
-        chosen = list({q.index: q for q in reversed(left)}.values())[::-1]
+        chosen = list({task.index: task for task in reversed(left)}.values())[::-1]
         yield chosen
-        left = [q for q in left if q not in chosen]
+        left = [task for task in left if task not in chosen]
 
 
-def _by_decoding(questions: Sequence[Question]) -> Iterator[list[Question]]:
-    groups: dict[str, list[Question]] = {}
-    for q in questions:
-        groups.setdefault(f"{q.cell.config.generation} {q.data.prepared.stop_token_ids}", []).append(q)
+def _by_decoding(tasks: Sequence[PredictionTask]) -> Iterator[list[PredictionTask]]:
+    groups: dict[str, list[PredictionTask]] = {}
+    for task in tasks:
+        groups.setdefault(f"{task.cell.config.generation} {task.data.prepared.stop_token_ids}", []).append(task)
     yield from groups.values()
 
 
-def _texts(engine: Engine, base: BaseModel, questions: Sequence[Question]) -> list[str]:
-    """Generate the texts of questions with the same decoding, side by side."""
+def _texts(engine: Engine, base: BaseModel, tasks: Sequence[PredictionTask]) -> list[str]:
+    """Return the texts of tasks with the same decoding, generated side by side."""
     from persona_sweeps.prediction.generation import generate, requests
 
-    asked = [
-        request for q in questions for request in requests(q.index, q.data.prompts, q.data.ids, q.cell.config.seed)
+    generation_requests = [
+        request
+        for task in tasks
+        for request in requests(task.index, task.data.prompts, task.data.ids, task.cell.config.seed)
     ]
-    first = questions[0]
-    tokens = generate(engine, asked, first.cell.config.generation, first.data.prepared.stop_token_ids)
+    first = tasks[0]
+    tokens = generate(engine, generation_requests, first.cell.config.generation, first.data.prepared.stop_token_ids)
     return [str(base.tokenizer.decode(ids, skip_special_tokens=True)).strip() for ids in tokens]
 
 
 def _write(
-    q: Question, answers: Sequence[dict[str, Any]], base: BaseModel, clock: GroupClock, failed: dict[str, Exception]
+    task: PredictionTask,
+    answers: Sequence[dict[str, Any]],
+    base: BaseModel,
+    clock: GroupClock,
+    failed: dict[str, Exception],
 ) -> None:
-    """Write the answers to one question; an error is this run's own."""
+    """Write a task's predictions; an error fails its run only."""
     columns = ("id", "cluster", "persona", "prompt", "completion")
     lines = [
         {**{("reference" if key == "completion" else key): row[key] for key in columns}, **finite(answer)}
-        for row, answer in zip(q.data.prepared.eval, answers, strict=True)
+        for row, answer in zip(task.data.prepared.eval, answers, strict=True)
     ]
-    kept = set(q.data.ids)
-    examples = [example for example in load_corpus(q.cell.config.dataset).eval if example.id in kept]
+    ids = set(task.data.ids)
+    examples = [example for example in load_corpus(task.cell.config.dataset).eval if example.id in ids]
     from persona_sweeps.models.quantization import weights_bytes
 
-    resources = clock.share(q.prediction_id) | {
+    resources = clock.share(task.prediction_id) | {
         "weights_bytes": weights_bytes(base.model),
         "peak_rss_bytes": peak_rss_bytes(),
         "peak_device_bytes": peak_device_bytes(),
         "device": str(base.model.device),
     }
     fingerprints = {
-        "data_fingerprint": q.data.prepared.data_fingerprint,
-        "template_fingerprint": q.data.prepared.template_fingerprint,
+        "data_fingerprint": task.data.prepared.data_fingerprint,
+        "template_fingerprint": task.data.prepared.template_fingerprint,
         "model_fingerprint": base.fingerprint,
     }
-    head = prediction_head(q.cell, q.request, examples, q.data.evaluation_counts, resources, fingerprints)
+    head = prediction_head(task.cell, task.request, examples, task.data.evaluation_counts, resources, fingerprints)
     try:
-        q.run.lease.check()
-        write_predictions(q.cell.folder, q.prediction_id, head, lines)
+        task.run.lease.check()
+        write_predictions(task.cell.folder, task.prediction_id, head, lines)
     except Exception as error:
-        failed.setdefault(q.run.cell.run_id, error)
+        failed.setdefault(task.run.cell.run_id, error)
 
 
 def prediction_head(
@@ -171,7 +177,7 @@ def prediction_head(
     resources: dict[str, Any],
     fingerprints: dict[str, str],
 ) -> dict[str, Any]:
-    """Return what the head of predictions says beside what vouches for their lines."""
+    """Return the head of predictions, except their ids and the hash of their lines."""
     texts = request.kind == "text"
     return {
         "run_id": cell.run_id,

@@ -1,4 +1,4 @@
-"""The data of runs as the engine takes them; what several runs share is prepared, and told of, once."""
+"""Prepare the data of runs for the engine; data that several runs share are prepared and reported once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Tokenizers:
 
 
 class Preparer:
-    """Tokenizes the data of runs, and keeps them by what was prepared."""
+    """Tokenizes the data of runs, and keeps the results; runs with the same data share them."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -46,7 +46,7 @@ class Preparer:
         self._shared: dict[int, GroupData] = {}
 
     def all(self, cells: Sequence[Cell]) -> None:
-        """Prepare the data of all these runs, and tell which examples were left out."""
+        """Prepare the data of all these runs, and report which examples were left out."""
         from persona_sweeps.running.group_run import GroupData
 
         users: dict[int, list[Cell]] = {}
@@ -63,22 +63,22 @@ class Preparer:
             data = self._shared[key].prepared
             total = len(data.train) + len(data.eval) + sum(data.dropped.values())
             self._console.dropped(sharing, data.dropped, str(total))
-            self._tell_shots(sharing, data)
+            self._report_shots(sharing, data)
 
-    def _tell_shots(self, cells: Sequence[Cell], data: PreparedData) -> None:
-        """Say how many solved examples stand before each prompt, where any do."""
-        asked = getattr(cells[0].config.peft, "shots", None)
-        if not data.shots or asked is None:
+    def _report_shots(self, cells: Sequence[Cell], data: PreparedData) -> None:
+        """Report how many solved examples each prompt has, if it has any."""
+        configured = getattr(cells[0].config.peft, "shots", None)
+        if not data.shots or configured is None:
             return
         used, fewer = data.shots["shots"], data.shots.get("fewer_shots", 0)
-        told = f"{cells[0].name}: {used} solved examples stand before each prompt"
-        if used < asked:
-            told += f", not {asked}, with which the longest wouldn't fit in the model's context"
+        message = f"{cells[0].name}: {used} solved examples stand before each prompt"
+        if used < configured:
+            message += f", not {configured}, with which the longest wouldn't fit in the model's context"
         if fewer:
-            told += f"; {fewer} of {len(data.eval)} have fewer, since their persona has no more training examples"
-        self._console.note(f"{told}.")
+            message += f"; {fewer} of {len(data.eval)} have fewer, since their persona has no more training examples"
+        self._console.note(f"{message}.")
 
     def __call__(self, cell: Cell) -> GroupData:
-        """Return a run's data, prepared if they aren't yet."""
+        """Return a run's data; prepare them if needed."""
         self.all([cell])
         return self._shared[id(self._tokenizers.prepared(cell))]

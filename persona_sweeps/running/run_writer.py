@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 TRACEBACK_LINES = 12
 OF_EVALUATION = ("generation", "metrics")
-"""groups of the config that say how a run is evaluated: its evaluations record them"""
+"""groups of the config that control how a run is evaluated; its evaluations record them"""
 
 
 @dataclass
 class RunOutcome:
-    """What training has to say when it ends; the parts of the record that are not config or provenance."""
+    """The results of a training for its record."""
 
     training: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
@@ -45,12 +45,12 @@ class RunOutcome:
 
 
 class RunWriter:
-    """Opens a run's folder as `running` and leaves it completed or failed; every record is written whole."""
+    """Writes a run's files: first a record that says `running`, in the end a completed, failed or pruned one."""
 
     def __init__(self, cell: Cell, lease: Lease | None = None, after: int | None = 0) -> None:
-        """`lease` says that the run is this process's own; after so many steps it goes on from a checkpoint.
+        """Open the files of a run whose `lease` this process has, and which resumes after so many steps.
 
-        With `after=None` nothing begins: only how the run ended is to be written.
+        With `after=None` no training begins: the writer only writes the run's final record.
         """
         self.cell = cell
         self._lease = lease
@@ -81,48 +81,48 @@ class RunWriter:
         self._append(self._log, f"{now()} {redacted(message)}\n")
 
     def log(self, values: Mapping[str, float]) -> None:
-        """Add a step to the history and the tracker; a value that is not a number becomes null in the history."""
+        """Add a step to the history and the tracker; in the history a value that isn't finite becomes null."""
         self._append(self._history, json.dumps({key: _json_number(value) for key, value in values.items()}) + "\n")
         curves = {key: value for key, value in values.items() if key != "step"}
         self._tracked.log(int(values["step"]), curves)
 
     def check(self) -> None:
-        """Raise LeaseLost when another process has taken the run meanwhile, OSError when that can't be told."""
+        """Raise LeaseLost if another process has taken the run meanwhile, OSError if that can't be determined."""
         if self._lease is not None:
             self._lease.check()
 
     def secure(self) -> None:
-        """Have the disk hold the history so far, for a checkpoint that goes with it. Raises as `check` does."""
+        """Flush the history to the disk, before a checkpoint of the same step is written. Raises as `check` does."""
         self.check()
         os.fsync(self._history.fileno())
 
     def complete(self) -> None:
-        """Write the completed record: what was trained is in the folder. The tracker and the log stay open."""
-        self._end("completed")
+        """Write the completed record, after the adapter is saved. The tracker and the log stay open."""
+        self._write_final("completed")
 
     def evaluated(self, status: str, metrics: Mapping[str, float], samples: Sequence[Mapping[str, Any]]) -> None:
-        """Give the tracker what a completed run scored, and close it and the log."""
+        """Pass a run's scores to the tracker, and close it and the log."""
         self._close()
         self._tracked.finish(status, metrics, samples)
 
     def fail(self, error: BaseException) -> None:
         """Write a failed record with the reason."""
         self.failure = failure_of(error)
-        self._end("failed")
+        self._write_final("failed")
         self.evaluated("failed", {}, [])
 
     def prune(self, reason: str) -> None:
-        """Write the record of a run that was ended early, and why."""
+        """Write the record of a run that was stopped early, with the reason."""
         self.outcome.training["pruned"] = reason
-        self._end("pruned")
+        self._write_final("pruned")
         self.evaluated("pruned", {}, [])
 
     def abandon(self) -> None:
-        """Let go of the files of a run that is cut short; an unfinished record keeps saying `running`."""
+        """Close the files of an interrupted run; its unfinished record still says `running`."""
         self.evaluated("failed", {}, [])
 
-    def _end(self, status: str) -> None:
-        """Write the record, unless another process has taken the run meanwhile: then LeaseLost is raised."""
+    def _write_final(self, status: str) -> None:
+        """Write the final record. Raises LeaseLost if another process has taken the run meanwhile."""
         self.check()
         self.status = status
         self.outcome.resources.setdefault("wall_seconds", time.perf_counter() - self._started)
@@ -135,7 +135,7 @@ class RunWriter:
                 file.close()
 
     def _append(self, file: IO[str], line: str) -> None:
-        """Add a line. One that a full disk can't take is lost and counted: it isn't worth the run."""
+        """Add a line. If the disk is full, the line is lost and counted, and the run goes on."""
         try:
             file.write(line)
             file.flush()
@@ -143,7 +143,7 @@ class RunWriter:
             self._lost_lines += 1
 
     def _cut_history(self, after: int) -> None:
-        """Keep of an earlier history what came before the checkpoint that the run goes on from."""
+        """Keep an earlier history up to the checkpoint from which the run resumes."""
         kept = [line for line in _lines(self.folder.history) if (step := _step_of(line)) is not None and step <= after]
         write_text(self.folder.history, "".join(f"{line}\n" for line in kept))
 
@@ -179,7 +179,7 @@ class RunWriter:
 
 
 def recorded_config(cell: Cell) -> dict[str, Any]:
-    """Return the config of a run as its record holds it: without how it is evaluated, and null where nothing counts."""
+    """Return a run's config for its record: without how it is evaluated; a group that can't matter is null."""
     peft = cell.config.peft
     config = {key: value for key, value in cell.resolved.items() if key not in OF_EVALUATION}
     if not peft.trains:
@@ -194,13 +194,13 @@ def recorded_config(cell: Cell) -> dict[str, Any]:
 
 
 def failure_of(error: BaseException) -> dict[str, str]:
-    """Return an error as records hold it."""
+    """Return an error in the format of records."""
     tail = "".join(traceback.format_exception(error)).splitlines()[-TRACEBACK_LINES:]
     return redacted({"type": type(error).__name__, "message": str(error), "traceback_tail": "\n".join(tail)})
 
 
 def torn_lines(history: Path) -> int:
-    """Return how many lines of a history can't be read: a crash, or a disk that was full, cut them."""
+    """Return how many lines of a history can't be read because a crash or a full disk cut them."""
     return sum(_step_of(line) is None for line in _lines(history))
 
 
@@ -212,7 +212,7 @@ def _lines(history: Path) -> list[str]:
 
 
 def _step_of(line: str) -> int | None:
-    """Return the step of a line of a history; None when it is torn."""
+    """Return the step of a line of a history; None if the line is torn."""
     try:
         step = json.loads(line)["step"]
     except (ValueError, KeyError, TypeError):

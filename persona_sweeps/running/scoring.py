@@ -1,4 +1,4 @@
-"""Score predictions: from their files alone, without a base model."""
+"""Score predictions from their files, without a base model."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ BASE_COLUMNS = ("id", "cluster", "persona", "prompt", "reference")
 
 
 def score(cell: Cell) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    """Score a cell's predictions and write its evaluation; return the values, and a sample an item.
+    """Score a cell's predictions and write its evaluation; return the values, and a sample for each item.
 
-    What another evaluation of the run has scored from the same predictions, the same way, is taken from there. Raises
-    TrialError where a metric can't score them, and OSError.
+    Scores of another evaluation of the run, from the same predictions and the same way, are reused. Raises TrialError
+    if a metric can't score them, and OSError.
     """
     started, cpu = time.perf_counter(), time.process_time()
     answers = {request: _answers(cell, name) for request, name in cell.requests.items()}
-    found = {name: _scores(cell, name, metric, answers) for name, metric in cell.metrics.items()}
-    samples = _samples(answers, found)
-    values = {key: value for scores in found.values() for key, value in scores.whole.items()}
+    scores = {name: _scores(cell, name, metric, answers) for name, metric in cell.metrics.items()}
+    samples = _samples(answers, scores)
+    values = {key: value for one in scores.values() for key, value in one.whole.items()}
     spent = {"wall_seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
-    record = _record(cell, answers, found, spent)
+    record = _record(cell, answers, scores, spent)
     write_evaluation(cell.folder, cell.evaluation_id, finite(record), finite(samples))
     return values, samples
 
 
 def record_failure(cell: Cell, error: BaseException) -> None:
-    """Write an evaluation that failed, and why; the run and its predictions stay. Raises OSError."""
+    """Write a failed evaluation with the reason; the run and its predictions stay. Raises OSError."""
     record = _record(cell, {}, {}, {}) | {"failure": failure_of(error)}
     write_json(cell.folder.evaluation(cell.evaluation_id), finite(record))
 
 
 def _answers(cell: Cell, prediction_id: str) -> Predictions:
-    found = read_predictions(cell.folder, prediction_id)
-    if found is None:
+    predictions = read_predictions(cell.folder, prediction_id)
+    if predictions is None:
         raise TrialError(f"the predictions {cell.folder.prediction_lines(prediction_id)} can't be read")
-    return found
+    return predictions
 
 
 def score_key(cell: Cell, metric: Metric) -> str:
-    """Return what two scorings with the same result share: the predictions, and the metric's version."""
+    """Return a hash of the predictions and the metric's version: scorings with the same hash have the same result."""
     return digest([metric.version(), sorted(cell.requests[request] for request in metric.requests())])
 
 
@@ -63,7 +63,7 @@ def _scores(cell: Cell, name: str, metric: Metric, answers: Mapping[Request, Pre
 
 
 def _earlier(cell: Cell, name: str, key: str) -> Iterator[Scores]:
-    """Yield what other evaluations of the run have of a metric, scored the same way."""
+    """Yield a metric's scores from other evaluations of the run with the same score key."""
     for path in sorted(cell.folder.evaluations.glob("*.json")) if cell.folder.evaluations.is_dir() else []:
         record = read_evaluation(cell.folder, path.stem) if is_evaluated(cell.folder, path.stem) else None
         scored = ((record or {}).get("scored") or {}).get(name)
@@ -74,33 +74,33 @@ def _earlier(cell: Cell, name: str, key: str) -> Iterator[Scores]:
             items = [json.loads(line) for line in text.splitlines()]
             whole = {value: record["metrics"][value] for value in scored["values"]}
             if any(value is None for value in whole.values()):
-                continue  # it wasn't a finite number, and JSON has no word for what it was
+                continue  # it wasn't finite, and JSON can't hold its value
             yield Scores(whole, [{column: item[column] for column in scored["columns"]} for item in items])
         except (OSError, ValueError, KeyError, TypeError):
             continue
 
 
-def _samples(answers: Mapping[Request, Predictions], found: Mapping[str, Scores]) -> list[dict[str, Any]]:
-    """Return a row an item: what was asked, what was said, and the metrics' columns."""
+def _samples(answers: Mapping[Request, Predictions], scores: Mapping[str, Scores]) -> list[dict[str, Any]]:
+    """Return a row for each item: the prompt, the prediction, and the metrics' columns."""
     first = next(iter(answers.values()))
     samples: list[dict[str, Any]] = []
     for index, line in enumerate(first.lines):
         row: dict[str, Any] = {column: line[column] for column in BASE_COLUMNS} | {"prediction": None}
         for request, predictions in answers.items():
-            own = predictions.lines[index]
+            answer = predictions.lines[index]
             if request.kind == "text":
-                row["prediction"] = own["text"]
-            row |= {key: own[key] for key in own if key not in (*BASE_COLUMNS, "text", "nll", "tokens", "bytes")}
-        for scores in found.values():
-            row |= scores.items[index]
+                row["prediction"] = answer["text"]
+            row |= {key: answer[key] for key in answer if key not in (*BASE_COLUMNS, "text", "nll", "tokens", "bytes")}
+        for one in scores.values():
+            row |= one.items[index]
         samples.append(row)
     return samples
 
 
 def _record(
-    cell: Cell, answers: Mapping[Request, Predictions], found: Mapping[str, Scores], spent: Mapping[str, float]
+    cell: Cell, answers: Mapping[Request, Predictions], scores: Mapping[str, Scores], spent: Mapping[str, float]
 ) -> dict[str, Any]:
-    values = {key: value for scores in found.values() for key, value in scores.whole.items()}
+    values = {key: value for one in scores.values() for key, value in one.whole.items()}
     heads = [predictions.head for predictions in answers.values()]
     first: Mapping[str, Any] = heads[0] if heads else {}
     texts = [head for head in heads if head["request"]["kind"] == "text"]
@@ -124,7 +124,7 @@ def _record(
             for key, description in metric.describe().items()
             if key in values
         },
-        "scored": {name: _scored(cell, name, scores) for name, scores in found.items()},
+        "scored": {name: _scored(cell, name, one) for name, one in scores.items()},
         "data": {"train_examples": (run.get("data") or {}).get("train_examples"), **(first.get("data") or {})},
         "predictions": {
             cell.requests[request]: dict(predictions.head["request"]) for request, predictions in answers.items()
@@ -142,7 +142,7 @@ def _record(
 
 
 def _scored(cell: Cell, name: str, scores: Scores) -> dict[str, Any]:
-    """Return what finds these scores again for another evaluation of the same predictions."""
+    """Return what another evaluation of the same predictions needs to reuse these scores."""
     columns = list(scores.items[0]) if scores.items else []
     return {"key": score_key(cell, cell.metrics[name]), "values": list(scores.whole), "columns": columns}
 
@@ -152,10 +152,11 @@ def _max_length(cell: Cell) -> dict[str, int]:
 
 
 def _resources(heads: Sequence[Mapping[str, Any]], spent: Mapping[str, float]) -> dict[str, Any]:
-    """Return what the predictions and their scoring took."""
-    own = [head["resources"] for head in heads]
-    last: dict[str, Any] = dict(own[-1]) if own else {}
+    """Return the resources that the predictions and their scoring took."""
+    parts = [head["resources"] for head in heads]
+    last: dict[str, Any] = dict(parts[-1]) if parts else {}
     total = {
-        key: sum(one.get(key) or 0.0 for one in own) + spent.get(key, 0.0) for key in ("wall_seconds", "cpu_seconds")
+        key: sum(part.get(key) or 0.0 for part in parts) + spent.get(key, 0.0)
+        for key in ("wall_seconds", "cpu_seconds")
     }
     return {**last, **total, "scoring_seconds": spent.get("wall_seconds", 0.0)}

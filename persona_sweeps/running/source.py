@@ -1,4 +1,4 @@
-"""Where the runs of a group come from, and who is told what becomes of them."""
+"""The sources of a group's runs; a source also judges the runs and hears of their results."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What a run has come to at an evaluation point."""
+class RungReport:
+    """A run's likelihoods at a rung."""
 
     cell: Cell
     examples: int
-    """seen in training so far, repeats counted"""
+    """examples seen in training so far, counting repeats"""
     nll: float
     """nats a token of the held-out completions"""
     item_nll: np.ndarray
@@ -26,30 +26,30 @@ class Report:
 
 
 class RunSource(Protocol):
-    """A list of runs, or a study that asks for the next when it knows what became of the others."""
+    """Gives a group its runs: from a list, or from a study that draws the next run when others have finished."""
 
     is_open: bool
-    """whether more may come while some are in training"""
+    """whether more runs may come while some are in training"""
 
     def take(self, room: int) -> Sequence[Cell]:
-        """Return at most so many more runs of the group's base model, to train beside those that are going on."""
+        """Return at most `room` more runs of the group's base model, to train beside those in training."""
         ...
 
     def rungs(self, cell: Cell, examples: int) -> Sequence[int]:
-        """Return after how many examples a run is to be judged, `examples` being what it will see in all."""
+        """Return the numbers of examples after which a run is judged; `examples` is how many it will see in all."""
         ...
 
-    def judge(self, reports: Sequence[Report]) -> Mapping[str, str]:
-        """Take what runs have come to at the same step; return those to end early, by run id, and why."""
+    def judge(self, reports: Sequence[RungReport]) -> Mapping[str, str]:
+        """Judge the runs that have reached a rung at the same step; return why to stop some early, by run id."""
         ...
 
-    def ended(self, cell: Cell, status: str, metrics: Mapping[str, float], reason: str) -> None:
-        """Take note that a run was completed, failed or pruned; its record is written."""
+    def finished(self, cell: Cell, status: str, metrics: Mapping[str, float], reason: str) -> None:
+        """Accept the result of a completed, failed or pruned run, whose record is written."""
         ...
 
 
-class Listed:
-    """A source that has no more than the group began with, and ends no run early."""
+class NoMoreRuns:
+    """A source without further runs, which stops no run early."""
 
     is_open = False
 
@@ -59,21 +59,21 @@ class Listed:
     def rungs(self, cell: Cell, examples: int) -> Sequence[int]:
         return ()
 
-    def judge(self, reports: Sequence[Report]) -> Mapping[str, str]:
+    def judge(self, reports: Sequence[RungReport]) -> Mapping[str, str]:
         return {}
 
-    def ended(self, cell: Cell, status: str, metrics: Mapping[str, float], reason: str) -> None:
+    def finished(self, cell: Cell, status: str, metrics: Mapping[str, float], reason: str) -> None:
         pass
 
 
-class Solo:
-    """Another source for a single run: it judges and takes note, but has no more to give."""
+class SoloSource:
+    """A source for a single run of another source: it passes judgements and results on, but gives no further runs."""
 
     is_open = False
 
     def __init__(self, source: RunSource) -> None:
         self._source = source
-        self.rungs, self.judge, self.ended = source.rungs, source.judge, source.ended
+        self.rungs, self.judge, self.finished = source.rungs, source.judge, source.finished
 
     def take(self, room: int) -> Sequence[Cell]:
         return ()

@@ -1,4 +1,4 @@
-"""How the training of a run ends: what is saved, and what its record says."""
+"""Save what a run trained, and fill in its record."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def complete(run: GroupRun, base: BaseModel, clock: GroupClock, resumes: int = 0) -> None:
-    """Save what a run trained and record it as completed. Raises whatever keeps it from that: this run's own error."""
+    """Save what a run trained, and record it as completed. Raises any error of these; it fails this run only."""
     assert run.writer is not None
     if run.trial is not None:
         run.writer.check()
@@ -26,14 +26,14 @@ def complete(run: GroupRun, base: BaseModel, clock: GroupClock, resumes: int = 0
 
 
 def prune(run: GroupRun, base: BaseModel, clock: GroupClock, resumes: int = 0) -> None:
-    """Record a run that was ended early, with what it had come to; its adapter isn't kept."""
+    """Record a run that was stopped early, with its progress; its adapter isn't saved."""
     assert run.writer is not None and run.trial is not None and run.trial.pruned is not None
     describe(run, base, clock, resumes)
     run.writer.prune(run.trial.pruned)
 
 
 def describe(run: GroupRun, base: BaseModel, clock: GroupClock, resumes: int = 0) -> None:
-    """Fill in what a run's record says of its training, as far as it came."""
+    """Fill in the parts of a run's record that describe its training so far."""
     from persona_sweeps.models.quantization import weights_bytes
 
     assert run.writer is not None

@@ -1,6 +1,6 @@
-"""Cells that need no base model: references that have none, and evaluations of which only the scores are missing.
+"""Carry out cells that need no base model: references without one, and evaluations that only lack scores.
 
-They are leased, recorded and reported like any other; each is carried out when it joins.
+They are leased, recorded and reported like all others, but each is carried out as soon as it joins.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from persona_sweeps.running.scoring import score
 
 
 class WithoutModel(Group):
-    """Runs that are carried out one after the other, as they join."""
+    """A group whose runs are carried out one after the other, as they join."""
 
     def run(self, cells: Sequence[Cell]) -> None:
-        """Carry out these, and those that the source has after them."""
+        """Carry out these cells, and those that the source adds."""
         restart_peaks()
         newcomers = cells
         while newcomers:
@@ -69,7 +69,7 @@ class WithoutModel(Group):
         return writer
 
     def _evaluate_one(self, cell: Cell, lease: Lease) -> tuple[dict[str, float], list[dict[str, Any]]] | None:
-        """Make what is missing of a cell's predictions, and score it; None where that failed."""
+        """Make a cell's missing predictions, and score them; return None if that failed."""
         try:
             with self.stop.at_once():
                 if cell.missing():
@@ -79,20 +79,20 @@ class WithoutModel(Group):
         except Exception as error:
             self._fail_evaluation(cell, error)
             return None
-        self._end([cell], "completed", metrics)
+        self._finish([cell], "completed", metrics)
         return metrics, samples
 
     def _predict(self, cell: Cell) -> None:
-        """Have a predictor without a model answer the held-out prompts."""
+        """Write the answers of a predictor without a model to the held-out prompts."""
         assert cell.evaluated is not None, "a run with a model has its predictions by now"
         clock = GroupClock()
         corpus = load_corpus(cell.config.dataset)
-        kept = set(cell.evaluated)
-        asked = [example for example in corpus.eval if example.id in kept]
-        answers, counts = cell.config.peft.answer(corpus.train, asked)
-        lines = [_line(example) | answer for example, answer in zip(asked, answers, strict=True)]
-        counted = _counts(corpus, asked) | counts
-        self.console.dropped([cell], counted["dropped"], str(len(corpus.train) + len(corpus.eval)))
+        ids = set(cell.evaluated)
+        held_out = [example for example in corpus.eval if example.id in ids]
+        answers, answer_counts = cell.config.peft.answer(corpus.train, held_out)
+        lines = [_line(example) | answer for example, answer in zip(held_out, answers, strict=True)]
+        counts = _counts(corpus, held_out) | answer_counts
+        self.console.dropped([cell], counts["dropped"], str(len(corpus.train) + len(corpus.eval)))
         for request, prediction_id in cell.missing().items():
             if sentence := set_aside_broken(cell.folder, prediction_id):
                 self.console.note(sentence)
@@ -100,7 +100,7 @@ class WithoutModel(Group):
             clock.lap({prediction_id: 1})
             resources = clock.share(prediction_id) | _nothing_held()
             fingerprints = {"data_fingerprint": corpus.fingerprint}
-            head = prediction_head(cell, request, asked, counted, resources, fingerprints)
+            head = prediction_head(cell, request, held_out, counts, resources, fingerprints)
             write_predictions(cell.folder, prediction_id, head, lines)
 
 
@@ -108,10 +108,10 @@ def _nothing_held() -> dict[str, Any]:
     return {"weights_bytes": 0, "peak_rss_bytes": peak_rss_bytes(), "peak_device_bytes": None, "device": "cpu"}
 
 
-def _counts(corpus: Corpus, asked: Sequence[Example]) -> dict[str, Any]:
-    too_long = len(corpus.eval) - len(asked)
+def _counts(corpus: Corpus, held_out: Sequence[Example]) -> dict[str, Any]:
+    too_long = len(corpus.eval) - len(held_out)
     dropped = {**corpus.dropped, **({TOO_LONG: too_long} if too_long else {})}
-    return {"eval_examples": len(asked), "dropped": dropped}
+    return {"eval_examples": len(held_out), "dropped": dropped}
 
 
 def _line(example: Example) -> dict[str, Any]:

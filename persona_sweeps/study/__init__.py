@@ -1,1 +1,1 @@
-"""A study: Optuna asks for settings, the engine trains them, and what becomes of each decides what comes next."""
+"""A study: Optuna draws settings, the engine trains them, and their results decide the next settings."""

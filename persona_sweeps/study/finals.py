@@ -1,7 +1,7 @@
-"""The end of a study: its best settings are trained anew with several seeds, and scored on the test part, once.
+"""The end of a study: train its best settings again with several seeds, and score them on the test part once.
 
-The value that a setting was chosen by is flattered by the choice, on validation and for the search's own seed. So these
-runs have other seeds, train on all that isn't test, and look at the test part at their last step only.
+The validation value by which a setting was chosen is optimistic, because of the choice itself. So these runs have other
+seeds, train on everything outside the test part, and are evaluated on the test part at their last step only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Compose = Callable[[Sequence[str]], Cell]
 
 
 def finalists(trials: Sequence[FrozenTrial], best: Sequence[FrozenTrial], settings: StudySettings) -> list[FrozenTrial]:
-    """Return the trials whose settings are trained anew: the best by value, or `best` where there are several metrics.
+    """Return the trials whose settings are trained again: the best by value, or `best` if there are several metrics.
 
     A setting that was drawn twice counts once.
     """
@@ -43,7 +43,7 @@ def finalists(trials: Sequence[FrozenTrial], best: Sequence[FrozenTrial], settin
 
 
 class Finals:
-    """The final runs of one study: `final_seeds` of each finalist, with the seeds that follow the search's own."""
+    """The final runs of one study: `final_seeds` runs of each finalist, with the seeds after the search's seed."""
 
     def __init__(
         self,
@@ -58,10 +58,10 @@ class Finals:
         self._seed, self._compose, self._console = seed, compose, console
 
     def run(self, context: Context) -> None:
-        """Train what isn't done of them, and say what they scored.
+        """Train the missing final runs, and report their scores.
 
-        Does nothing while another process trains them or trials are in training elsewhere: whoever ends last does it.
-        Raises UserError when one of these runs failed.
+        Do nothing while another process trains them, or while trials are in training elsewhere: the process that
+        finishes last trains the finalists. Raises UserError if one of these runs failed.
         """
         if any(trial.state is TrialState.RUNNING for trial in self._storage.trials()):
             self._console.note("Trials are still in training in another process, which will train the finalists.")
@@ -88,10 +88,10 @@ class Finals:
         if plan.groups:
             predict_runnable(plan, self._console)
             carry_out(plan, context)
-        self.tell(cells)
+        self.report(cells)
 
-    def tell(self, cells: Mapping[int, Sequence[Cell]] | None = None) -> None:
-        """Say what the final runs scored. Raises UserError when one of them failed."""
+    def report(self, cells: Mapping[int, Sequence[Cell]] | None = None) -> None:
+        """Report the scores of the final runs. Raises UserError if one of them failed."""
         cells = self._cells() if cells is None else cells
         for number, runs in cells.items():
             self._console.note(f"Trial {number} on test, {_scores(runs)}")
@@ -119,7 +119,7 @@ def _require_completed(runs: Sequence[Cell]) -> None:
 
 
 def _rows(cells: Mapping[int, Sequence[Cell]]) -> Iterator[Mapping[str, Any]]:
-    """Yield what sweep.json says of each final run, but for its state."""
+    """Yield the row of each final run for sweep.json, without its state."""
     for number, several in cells.items():
         for cell in several:
             yield {
@@ -133,11 +133,11 @@ def _rows(cells: Mapping[int, Sequence[Cell]]) -> Iterator[Mapping[str, Any]]:
 
 
 def _scores(runs: Sequence[Cell]) -> str:
-    """Say what the runs of one setting scored: mean ± sample standard deviation over seeds."""
-    found = [outcome for cell in runs if (outcome := cell.outcome).status == "completed"]
+    """Return the scores of one setting's runs as text: mean ± sample standard deviation over seeds."""
+    outcomes = [outcome for cell in runs if (outcome := cell.outcome).status == "completed"]
     parts = []
-    for metric, description in headlines([outcome.descriptions for outcome in found]).items():
-        if values := [o.metrics[metric] for o in found if o.metrics.get(metric) is not None]:
+    for metric, description in headlines([outcome.descriptions for outcome in outcomes]).items():
+        if values := [o.metrics[metric] for o in outcomes if o.metrics.get(metric) is not None]:
             spread = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
             parts.append(f"{description['label']} {statistics.fmean(values):.4g}{spread}")
-    return f"{counted(len(found), 'seed')}: {', '.join(parts) or 'nothing was completed'}"
+    return f"{counted(len(outcomes), 'seed')}: {', '.join(parts) or 'nothing was completed'}"

@@ -1,8 +1,8 @@
-"""Which runs to end early: each is compared with all that have come to the same rung, in training or not.
+"""Choose the runs to stop early: compare each with all runs that have reached the same rung, in training or not.
 
 Optuna's own pruners compare with completed trials (median), or judge a trial before those beside it have reported
-(successive halving), so runs that train side by side would not be pruned by one another. These take all reports of a
-rung first. A rung is a number of examples seen; values are nats a token, so less is better.
+(successive halving), so that runs that train side by side would not prune one another. These pruners first collect all
+reports of a rung. A rung is a number of examples seen; values are nats a token, so less is better.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy as np
 from persona_sweeps.study.settings import StudySettings
 
 MEDIAN_PEERS = 4
-"""runs that must have come to a rung before the median prunes there"""
+"""other runs that must have reached a rung before the median prunes there"""
 WILCOXON_P = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class RungResult:
-    """What a trial had come to at a rung."""
+    """A trial's likelihoods at a rung."""
 
     number: int
     nll: float
@@ -31,31 +31,30 @@ class RungResult:
 
 
 Judge = Callable[[RungResult, Sequence[RungResult], StudySettings], str | None]
-"""(a trial, all at its rung with itself among them, settings) → why to end it, or None"""
+"""(a trial, all trials at its rung including itself, settings) → why to stop it, or None"""
 
 
 def rungs(settings: StudySettings, examples: int, number: int) -> list[int]:
-    """Return after how many examples a trial is judged, of the `examples` that it would see.
+    """Return the numbers of examples after which a trial is judged; it would see `examples` in all.
 
-    They are examples / factorᵏ, as in successive halving (Jamieson & Talwalkar 2016; Li et al. 2020). Under Hyperband
-    (Li et al. 2018) the trials take turns at leaving out the first of them.
+    They are examples / factorᵏ, as in successive halving (Jamieson & Talwalkar 2016; Li et al. 2020). In Hyperband
+    (Li et al. 2018) the trials skip the first 0, 1, 2, … of them in turn.
     """
-    found = [math.ceil(examples / settings.pruner_factor**k) for k in range(settings.pruner_rungs, 0, -1)]
-    return found[bracket(settings, number) :] if settings.pruner != "none" else []
+    numbers = [math.ceil(examples / settings.pruner_factor**k) for k in range(settings.pruner_rungs, 0, -1)]
+    return numbers[bracket(settings, number) :] if settings.pruner != "none" else []
 
 
 def bracket(settings: StudySettings, number: int) -> int:
-    """Return how many rungs a trial leaves out; only trials of one bracket are compared."""
+    """Return how many rungs a trial skips; only trials of one bracket are compared."""
     return number % (settings.pruner_rungs + 1) if settings.pruner == "hyperband" else 0
 
 
 def judge(settings: StudySettings, results: Sequence[RungResult], numbers: Sequence[int]) -> Mapping[int, str]:
-    """Return which of these trials to end, and why, given all results at their rung."""
+    """Return why to stop some of these trials, by number, given all results at their rung."""
     verdicts = {}
-    by_number = {standing.number: standing for standing in results}
+    by_number = {result.number: result for result in results}
     for number in numbers:
-        own = bracket(settings, number)
-        peers = [standing for standing in results if bracket(settings, standing.number) == own]
+        peers = [r for r in results if bracket(settings, r.number) == bracket(settings, number)]
         reason = JUDGES[settings.pruner](by_number[number], peers, settings)
         if reason is not None:
             verdicts[number] = reason
@@ -67,7 +66,7 @@ def _never(trial: RungResult, peers: Sequence[RungResult], settings: StudySettin
 
 
 def _halving(trial: RungResult, peers: Sequence[RungResult], settings: StudySettings) -> str | None:
-    """Keep one in `factor` of those that have come here, and at least one."""
+    """Keep one in `factor` of the trials that have reached the rung, and at least one."""
     kept = max(1, len(peers) // settings.pruner_factor)
     better = sum(peer.nll < trial.nll for peer in peers)
     return f"{better} of {len(peers)} runs were better, and {kept} may go on" if better >= kept else None
@@ -81,7 +80,7 @@ def _median(trial: RungResult, peers: Sequence[RungResult], settings: StudySetti
 
 
 def _wilcoxon(trial: RungResult, peers: Sequence[RungResult], settings: StudySettings) -> str | None:
-    """Paired over the held-out completions, against the best of the others: is this one worse by more than noise?"""
+    """Test, paired over the held-out completions, whether the trial is worse than the best other by more than noise."""
     from scipy.stats import wilcoxon
 
     best = min((peer for peer in peers if peer.number != trial.number), key=lambda peer: peer.nll, default=None)
@@ -101,4 +100,4 @@ JUDGES: dict[str, Judge] = {
     "median": _median,
     "wilcoxon": _wilcoxon,
 }
-"""hydra.sweeper.pruner → how a trial is judged"""
+"""hydra.sweeper.pruner → its judge"""

@@ -1,4 +1,4 @@
-"""What `hydra/sweeper=optuna` can be told; conf/hydra/sweeper/optuna.yaml says what each key is for."""
+"""The settings of `hydra/sweeper=optuna`; conf/hydra/sweeper/optuna.yaml explains the keys."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PRUNERS = ("none", "halving", "hyperband", "median", "wilcoxon")
 
 @dataclass(frozen=True)
 class StudySettings:
-    """The keys of the sweeper; `metric` and `direction` are lists of the same length for several objectives."""
+    """The keys of the sweeper; `metric` and `direction` are lists of the same length."""
 
     n_trials: int
     max_tokens: int | None
@@ -52,7 +52,7 @@ LEAST = {
     "n_trials": 1, "max_tokens": 1, "pruner_factor": 2, "pruner_rungs": 1, "max_failures": 1, "finalists": 1,
     "final_seeds": 0, "warm_start_best": 1,
 }  # fmt: skip
-"""the whole numbers among the keys, and the least that each may be"""
+"""keys that are whole numbers → the smallest value allowed"""
 
 
 def _mistakes(settings: StudySettings) -> Iterator[str]:
@@ -61,14 +61,14 @@ def _mistakes(settings: StudySettings) -> Iterator[str]:
 
 
 def _choices(settings: StudySettings) -> Iterator[str]:
-    for key, value, known in (
+    for key, value, names in (
         ("sampler", settings.sampler, SAMPLERS),
         ("pruner", settings.pruner, PRUNERS),
         *(("direction", direction, DIRECTIONS) for direction in settings.direction),
     ):
-        if value not in known:
-            suggestion = did_you_mean(str(value), known)
-            yield f"hydra.sweeper.{key}={value} is unknown: choose one of {', '.join(known)}.{suggestion}"
+        if value not in names:
+            suggestion = did_you_mean(str(value), names)
+            yield f"hydra.sweeper.{key}={value} is unknown: choose one of {', '.join(names)}.{suggestion}"
 
 
 def _numbers(settings: StudySettings) -> Iterator[str]:
@@ -80,7 +80,7 @@ def _objectives(settings: StudySettings) -> Iterator[str]:
     if metrics != directions:
         yield f"hydra.sweeper.metric has {metrics} and hydra.sweeper.direction has {directions}: give one for each."
     if metrics > 1 and settings.pruner != "none":
-        yield "With several metrics no run can be said to be behind: set hydra.sweeper.pruner=none."
+        yield "With several metrics no run is clearly worse than another: set hydra.sweeper.pruner=none."
 
 
 CHECKS: tuple[Callable[[StudySettings], Iterator[str]], ...] = (_choices, _numbers, _objectives)

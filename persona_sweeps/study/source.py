@@ -1,4 +1,4 @@
-"""A study as a source of runs: it asks for settings, judges runs at rungs, and is told how each ended."""
+"""A study as a source of runs: it draws settings, judges runs at rungs, and records their results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from persona_sweeps.errors import TrialError, UserError
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.console import Console
 from persona_sweeps.planning.plan import group_key
-from persona_sweeps.running.source import Report
+from persona_sweeps.running.source import RungReport
 from persona_sweeps.study import pruners
 from persona_sweeps.study.pruners import RungResult
 from persona_sweeps.study.settings import StudySettings
@@ -20,11 +20,11 @@ from persona_sweeps.study.storage import REASON, RUN, StudyStorage
 from persona_sweeps.study.values import objective_values
 
 Compose = Callable[[Sequence[str]], Cell]
-"""makes a cell of overrides; raises UserError for one that can't work"""
+"""makes a cell from overrides; raises UserError for one that can't work"""
 
 
 class StudySource:
-    """Feeds a group of runs from a study; what is known of a run is in the storage before the next is asked for."""
+    """Gives a group the runs of a study; a run's result is in the storage before the next run is drawn."""
 
     is_open = True
 
@@ -35,44 +35,46 @@ class StudySource:
         self._compose = compose
         self._console = console
         self._trials: dict[str, list[Trial]] = {}
-        """the trials that wait for a run, by its id: drawn twice, a setting is trained once"""
+        """run id → the trials that wait for it: a setting that is drawn twice is trained once"""
         self._new: list[Cell] = []
-        self._held: list[Cell] = []
+        """cells to train of the trials that were just claimed"""
+        self._waiting: list[Cell] = []
+        """cells that wait for a group of their base model"""
         self._key: str | None = None
 
     def new_group(self, room: int) -> Sequence[Cell]:
-        """Return at most so many runs for a new group, of whichever base model comes next; none at the study's end."""
+        """Return at most `room` runs for a new group, of any base model; none at the study's end."""
         self._key = None
         return self.take(room)
 
     def take(self, room: int) -> Sequence[Cell]:
-        """Return at most so many runs of the group's base model; those of another wait for the next group."""
-        given, self._held = self._of_the_group(self._held)
-        self._held = given[room:] + self._held
-        given = given[:room]
-        while len(given) < room and not self.has_failed_enough:
-            # Composed while no other process asks, so that both know which runs are being trained.
+        """Return at most `room` runs of the group's base model; runs of other base models wait for the next group."""
+        cells, self._waiting = self._divide(self._waiting)
+        self._waiting = cells[room:] + self._waiting
+        cells = cells[:room]
+        while len(cells) < room and not self.has_failed_enough:
+            # Cells are composed under the claim lock, so that every process knows which runs are being trained.
             claimed = self.storage.claim(
-                room - len(given), self.settings.n_trials, self.settings.max_tokens, self._begin
+                room - len(cells), self.settings.n_trials, self.settings.max_tokens, self._begin
             )
             if not claimed:
                 break
-            own, others = self._of_the_group(self._new)
+            new, others = self._divide(self._new)
             self._new = []
-            given += own
-            self._held += others
-        return given
+            cells += new
+            self._waiting += others
+        return cells
 
     @property
     def has_failed_enough(self) -> bool:
-        """Whether as many trials have failed as the study may have."""
+        """Whether the study's limit of failed trials is reached."""
         limit = self.settings.max_failures
         return limit is not None and sum(t.state is TrialState.FAIL for t in self.storage.trials()) >= limit
 
     def rungs(self, cell: Cell, examples: int) -> Sequence[int]:
         return pruners.rungs(self.settings, examples, self._trials[cell.run_id][0].number)
 
-    def judge(self, reports: Sequence[Report]) -> Mapping[str, str]:
+    def judge(self, reports: Sequence[RungReport]) -> Mapping[str, str]:
         numbers: dict[int, dict[int, str]] = {}
         for report in reports:
             trial = self._trials[report.cell.run_id][0]
@@ -85,12 +87,12 @@ class StudySource:
                 verdicts[runs[number]] = f"after {rung} examples {reason}"
         return verdicts
 
-    def ended(self, cell: Cell, status: str, metrics: Mapping[str, float], reason: str) -> None:
+    def finished(self, cell: Cell, status: str, metrics: Mapping[str, float], reason: str) -> None:
         for trial in self._trials.pop(cell.run_id, []):
-            self._tell(trial, cell, status, reason)
+            self._record(trial, cell, status, reason)
 
     def _begin(self, trial: Trial) -> None:
-        """Compose a trial's run; one that is known already is told, and any other is to be trained."""
+        """Compose a trial's run; record its result if that is known already, and else queue the run for training."""
         try:
             cell = self._compose(self.space.suggest(trial))
         except UserError as error:
@@ -101,9 +103,9 @@ class StudySource:
         twin = self._twin(trial, cell)
         self.storage.begun(trial, cell)
         if cell.done or self._was_pruned(cell):
-            self._tell(trial, cell, "completed" if cell.done else "pruned", "")
+            self._record(trial, cell, "completed" if cell.done else "pruned", "")
         elif twin is not None:
-            self._tell_as(trial, twin)
+            self._copy_result(trial, twin)
         elif cell.run_id in self._trials:
             self._trials[cell.run_id].append(trial)
         else:
@@ -111,7 +113,7 @@ class StudySource:
             self._new.append(cell)
 
     def _twin(self, trial: Trial, cell: Cell) -> FrozenTrial | None:
-        """Return an earlier trial of the study that had this run and was pruned or failed: it would be again."""
+        """Return an earlier trial of the study with the same run that was pruned or failed; it would be so again."""
         for other in self.storage.trials():
             same = other.number != trial.number and other.user_attrs.get(RUN) == cell.run_id
             if same and other.state in (TrialState.PRUNED, TrialState.FAIL):
@@ -119,26 +121,26 @@ class StudySource:
         return None
 
     def _was_pruned(self, cell: Cell) -> bool:
-        """Whether this very trial was pruned, and its process died before it could tell."""
+        """Return whether this trial was pruned and its process died before it recorded that."""
         run = cell.outcome.run
         return run.get("status") == "pruned" and run["provenance"].get("study") == cell.study
 
-    def _tell_as(self, trial: Trial, twin: FrozenTrial) -> None:
+    def _copy_result(self, trial: Trial, twin: FrozenTrial) -> None:
         reason = f"the same run as trial {twin.number}: {twin.user_attrs.get(REASON, '')}"
         for rung, value in twin.intermediate_values.items():
             trial.report(value, rung)
         self.storage.tell(trial.number, twin.state, reason=reason)
 
-    def _tell(self, trial: Trial, cell: Cell, status: str, reason: str) -> None:
-        """Tell the storage how a run ended, going by its record, and what training it cost."""
+    def _record(self, trial: Trial, cell: Cell, status: str, reason: str) -> None:
+        """Record a run's result in the storage, as its record has it, with the tokens of its training."""
         outcome = cell.outcome
         training = outcome.run.get("training") or {}
-        # As if this study had trained it, whoever did; a setting drawn twice is paid for by the first that drew it.
+        # Count the tokens even if another study trained the run; a setting drawn twice counts for its first trial.
         drawn_before = any(t.user_attrs.get(RUN) == cell.run_id for t in self.storage.trials()[: trial.number])
         tokens = None if drawn_before else training.get("tokens")
         if status == "pruned":
-            told = reason or training.get("pruned", "")
-            self.storage.tell(trial.number, TrialState.PRUNED, reason=told, tokens=tokens)
+            why = reason or training.get("pruned", "")
+            self.storage.tell(trial.number, TrialState.PRUNED, reason=why, tokens=tokens)
             return
         if status != "completed":
             self.storage.tell(trial.number, TrialState.FAIL, reason=reason, tokens=tokens)
@@ -151,15 +153,15 @@ class StudySource:
             return
         self.storage.tell(trial.number, TrialState.COMPLETE, values, tokens=tokens)
 
-    def _of_the_group(self, cells: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
-        """Divide runs into those that the group can train and the others; the first decides for a new group."""
-        own: list[Cell] = []
+    def _divide(self, cells: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
+        """Divide cells into those that the group can train and the others; a new group takes the first cell's key."""
+        matching: list[Cell] = []
         others: list[Cell] = []
         for cell in cells:
             if self._key is None:
                 self._key = group_key(cell)
-            (own if group_key(cell) == self._key else others).append(cell)
-        return own, others
+            (matching if group_key(cell) == self._key else others).append(cell)
+        return matching, others
 
 
 def _result_at(trial: FrozenTrial, rung: int) -> RungResult:

@@ -1,4 +1,4 @@
-"""A search space: what may vary, in Hydra's override syntax, as Optuna's distributions; and back to overrides."""
+"""Search spaces: convert Hydra's override syntax to Optuna's distributions, and drawn values back to overrides."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from persona_sweeps.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """A key that varies, and from what its values are drawn."""
+    """A key that varies, and the distribution of its values."""
 
     key: str
     distribution: BaseDistribution
 
     def suggest(self, trial: Trial) -> Any:
-        """Return the trial's value of the key, drawing it unless it has been."""
-        found = self.distribution
-        if isinstance(found, CategoricalDistribution):
-            return trial.suggest_categorical(self.key, found.choices)
-        if isinstance(found, IntDistribution):
-            return trial.suggest_int(self.key, found.low, found.high, step=found.step, log=found.log)
-        assert isinstance(found, FloatDistribution)
-        return trial.suggest_float(self.key, found.low, found.high, step=found.step, log=found.log)
+        """Return the trial's value of the key; draw it if it hasn't been drawn yet."""
+        values = self.distribution
+        if isinstance(values, CategoricalDistribution):
+            return trial.suggest_categorical(self.key, values.choices)
+        if isinstance(values, IntDistribution):
+            return trial.suggest_int(self.key, values.low, values.high, step=values.step, log=values.log)
+        assert isinstance(values, FloatDistribution)
+        return trial.suggest_float(self.key, values.low, values.high, step=values.step, log=values.log)
 
     def describe(self) -> str:
-        """Return what the values are drawn from, such as IntDistribution(high=8, log=False, low=1, step=1)."""
+        """Return the distribution as text, such as IntDistribution(high=8, log=False, low=1, step=1)."""
         return str(self.distribution)
 
     def bounds(self) -> tuple[Any, Any]:
-        """Return the least and the greatest value; of a choice of texts the first and the last."""
-        found = self.distribution
-        if isinstance(found, CategoricalDistribution):
-            return found.choices[0], found.choices[-1]
-        assert isinstance(found, IntDistribution | FloatDistribution)
-        return found.low, found.high
+        """Return the least and the greatest value; for a choice, the first and the last."""
+        values = self.distribution
+        if isinstance(values, CategoricalDistribution):
+            return values.choices[0], values.choices[-1]
+        assert isinstance(values, IntDistribution | FloatDistribution)
+        return values.low, values.high
 
     def override(self, value: Any) -> str:
         """Return the override that sets the key to a value, such as peft.r=8."""
@@ -55,13 +55,13 @@ class Dimension:
 
 
 class Space:
-    """The dimensions of a study, those that every trial has; the same key always has the same distribution."""
+    """The dimensions of a study; every trial has all of them."""
 
     def __init__(self, dimensions: Sequence[Dimension]) -> None:
         self.dimensions = tuple(dimensions)
 
     def suggest(self, trial: Trial) -> list[str]:
-        """Return the overrides of a trial, drawing what hasn't been drawn yet."""
+        """Return the overrides of a trial; draw the values that haven't been drawn yet."""
         return [dimension.override(dimension.suggest(trial)) for dimension in self]
 
     def __iter__(self) -> Iterator[Dimension]:
@@ -71,38 +71,38 @@ class Space:
         return len(self.dimensions)
 
     def describe(self) -> dict[str, str]:
-        """Return what each key is drawn from."""
+        """Return the distribution of each key as text."""
         return {dimension.key: dimension.describe() for dimension in self}
 
     def ends(self) -> list[list[Any]]:
-        """Return the values of two trials between which all others lie: the least of everything, and the most."""
+        """Return the values at the two ends of the space: the least of every dimension, and the greatest."""
         return [[dimension.bounds()[end] for dimension in self] for end in (0, 1)]
 
     def grid(self) -> dict[str, list[Any]]:
-        """Return every value of every dimension. Raises ConfigError for one that is no list."""
-        found: dict[str, list[Any]] = {}
+        """Return all values of every dimension. Raises ConfigError for a dimension that can't be listed."""
+        values: dict[str, list[Any]] = {}
         for dimension in self:
             distribution = dimension.distribution
             if isinstance(distribution, CategoricalDistribution):
-                found[dimension.key] = list(distribution.choices)
+                values[dimension.key] = list(distribution.choices)
             elif isinstance(distribution, IntDistribution) and not distribution.log:
-                found[dimension.key] = list(range(distribution.low, distribution.high + 1, distribution.step))
+                values[dimension.key] = list(range(distribution.low, distribution.high + 1, distribution.step))
             else:
                 raise ConfigError(
-                    f"hydra.sweeper.sampler=grid goes through lists, and {dimension.key} is an interval: write it as "
+                    f"hydra.sweeper.sampler=grid needs lists, and {dimension.key} is an interval: write it as "
                     f"{dimension.key}=choice(…)."
                 )
-        return found
+        return values
 
 
 def is_dimension(override: Override) -> bool:
-    """Whether an override is searched over: choice(…), range(…) and interval(…) are, a plain list a,b is a grid."""
+    """Return whether an override is a search space: choice(…), range(…) and interval(…) are, a plain list a,b isn't."""
     value = override.value()
     return override.is_sweep_override() and not (isinstance(value, ChoiceSweep) and value.simple_form)
 
 
 def parse(space: Mapping[str, str]) -> list[Dimension]:
-    """Return the dimensions of a space that maps keys to texts. Raises ConfigError for a text that is none."""
+    """Return the dimensions of a space that maps keys to texts. Raises ConfigError for a text that can't be read."""
     parser = OverridesParser.create()
     dimensions = []
     for key, text in space.items():
@@ -115,7 +115,7 @@ def parse(space: Mapping[str, str]) -> list[Dimension]:
 
 
 def dimension(override: Override) -> Dimension:
-    """Return the dimension that an override describes. Raises ConfigError when it is no choice, range or interval."""
+    """Return the dimension that an override describes. Raises ConfigError if it is no choice, range or interval."""
     value = override.value()
     for kind, convert in DISTRIBUTIONS.items():
         if isinstance(value, kind):
@@ -130,7 +130,7 @@ def dimension(override: Override) -> Dimension:
 
 
 def _choice(override: Override, value: ChoiceSweep) -> BaseDistribution:
-    """Numbers and texts stay what they are; anything else is told by its text."""
+    """Return a choice among numbers, or among texts; anything else is represented by its text."""
     texts = list(override.sweep_string_iterator())
     plain = all(isinstance(element, int | float) for element in value.list)
     return CategoricalDistribution([*value.list] if plain else texts)  # type: ignore[list-item]
@@ -157,4 +157,4 @@ DISTRIBUTIONS: dict[type, Callable[[Override, Any], BaseDistribution]] = {
     RangeSweep: _range,
     IntervalSweep: _interval,
 }
-"""Hydra's kinds of sweeps → Optuna's distributions"""
+"""Hydra's type of a sweep → a function that makes Optuna's distribution"""

@@ -1,4 +1,4 @@
-"""Where the sweeper plugin enters: nothing here needs Optuna, which may not be installed."""
+"""The entry point of the sweeper plugin; it doesn't need Optuna, which may not be installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from persona_sweeps.execution.hydra_launcher import SweepLauncher
 
 
 def start(given: Mapping[str, Any], context: HydraContext, config: DictConfig, arguments: Sequence[str]) -> None:
-    """Carry out a command's studies. Raises UserError for want of Optuna, or of a launcher that trials can join."""
+    """Carry out a command's studies. Raises UserError without Optuna, or with a launcher that trials can't join."""
     if importlib.util.find_spec("optuna") is None:
         raise UserError("hydra/sweeper=optuna needs Optuna: pip install 'persona-sweeps[study]'.")
     kind = get_class(str(config.hydra.launcher._target_))

@@ -1,8 +1,7 @@
-"""A study's trials in Optuna's journal: asked for, taken over from the dead, told; one file for many processes.
+"""Store a study's trials in Optuna's journal, one file for many processes.
 
-Whoever asks or takes over holds the study's lock, so no trial is lost or given twice. A process at work holds a lease
-of its own for as long as it lives: trials of others whose lease is free or dead were running and died, and are taken
-over.
+A process that asks for trials or takes some over holds the study's lock, so that no trial is lost or given twice. Each
+process holds a lease for as long as it lives. Running trials of a process whose lease is free or dead are taken over.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ OVERRIDES, REASON, TOKENS = "overrides", "reason", "tokens"
 """user attributes of a trial"""
 WARM, FINALS = "warm_start", "finals"
 """user attributes of a study"""
-OVER = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 class _JournalLock(BaseJournalFileLock):
-    """The lock of the journal's writers; unlike Optuna's, it dies with its holder."""
+    """The lock of the journal's writers; unlike Optuna's lock, it is released when its process dies."""
 
     def __init__(self, path: Path) -> None:
         self._lock = FileLock(path)
@@ -50,14 +49,14 @@ class _JournalLock(BaseJournalFileLock):
 
 
 def open_journal(path: Path) -> JournalStorage:
-    """Open Optuna's journal, made if it isn't there; optuna-dashboard and optuna's own API open it too."""
+    """Open Optuna's journal, and create it if needed; optuna-dashboard and Optuna's own API can open it, too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = _JournalLock(path.with_name(path.name + ".lock"))
     return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
 
 
 class StudyStorage:
-    """One study in the journal, as one process at work on it sees it."""
+    """One study in the journal, opened by one process."""
 
     def __init__(self, journal: Path, name: str, directions: Sequence[str], sampler: BaseSampler) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -72,46 +71,46 @@ class StudyStorage:
             )
         self.journal = journal
         self._me = uuid.uuid4().hex[:12]
-        alive = acquire(self._owner_lock(self._me))
-        assert alive is not None, "no other process has this name"
-        self._alive = alive
+        lease = acquire(self._owner_lock(self._me))
+        assert lease is not None, "no other process has this name"
+        self._lease = lease
 
     def close(self) -> None:
-        """Stop being at work: trials that are still running may be taken over."""
-        self._alive.release()
+        """Release this process's lease: its trials that are still running may be taken over."""
+        self._lease.release()
 
     def trials(self) -> list[FrozenTrial]:
-        """Return all trials of the study, in the order they were asked for."""
+        """Return all trials of the study, in the order in which they were drawn."""
         return self.study.get_trials(deepcopy=False)
 
     def agree(self, terms: Mapping[str, Any]) -> None:
-        """Note what the study is about. Raises ConfigError when it was begun with something else."""
-        begun = self.study.user_attrs
+        """Store the terms that a study may not change. Raises ConfigError if it was begun with other ones."""
+        stored = self.study.user_attrs
         for key, value in terms.items():
-            if key not in begun:
+            if key not in stored:
                 self.study.set_user_attr(key, value)
-            elif difference := _difference(key, begun[key], value):
+            elif difference := _difference(key, stored[key], value):
                 raise ConfigError(
                     f"The study {self.study.study_name} in {self.journal} was begun with {difference}: "
                     "give the new one another sweep.name."
                 )
 
     def warm_start(self, sweep: str, settings: Sequence[Mapping[str, Any]]) -> bool:
-        """Have these settings tried before any other, once, however often it is said; return whether it was new."""
+        """Enqueue a sweep's settings before all others, unless that was done before; return whether they are new."""
         with self._exclusively(self.journal):
-            known = self.study.user_attrs.get(WARM, [])
-            if sweep in known:
+            sweeps = self.study.user_attrs.get(WARM, [])
+            if sweep in sweeps:
                 return False
             for params in settings:
                 self.study.enqueue_trial(dict(params), skip_if_exists=True)
-            self.study.set_user_attr(WARM, [*known, sweep])
+            self.study.set_user_attr(WARM, [*sweeps, sweep])
             return True
 
     def claim(self, room: int, n_trials: int, max_tokens: int | None, begin: Callable[[Trial], None]) -> list[Trial]:
-        """Take over trials whose process died, then ask for new ones: at most `room`, and `n_trials` in the study.
+        """Take over trials whose process died, then draw new ones: at most `room`, and at most `n_trials` in the study.
 
-        No more are asked for either when those that have ended, with those in training counted as the longest of them,
-        have taken `max_tokens`. `begin` is called with each while no other process can ask.
+        No new trials are drawn once the finished ones have taken `max_tokens`; each trial in training counts as much as
+        the longest finished one. `begin` is called with each claimed trial, under the lock.
         """
         with self._exclusively(self.journal):
             trials = self.trials()
@@ -129,18 +128,18 @@ class StudyStorage:
             return claimed
 
     def has_all(self, n_trials: int, max_tokens: int | None) -> bool:
-        """Whether as many trials were asked for as there are to be, by number or by budget."""
+        """Return whether all trials were drawn, by number or by budget."""
         begun = sum(trial.state is not TrialState.WAITING for trial in self.trials())
         return begun >= n_trials or (max_tokens is not None and self._tokens() >= max_tokens)
 
     def report(self, trial: Trial, rung: int, nll: float, item_nll: np.ndarray) -> None:
-        """Note what a trial has come to at a rung; once, however often it had to be trained."""
+        """Store a trial's likelihoods at a rung, unless an earlier attempt stored them."""
         if rung not in self.study._storage.get_trial(trial._trial_id).intermediate_values:
             trial.set_user_attr(f"items_{rung}", [round(float(value), 5) for value in item_nll])
             trial.report(nll, rung)
 
     def begun(self, trial: Trial, cell: Cell) -> None:
-        """Note which run a trial is."""
+        """Store which run a trial has."""
         trial.set_user_attr(FOLDER, str(cell.folder.path.relative_to(cell.config.output_dir)))
         trial.set_user_attr(OVERRIDES, list(cell.overrides))
         trial.set_user_attr(EVALUATION, cell.evaluation_id)
@@ -154,9 +153,9 @@ class StudyStorage:
         reason: str = "",
         tokens: int | None = None,
     ) -> None:
-        """End a trial, unless it has ended: a process that was taken for dead may tell late."""
+        """Finish a trial, unless it is finished: a process that seemed dead may be late."""
         trial = self.study.get_trials(deepcopy=False)[number]
-        if trial.state in OVER:
+        if trial.state in FINISHED:
             return
         for name, value in ((REASON, reason), (TOKENS, tokens)):
             if value:
@@ -164,11 +163,11 @@ class StudyStorage:
         self.study.tell(number, values=values, state=state)
 
     def _tokens(self) -> int:
-        """Return how many tokens the trials have been trained on, with those in training counted as the longest."""
+        """Return the trials' training tokens; a trial in training counts as much as the longest finished one."""
         trials = self.trials()
-        ended = [trial.user_attrs.get(TOKENS, 0) for trial in trials if trial.state in OVER]
+        finished = [trial.user_attrs.get(TOKENS, 0) for trial in trials if trial.state in FINISHED]
         running = sum(trial.state is TrialState.RUNNING for trial in trials)
-        return sum(ended) + running * max(ended, default=0)
+        return sum(finished) + running * max(finished, default=0)
 
     @contextlib.contextmanager
     def _exclusively(self, journal: Path) -> Iterator[None]:
@@ -177,26 +176,26 @@ class StudyStorage:
             yield
 
     def _is_orphan(self, trial: FrozenTrial) -> bool:
-        """Whether a running trial's process is no longer at work."""
+        """Return whether a trial is running and its process has died."""
         if trial.state is not TrialState.RUNNING:
             return False
         owner = trial.user_attrs.get(OWNER)
-        if owner is None:  # its process died between asking and signing: it held the claim, which is ours now
+        if owner is None:  # its process died between drawing and storing the owner: it held the lock, which is ours now
             return True
         if owner == self._me:
             return False
-        who = holder(self._owner_lock(owner))
-        return who is None or who.alive is False
+        process = holder(self._owner_lock(owner))
+        return process is None or process.alive is False
 
     def _owner_lock(self, owner: str) -> Path:
         return self._folder / f".worker-{owner}"
 
 
-def _difference(name: str, begun: Any, asked: Any) -> str | None:
-    """Say in what two terms differ; None when they are the same."""
-    if not isinstance(begun, Mapping) or not isinstance(asked, Mapping):
-        return None if begun == asked else f"{name}={begun}, and this command has {asked}"
-    for key in {**begun, **asked}:
-        if begun.get(key) != asked.get(key):
-            return f"{key}={begun.get(key)}, and this command has {asked.get(key)}"
+def _difference(name: str, stored: Any, given: Any) -> str | None:
+    """Return the first difference of two terms as text; None if they are equal."""
+    if not isinstance(stored, Mapping) or not isinstance(given, Mapping):
+        return None if stored == given else f"{name}={stored}, and this command has {given}"
+    for key in {**stored, **given}:
+        if stored.get(key) != given.get(key):
+            return f"{key}={stored.get(key)}, and this command has {given.get(key)}"
     return None

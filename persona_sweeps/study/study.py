@@ -1,4 +1,4 @@
-"""One study: its space, its trials in the journal, and the runs that they ask for."""
+"""One study: its space, its trials in the journal, and their runs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from persona_sweeps.study.warm_start import known_settings
 
 
 class OneStudy:
-    """What a command asks for under one combination of its lists."""
+    """The study of a command for one combination of its lists' values."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class OneStudy:
         combination: Sequence[str],
         varied: Sequence[Dimension],
     ) -> None:
-        """`fixed` are the command's plain overrides, `combination` one value of each of its lists."""
+        """Compose the study; `fixed` are the command's plain overrides, `combination` has a value of each list."""
         self.settings = settings
         self._fixed = [*fixed, *combination]
         self._named = {text.split("=", 1)[0].lstrip("+~") for text in self._fixed} | {dim.key for dim in varied}
@@ -64,12 +64,12 @@ class OneStudy:
         try:
             composed, _ = self._composer.job(self._fixed, 0)
         except (HydraException, OmegaConfBaseException) as error:
-            raise _told(error) from error
+            raise _explained(error) from error
         self._predictor = _predictor(composed)
         self._method = self._predictor.method
         self._sweep = str(composed.sweep.name)
         self.group_size = int(composed.group_size)
-        """trials at most that train together"""
+        """most trials that train together"""
         self._only_plan = composed.plan == PlanMode.only
         self._only_status = composed.status == PlanMode.only
         self._seed = int(composed.seed)
@@ -86,15 +86,14 @@ class OneStudy:
         self.console = Console()
 
     def check(self, obstacles: Sequence[Obstacle]) -> None:
-        """Compose a run at each end of the space. Raises UserError when one can't work.
+        """Check a run at each end of the space. Raises UserError if one can't work.
 
-        `obstacles` keep jobs from being started. With plan=only they are left on the plan's cells, with those of the
-        machine.
+        `obstacles` are reasons why jobs can't start. With plan=only they are added to the plan's cells.
         """
         make_sampler(self.settings, self.space)
         self.settings = replace(self.settings, n_trials=trials_in(self.settings, self.space))
         if self.settings.warm_start is not None:
-            self._known, self._passed_over = known_settings(self._output_dir, self.settings, self.space)
+            self._warm_settings, self._skipped = known_settings(self._output_dir, self.settings, self.space)
         ends = [[dim.override(value) for dim, value in zip(self.space, end, strict=True)] for end in self.space.ends()]
         cells = [self._compose(overrides) for overrides in ends]
         self.least = cells[0]
@@ -114,7 +113,7 @@ class OneStudy:
         self.predictions = predict_runnable(self._ends, self.console)
 
     def run(self, context: Context) -> None:
-        """Train runs until the study has as many trials as asked, and say what was found."""
+        """Train runs until the study has all its trials, and report the result."""
         varied = self.space.describe()
         storage = self._storage()
         try:
@@ -122,9 +121,11 @@ class OneStudy:
             storage.study.set_user_attr(
                 "budget", {"n_trials": self.settings.n_trials, "max_tokens": self.settings.max_tokens}
             )
-            if self.settings.warm_start is not None and storage.warm_start(self.settings.warm_start, self._known):
-                others = f"; {self._passed_over} others lie outside the space" if self._passed_over else ""
-                best = f"The {len(self._known)} best settings of sweep {self.settings.warm_start}"
+            if self.settings.warm_start is not None and storage.warm_start(
+                self.settings.warm_start, self._warm_settings
+            ):
+                others = f"; {self._skipped} others lie outside the space" if self._skipped else ""
+                best = f"The {len(self._warm_settings)} best settings of sweep {self.settings.warm_start}"
                 self.console.note(f"{best} are tried first{others}.")
             try:
                 self._train(StudySource(storage, self.space, self.settings, self._compose, self.console), context)
@@ -138,13 +139,13 @@ class OneStudy:
             storage.close()
 
     def conclude(self) -> None:
-        """Say what was found, when jobs have carried out the study. Raises UserError when nothing was."""
+        """Report the result after jobs have carried out the study. Raises UserError if no trial was completed."""
         storage = self._storage()
         try:
             path = write_studies(self._journal, self._sweep, self._output_dir)
             conclude(storage, self.space, self.settings, self.console)
             if self.settings.final_seeds:
-                self._finals(storage).tell()
+                self._finals(storage).report()
             self.console.note(f"  {path}")
         finally:
             storage.close()
@@ -158,9 +159,9 @@ class OneStudy:
         return self._only_plan or self._only_status
 
     def report(self) -> None:
-        """Print the plan of the study, or how its runs stand, whichever the command asks for.
+        """Print the study's plan (plan=only), or the state of its runs (status=only).
 
-        Raises UserError after the plan when its runs can't run on this machine.
+        Raises UserError after the plan if its runs can't run on this machine.
         """
         if self._only_status:
             self._show_status()
@@ -174,15 +175,15 @@ class OneStudy:
             raise refusal([], len(self._ends.cells), len(unable))
 
     def is_over(self) -> bool:
-        """Whether no trial is to be asked for or finished any more, and the finals are done."""
+        """Return whether all trials are drawn and finished, and the finals are done."""
         if not self._journal.is_file():
             return False
         storage = self._storage()
         try:
             source = StudySource(storage, self.space, self.settings, self._compose, self.console)
-            asked_for = storage.has_all(self.settings.n_trials, self.settings.max_tokens) or source.has_failed_enough
+            all_drawn = storage.has_all(self.settings.n_trials, self.settings.max_tokens) or source.has_failed_enough
             running = any(trial.state is TrialState.RUNNING for trial in storage.trials())
-            if running or not asked_for:
+            if running or not all_drawn:
                 return False
             finals = storage.study.user_attrs.get(FINALS)
             none_due = not self.settings.final_seeds or not any(
@@ -200,7 +201,7 @@ class OneStudy:
         return StudyStorage(self._journal, self.name, self.settings.direction, sampler)
 
     def _show_status(self) -> None:
-        """Tell how the runs of the study stand, its finals among them, by what sweep.json and the journal list."""
+        """Show the state of the study's runs, including its finals, as sweep.json and the journal list them."""
         if not self._journal.is_file():
             self.console.note(f"Study {self.name} hasn't begun: there is no {self._journal}.")
             return
@@ -226,18 +227,18 @@ class OneStudy:
         wait_for_others(elsewhere, context, source)
 
     def _terms(self, varied: Mapping[str, str]) -> Mapping[str, Any]:
-        """Return what may not change while a study goes on, since its trials could no longer be compared."""
+        """Return the terms that may not change during a study, since its trials could no longer be compared."""
         pruner = {key: getattr(self.settings, key) for key in ("pruner", "pruner_factor", "pruner_rungs")}
         return {
             "metric": self.settings.metric,
             "sampler": self.settings.sampler,
             "pruner": pruner,
             "space": varied,
-            "config": self._about(),
+            "config": self._shared_config(),
         }
 
-    def _about(self) -> Mapping[str, Any]:
-        """Return what all runs of the study have in common, by dotted key."""
+    def _shared_config(self) -> Mapping[str, Any]:
+        """Return the config that all runs of the study share, by dotted key."""
         varied = set(self.space.describe())
         varied |= {"peft.alpha"} if "peft.alpha_ratio" in varied else set()
         resolved, peft = self.least.resolved, self.least.config.peft
@@ -246,12 +247,12 @@ class OneStudy:
         return {key: value for key, value in _flat(shared).items() if key not in varied}
 
     def _compose(self, drawn: Sequence[str]) -> Cell:
-        """Return a trial's cell, evaluated on the validation part unless the command says otherwise."""
+        """Return a trial's cell, evaluated on the validation part unless the command sets another one."""
         part = [] if "dataset.evaluate_on" in self._named else ["dataset.evaluate_on=validation"]
         return self._cell([*self._fixed, *part, *drawn])
 
     def _compose_final(self, drawn: Sequence[str]) -> Cell:
-        """Return the cell of a finalist, evaluated at its end only unless the command says otherwise."""
+        """Return the cell of a finalist, evaluated only at its end unless the command sets train.eval_every."""
         once = [] if "train.eval_every" in self._named else ["train.eval_every=0"]
         kept = [text for text in self._fixed if text.split("=", 1)[0] not in ("seed", "dataset.evaluate_on")]
         return self._cell([*kept, *once, *drawn])
@@ -260,10 +261,10 @@ class OneStudy:
         try:
             return compose_cell(self._composer, overrides)
         except (HydraException, OmegaConfBaseException) as error:
-            raise _told(error) from error
+            raise _explained(error) from error
 
     def _space(self, varied: Sequence[Dimension]) -> Space:
-        """The command's own dimensions, and those of the method that the command doesn't set."""
+        """Return the command's dimensions, and those of the method that the command doesn't set."""
         if not self._predictor.has_model:
             raise ConfigError(
                 f"peft={self._method} trains nothing that a study could search over: run it without "
@@ -273,17 +274,17 @@ class OneStudy:
         if "peft.alpha" in named:
             named.add("peft.alpha_ratio")
         space = self.settings.space.get(self._method) or self._predictor.search_space
-        usual = parse({key: text for key, text in space.items() if key not in named})
-        if not usual and not varied:
+        defaults = parse({key: text for key, text in space.items() if key not in named})
+        if not defaults and not varied:
             raise ConfigError(
                 f"peft={self._method} has nothing to search over: name what varies, as in "
                 "train.learning_rate=tag(log,interval(1e-4,1e-2)), or choose a method that trains."
             )
-        return Space([*usual, *varied])
+        return Space([*defaults, *varied])
 
 
 def _predictor(composed: DictConfig) -> Predictor:
-    """Return what a composed config's runs answer with."""
+    """Return the predictor of a composed config."""
     values = OmegaConf.to_container(composed.peft, resolve=True)
     assert isinstance(values, dict)
     return PEFT.make(str(composed.peft.method), values)  # type: ignore[arg-type]
@@ -296,7 +297,7 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _told(error: Exception) -> UserError:
+def _explained(error: Exception) -> UserError:
     from persona_sweeps.config.folder import conf_folder
     from persona_sweeps.config.mistakes import explain
 

@@ -1,6 +1,6 @@
-"""Studies as work for jobs: each job runs the command itself, with all trials in its own process.
+"""Distribute studies to jobs: each job runs the command itself, with all its trials in one process.
 
-A study is shared through its journal, so a job needs to know nothing of the others; one that is lost is replaced.
+Jobs share a study through its journal, so a job needs to know nothing about the others; a lost job is replaced.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from persona_sweeps.planning.preflight import Predictions
 from persona_sweeps.study.study import OneStudy
 
 STUDIES = "studies"
-"""note of a job: the names of the studies that it works on"""
+"""key of a job's notes: the names of the studies that it works on"""
 ENDED_WELL = ("exit code 0", "COMPLETED")
 
 
 def distribute(studies: Sequence[OneStudy], target: LaunchTarget, command: Sequence[str], console: Console) -> None:
-    """Have jobs work on these studies until all are over.
+    """Run jobs for these studies until all are finished.
 
-    Raises Stopped when asked to stop, and UserError when job after job is lost.
+    Raises Stopped if asked to stop, and UserError if too many jobs are lost.
     """
     assert target.backend is not None
     predictions: Predictions = {}
@@ -41,12 +41,12 @@ def distribute(studies: Sequence[OneStudy], target: LaunchTarget, command: Seque
 
 
 class StudyWork:
-    """Keeps jobs at work until the studies of one command are over."""
+    """The work of the jobs of one command's studies."""
 
     name = "study"
 
     def __init__(self, studies: Sequence[OneStudy], command: Sequence[str], max_retries: int) -> None:
-        """`command` has the arguments of `launch.py` that a job is given."""
+        """Keep the studies; `command` has a job's arguments of `launch.py`."""
         self._studies = studies
         self._command = command
         self._max_lost = max_retries * (len(studies) + 1)
@@ -75,11 +75,11 @@ class StudyWork:
         raise UserError(f"The study's command: {reason}.")
 
     def follow(self, job: Job) -> None:
-        """A job's trials are in the journal."""
+        """Do nothing: a job's trials are in the journal."""
 
     def left(self, job: Job, status: JobStatus, others: int) -> str:
         if (others and status.reason in ENDED_WELL) or self._are_over():
-            return ""  # nothing is left, or what is left is in training by the others
+            return ""  # nothing is left, or other jobs train what is left
         return "before the study was over"
 
     def again(self, job: Job, reason: str) -> Sequence[Sequence[Cell]]:
@@ -90,7 +90,7 @@ class StudyWork:
 
     @property
     def _example(self) -> Cell:
-        """A run of the first study, from which a backend knows what resources to ask for."""
+        """A run of the first study, from which a backend derives the resources of a job."""
         return self._studies[0].least
 
     def _are_over(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a study leaves for people and for analysis: sweep.json with a row a trial, and the best in words."""
+"""Summarize a study: write sweep.json with a row for each trial, and print the best trials."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STATES = {
     TrialState.WAITING: "planned",
 }
 SHOWN = 3
-"""of the best trials, where several objectives leave more"""
+"""how many of the best trials are printed, if several objectives give more"""
 
 
 def write_studies(journal: Path, sweep: str, output_dir: Path) -> Path:
@@ -40,45 +40,45 @@ def write_studies(journal: Path, sweep: str, output_dir: Path) -> Path:
     names = [summary.study_name for summary in optuna.get_all_study_summaries(storage)]
     studies = [optuna.load_study(study_name=name, storage=storage) for name in names]
     rows = [row for study in studies for row in _rows(study, output_dir)]
-    write_sweep(files, sweep, rows, {study.study_name: _about(study) for study in studies})
+    write_sweep(files, sweep, rows, {study.study_name: _description(study) for study in studies})
     return files.record
 
 
-def _about(study: Study) -> Mapping[str, Any]:
-    """Return how a study searched; its space as Optuna writes distributions."""
-    noted = study.user_attrs
+def _description(study: Study) -> Mapping[str, Any]:
+    """Return a study's settings; its space has Optuna's JSON of distributions."""
+    attributes = study.user_attrs
     space = {
         key: json.loads(distribution_to_json(distribution))
         for trial in study.get_trials(deepcopy=False)
         for key, distribution in trial.distributions.items()
     }
     return {
-        "metric": noted["metric"],
+        "metric": attributes["metric"],
         "direction": [direction.name.lower() for direction in study.directions],
-        "sampler": noted["sampler"],
-        "pruner": noted["pruner"]["pruner"],
-        **noted["budget"],
+        "sampler": attributes["sampler"],
+        "pruner": attributes["pruner"]["pruner"],
+        **attributes["budget"],
         "space": space,
     }
 
 
 def _rows(study: Study, output_dir: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield a row a trial that has a run, and then a row a final run."""
+    """Yield a row for each trial that has a run, then one for each final run."""
     for trial in study.get_trials(deepcopy=False):
         if RUN in trial.user_attrs:
             yield _row(study.study_name, trial)
     for row in study.user_attrs.get(FINALS, []):
-        found = outcome(RunFolder(output_dir / row["folder"]), row["evaluation_id"])
-        yield {**row, "state": found.status, "study": study.study_name, "final": True}
+        status = outcome(RunFolder(output_dir / row["folder"]), row["evaluation_id"]).status
+        yield {**row, "state": status, "study": study.study_name, "final": True}
 
 
 def _row(study: str, trial: FrozenTrial) -> Mapping[str, Any]:
-    noted = trial.user_attrs
+    attributes = trial.user_attrs
     return {
-        "overrides": noted[OVERRIDES],
-        "run_id": noted[RUN],
-        "evaluation_id": noted[EVALUATION],
-        "folder": noted[FOLDER],
+        "overrides": attributes[OVERRIDES],
+        "run_id": attributes[RUN],
+        "evaluation_id": attributes[EVALUATION],
+        "folder": attributes[FOLDER],
         "state": STATES[trial.state],
         "study": study,
         "trial": trial.number,
@@ -87,14 +87,14 @@ def _row(study: str, trial: FrozenTrial) -> Mapping[str, Any]:
 
 
 def conclude(storage: StudyStorage, space: Space, settings: StudySettings, console: Console) -> None:
-    """Say how the trials ended, and which was best. Raises UserError when none was completed."""
+    """Report the states of the trials, and the best ones. Raises UserError if none was completed."""
     trials = storage.trials()
     count = Counter(STATES[trial.state] for trial in trials)
-    told = ", ".join(f"{count[state]} {state}" for state in ("completed", "pruned", "failed"))
-    console.note(f"Study {storage.study.study_name}: {told}; the journal is {storage.journal}.")
+    states = ", ".join(f"{count[state]} {state}" for state in ("completed", "pruned", "failed"))
+    console.note(f"Study {storage.study.study_name}: {states}; the journal is {storage.journal}.")
     if not count["completed"]:
         failed = [trial for trial in trials if trial.state is TrialState.FAIL]
-        why = f" The first failed so: {failed[0].user_attrs.get(REASON)}" if failed else ""
+        why = f" The first failure: {failed[0].user_attrs.get(REASON)}" if failed else ""
         raise UserError(f"Study {storage.study.study_name}: no trial was completed.{why}")
     for trial in storage.study.best_trials[:SHOWN]:
         values = ", ".join(f"{m} {v:.4g}" for m, v in zip(settings.metric, trial.values, strict=True))

@@ -1,4 +1,4 @@
-"""The sweep of `hydra/sweeper=optuna`: a study for each combination of what the command lists."""
+"""The sweep of `hydra/sweeper=optuna`: a study for each combination of the values of the command's lists."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from persona_sweeps.study.study import OneStudy
 from persona_sweeps.study.study_work import distribute
 
 NOT_FOR_JOBS = ("hydra/launcher=", "hydra.launcher.", "hydra.mode=", "hydra.searchpath=")
-"""overrides that a job of a study isn't given: there all trials are in its own process"""
+"""overrides that a study's job doesn't get, since it trains all its trials in its own process"""
 
 
 def sweep(
     given: Mapping[str, Any], context: HydraContext, config: DictConfig, arguments: Sequence[str], target: LaunchTarget
 ) -> None:
-    """Carry out the studies that a command asks for. Raises UserError before any run starts for what is wrong."""
+    """Carry out a command's studies. Raises UserError for a mistake, before any run starts."""
     setup_globals()
     settings = StudySettings.read(given)
     parser = OverridesParser.create(config_loader=context.config_loader)
@@ -61,18 +61,18 @@ def sweep(
 
 
 def _command(config: DictConfig, arguments: Sequence[str], study: OneStudy, target: LaunchTarget) -> list[str]:
-    """Return the arguments with which a job works on the studies, as the machine that plans has settled them."""
-    own = [text for text in config.hydra.overrides.hydra if not text.lstrip("+~").startswith(NOT_FOR_JOBS)]
+    """Return the arguments of a job that works on the studies, with the device and precision that were planned."""
+    hydra = [text for text in config.hydra.overrides.hydra if not text.lstrip("+~").startswith(NOT_FOR_JOBS)]
     resolved = study.least.resolved
-    settled = {"device": resolved["device"], "train.precision": resolved["train"]["precision"]}
-    kept = [text for text in arguments if text.split("=", 1)[0] not in settled]
+    planned = {"device": resolved["device"], "train.precision": resolved["train"]["precision"]}
+    kept = [text for text in arguments if text.split("=", 1)[0] not in planned]
     search = [f"hydra.searchpath=[{','.join(target.search_path)}]"] if target.search_path else []
-    settled_texts = [f"{key}={value}" for key, value in settled.items()]
-    return ["-m", *kept, *settled_texts, *own, *search, "hydra/launcher=fused"]
+    planned_texts = [f"{key}={value}" for key, value in planned.items()]
+    return ["-m", *kept, *planned_texts, *hydra, *search, "hydra/launcher=fused"]
 
 
 def _combinations(listed: Sequence[Override]) -> list[tuple[str, ...]]:
-    """Return each way to take one value of every list."""
+    """Return all combinations of one value of each list."""
     choices = [
         [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()] for override in listed
     ]

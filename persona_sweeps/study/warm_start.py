@@ -1,4 +1,4 @@
-"""Settings that another sweep has found good, to be tried first."""
+"""Read the best settings of another sweep, which a study tries first."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from persona_sweeps.study.values import objective_values
 
 
 def known_settings(output_dir: Path, settings: StudySettings, space: Space) -> tuple[list[dict[str, Any]], int]:
-    """Return the best settings of the completed runs of sweep `warm_start`, best first, each once; and how many others
-    were passed over because they lie outside the space, or lack the study's first metric, which decides the order.
+    """Return the best settings of sweep `warm_start`, best first, each once, and how many runs were skipped.
 
-    Raises ConfigError when there is no such sweep, and when none of its runs is of use.
+    A run is skipped if its setting lies outside the space, or if it lacks the study's first metric, which decides the
+    order. Raises ConfigError if there is no such sweep, and if no run of it is usable.
     """
     sweep = str(settings.warm_start)
     records = list(_completed(output_dir, sweep))
-    found: list[tuple[float, dict[str, Any]]] = []
+    ranked: list[tuple[float, dict[str, Any]]] = []
     for record in records:
         params = _params(record.run["config"], space)
         try:
@@ -33,18 +33,18 @@ def known_settings(output_dir: Path, settings: StudySettings, space: Space) -> t
         except TrialError:
             continue
         if params is not None:
-            found.append((value, params))
-    if not found:
+            ranked.append((value, params))
+    if not ranked:
         raise ConfigError(
             f"hydra.sweeper.warm_start={sweep}: of its {len(records)} completed runs none has {settings.metric[0]} and "
             f"a setting within this study's space ({', '.join(space.describe())})."
         )
-    found.sort(key=lambda pair: pair[0], reverse=settings.direction[0] == "maximize")
+    ranked.sort(key=lambda pair: pair[0], reverse=settings.direction[0] == "maximize")
     best: list[dict[str, Any]] = []
-    for _, params in found:
+    for _, params in ranked:
         if params not in best:
             best.append(params)
-    return best[: settings.warm_start_best], len(records) - len(found)
+    return best[: settings.warm_start_best], len(records) - len(ranked)
 
 
 def _completed(output_dir: Path, sweep: str) -> Iterator[Outcome]:
@@ -52,19 +52,19 @@ def _completed(output_dir: Path, sweep: str) -> Iterator[Outcome]:
     folder = output_dir / "sweeps"
     listed = read_json(SweepFolder.of(output_dir, sweep).record)
     if listed is None:
-        known = sorted(path.parent.name for path in folder.glob("*/sweep.json"))
+        names = sorted(path.parent.name for path in folder.glob("*/sweep.json"))
         raise ConfigError(
-            f"hydra.sweeper.warm_start={sweep} is no sweep under {folder}.{did_you_mean(sweep, known)} "
-            f"There {'are' if known else 'is'} {', '.join(known) or 'none yet'}."
+            f"hydra.sweeper.warm_start={sweep} is no sweep under {folder}.{did_you_mean(sweep, names)} "
+            f"There {'are' if names else 'is'} {', '.join(names) or 'none yet'}."
         )
     for name, evaluation in dict.fromkeys((row["folder"], row["evaluation_id"]) for row in listed["cells"]):
-        found = outcome(RunFolder(output_dir / name), evaluation)
-        if found.status == "completed":
-            yield found
+        result = outcome(RunFolder(output_dir / name), evaluation)
+        if result.status == "completed":
+            yield result
 
 
 def _params(config: Mapping[str, Any], space: Space) -> dict[str, Any] | None:
-    """Return what a run's config says of each dimension; None when one is absent or outside."""
+    """Return a run's value of each dimension; None if one is missing or outside the space."""
     params = {}
     for dimension in space:
         value = _within(dimension.distribution, _value(config, dimension.key))
@@ -75,7 +75,7 @@ def _params(config: Mapping[str, Any], space: Space) -> dict[str, Any] | None:
 
 
 def _value(config: Mapping[str, Any], key: str) -> Any:
-    if key == "peft.alpha_ratio":  # settled into alpha, which is what a record holds
+    if key == "peft.alpha_ratio":  # converted to alpha, which is in the record
         peft = config["peft"]
         return peft["alpha"] / peft["r"] if peft.get("alpha") and peft.get("r") else None
     value: Any = config
@@ -85,7 +85,7 @@ def _value(config: Mapping[str, Any], key: str) -> Any:
 
 
 def _within(distribution: BaseDistribution, value: Any) -> Any:
-    """Return a value as the distribution has it; None when it isn't one of its own."""
+    """Return a value in the distribution's form; None if it isn't in the distribution."""
     if isinstance(distribution, CategoricalDistribution):
         return next((choice for choice in distribution.choices if choice == value or choice == str(value)), None)
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""Experiment trackers: each a kind of its own, whose package is imported only when it is asked for.
+"""Experiment trackers: each is a kind, whose package is imported only when it is used.
 
     run = tracking.start(config, resolved, folder, run_id, name)
     run.log(step, {"train_nll": 2.1})
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def start(config: RunConfig, resolved: Mapping[str, Any], folder: Path, run_id: str, name: str) -> TrackedRun:
-    """Begin tracking one run, by what none of whose calls can raise.
+    """Start to track a run; no call of the result raises.
 
-    `resolved` is the resolved config as plain containers, with secrets already taken out; `folder` is the run's own.
-    Where the tracker can't be started, that is said once, and nothing is tracked.
+    `resolved` is the resolved config as plain containers, without secrets; `folder` is the run's folder. If the tracker
+    can't be started, a warning says so once, and nothing is tracked.
     """
     tracker, sweep = config.tracker, config.sweep.name
     return GuardedRun(tracker.kind, run_id, lambda: tracker.start(resolved, folder, run_id, name, sweep))

@@ -1,4 +1,4 @@
-"""Tracking that can't stop the training it watches."""
+"""Keep errors of a tracker from stopping the training."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _log = logging.getLogger(__name__)
 
 
 class GuardedRun:
-    """Tracks a run until the first failure, warns of that once, and does nothing from then on.
+    """Tracks a run until the first error, warns about it once, and does nothing from then on.
 
-    A dead network, a full disk or a changed client must not cost a sweep: the run folder holds all that was tracked.
+    A dead network, a full disk or a changed client must not fail a sweep: the run folder holds everything tracked.
     """
 
     def __init__(self, kind: str, run_id: str, start: Callable[[], TrackedRun]) -> None:

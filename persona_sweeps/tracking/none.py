@@ -1,4 +1,4 @@
-"""No tracker: the run folder has everything."""
+"""`tracker=none`: no tracker; the run folder has everything."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from persona_sweeps.tracking.tracker import Tracker
 
 
 class UntrackedRun:
-    """Does nothing."""
+    """A run that isn't tracked."""
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         pass
@@ -22,7 +22,7 @@ class UntrackedRun:
 
 @dataclass
 class NoTracker(Tracker):
-    """Show runs nowhere else."""
+    """Tracks nothing."""
 
     def start(self, resolved: Mapping[str, Any], folder: Path, run_id: str, name: str, sweep: str) -> UntrackedRun:
         return UntrackedRun()

@@ -1,4 +1,4 @@
-"""TensorBoard: event files in the run folder, to be read with `tensorboard --logdir <output_dir>/runs`."""
+"""`tracker=tensorboard`: event files in the run folder; read them with `tensorboard --logdir <output_dir>/runs`."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 
 @dataclass
 class TensorBoard(Tracker):
-    """Write event files into each run's folder."""
+    """Writes event files into each run's folder."""
 
     package = "tensorboard"
 
     def start(self, resolved: Mapping[str, Any], folder: Path, run_id: str, name: str, sweep: str) -> TensorBoardRun:
-        """Begin an event file in `folder`/tensorboard. Raises OSError when that folder can't be made."""
+        """Start an event file in `folder`/tensorboard. Raises OSError if that folder can't be made."""
         events = folder / "tensorboard"
         events.mkdir(parents=True, exist_ok=True)
         return TensorBoardRun(events, resolved, run_id, name)
 
 
 class TensorBoardRun:
-    """Scalars for curves, text for config and samples, and an entry of the HParams tab for the final metrics."""
+    """A run's event file: scalars for curves, text for config and samples, an HParams entry for the final metrics."""
 
     def __init__(self, folder: Path, config: Mapping[str, Any], run_id: str, name: str) -> None:
         self._folder = folder
@@ -58,7 +58,7 @@ class TensorBoardRun:
         writer.close()
 
     def _writer_from(self, step: int) -> SummaryWriter:
-        """Return the writer, made at the first use, so that it can hide what a broken attempt wrote from `step` on."""
+        """Return the writer; it is made at the first use, so that it can purge an earlier attempt from `step` on."""
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -68,7 +68,7 @@ class TensorBoardRun:
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
-    """Return nested settings by dotted name (`peft.r`), lists and nulls as text, as the HParams tab takes them."""
+    """Return nested settings by dotted name (`peft.r`), with lists and nulls as text, as the HParams tab needs them."""
     settings: dict[str, bool | int | float | str] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
@@ -79,13 +79,13 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | 
 
 
 def escape(text: str) -> str:
-    """Return text that TensorBoard's Markdown renders as it stands: a prompt may hold any markup."""
+    """Escape text so that TensorBoard's Markdown renders it literally: a prompt may hold any markup."""
     entities = _PUNCTUATION.sub(lambda match: f"&#{ord(match[0])};", text)
     return "<br>".join(entities.splitlines())
 
 
 def code_block(text: str) -> str:
-    """Return text as an indented Markdown code block, which nothing inside it can end."""
+    """Return text as an indented Markdown code block, which no content can close."""
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 

@@ -1,4 +1,4 @@
-"""Weights & Biases: one W&B run for each run, grouped by sweep."""
+"""`tracker=wandb`: Weights & Biases, with one W&B run for each run, grouped by sweep."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 MODES = ("online", "offline", "disabled")
 INIT_SECONDS = 30
-"""How long a run may wait for the server to answer its start."""
+"""how long a run waits for the server when it starts"""
 FINISH_SECONDS = 60
-"""How long a finished run may go on uploading; what is left stays on disk, for `wandb sync`."""
+"""how long a finished run uploads; what is left stays on disk, for `wandb sync`"""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class Wandb(Tracker):
-    """Make a W&B run of each run, with this run's id, grouped by sweep."""
+    """Makes a W&B run for each run, with the same id, grouped by sweep."""
 
     project: str = MISSING
     entity: str | None = None
@@ -46,10 +46,10 @@ class Wandb(Tracker):
             yield from one_of("tracker.mode", self.mode, MODES)
 
     def start(self, resolved: Mapping[str, Any], folder: Path, run_id: str, name: str, sweep: str) -> WandbRun:
-        """Begin a W&B run. Raises OSError when the folder can't be made, and W&B's own errors."""
+        """Start a W&B run. Raises OSError if the folder can't be made, and W&B's own errors."""
         import wandb
 
-        # W&B would quietly fall back to the system's temporary folder.
+        # Without the folder, W&B would silently use the system's temporary folder.
         folder.mkdir(parents=True, exist_ok=True)
         mode = choose_mode(self.mode)
         try:
@@ -63,7 +63,7 @@ class Wandb(Tracker):
                 tags=list(self.tags),
                 dir=str(folder),
                 mode=mode,  # type: ignore[arg-type]
-                # A relaunched run goes on under its id; offline, W&B can't know and would warn.
+                # A relaunched run keeps its id; offline, W&B can't check that and would warn.
                 resume="allow" if mode == "online" else None,
                 reinit="create_new",
                 settings=_settings(),
@@ -82,7 +82,7 @@ class WandbRun:
 
     def __init__(self, run: wandb.Run) -> None:
         self._run = run
-        # A metric of our own, not W&B's counter: the counter refuses every step that isn't above the last one.
+        # Use a metric, not W&B's step counter: the counter rejects a step that isn't greater than the last one.
         run.define_metric("step", hidden=True)
         run.define_metric("*", step_metric="step")
 
@@ -95,7 +95,7 @@ class WandbRun:
                 self._run.log({"samples": _table(samples)})
             self._run.summary.update({"status": status, **summary})
         finally:
-            # W&B knows two ends only, and a pruned run did what was asked of it; the summary says which it was.
+            # W&B has two final states only, and a pruned run is no failure; the summary holds the exact status.
             self._run.finish(exit_code=1 if status == "failed" else 0)
 
 
@@ -106,7 +106,7 @@ def _table(samples: Sequence[Mapping[str, Any]]) -> wandb.Table:
 
 
 def _settings() -> wandb.Settings:
-    """Return settings that keep the console to the sweep and send no more of the machine than W&B needs."""
+    """Return settings that keep the console free for the sweep, and send as little about the machine as possible."""
     import wandb
 
     return wandb.Settings(
@@ -121,5 +121,5 @@ def _settings() -> wandb.Settings:
 
 @cache
 def _announce(project_url: str | None) -> None:
-    """Say once a project where its runs can be seen."""
+    """Log, once a project, where its runs appear."""
     _log.info("W&B: runs appear at %s", project_url)

@@ -1,4 +1,4 @@
-"""Whether W&B can go online, found out without a prompt and before any run waits for it."""
+"""Find out whether W&B can go online, without a prompt, and before any run waits for it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _given_up: list[str] = []
 
 
 def choose_mode(configured: str | None) -> str:
-    """Return the W&B mode for a run: what the config says, else the environment (`WANDB_MODE`), else online.
+    """Return the W&B mode for a run: that of the config, else of the environment (`WANDB_MODE`), else online.
 
-    Online without an API key (W&B would ask for one and wait) or without a connection becomes offline, said once a
-    process. Raises W&B's `AuthenticationError` for a key that is malformed.
+    Without an API key (W&B would wait for one) or without a connection, online becomes offline, with one warning a
+    process. Raises W&B's `AuthenticationError` for a malformed key.
     """
     mode = configured or os.environ.get("WANDB_MODE") or "online"
     if mode != "online":
@@ -33,7 +33,7 @@ def choose_mode(configured: str | None) -> str:
 
 
 def give_up(reason: str) -> None:
-    """Keep all later runs of this process offline, so that each of them needn't wait for the same failure."""
+    """Keep all later runs of this process offline, so that they don't wait for the same failure."""
     _given_up.append(reason)
 
 
@@ -50,7 +50,7 @@ def _why_not_online() -> str | None:
 
 
 def _reachable(base_url: str) -> bool:
-    """Return whether the server takes connections. Behind a proxy only W&B itself can find out: the answer is yes."""
+    """Return whether the server accepts connections; True behind a proxy, where only W&B itself can find out."""
     if getproxies():
         return True
     url = urlsplit(base_url)
