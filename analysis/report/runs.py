@@ -28,11 +28,17 @@ Pairs = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True)
 class ChartResult:
-    """A result as charts and transcripts have it; `colour` is the number of its colour, `samples` a link or None."""
+    """A result as charts and transcripts have it.
+
+    name, run: what the result is called, and its run whatever its evaluations
+    colour: the number of its colour
+    samples: a link, or None
+    """
 
     result: RunResult
     anchor: str
     name: str
+    run: str
     colour: int
     samples: str | None
 
@@ -41,6 +47,7 @@ class ChartResult:
         return {
             "id": self.result.run_id,
             "name": self.name,
+            "run": self.run,
             "anchor": self.anchor,
             "colour": self.colour,
             "status": self.result.status,
@@ -99,17 +106,23 @@ def link(path: Path, page: Path) -> str:
 
 def chart_results(results: Sequence[RunResult], page: Path) -> list[ChartResult]:
     """Return the results in order, each with a name of its own."""
-    of_run, labels, colours = anchors(results), _labels(results), _colours(results)
+    of_run, colours = anchors(results), _colours(results)
+    named = zip(results, _labels(results), _labels(results, by_run=True), strict=True)
     several = len({model_label(result) for result in results if has_model(result)}) > 1
+
+    def with_model(result: RunResult, label: str) -> str:
+        return f"{model_label(result)} · {label}" if several and has_model(result) else label
+
     return [
         ChartResult(
             result=result,
             anchor=of_run[result.run_id],
-            name=f"{model_label(result)} · {label}" if several and has_model(result) else label,
+            name=with_model(result, label),
+            run=with_model(result, run_label),
             colour=colours[result.run_id],
             samples=next(iter(_links(result.all_samples(), page).values()), None),
         )
-        for result, label in zip(results, labels, strict=True)
+        for result, label, run_label in named
     ]
 
 

@@ -61,7 +61,7 @@ page.soon = (act) => {
   return () => { clearTimeout(timer); timer = setTimeout(act, 120); };
 };
 // A list of runs to choose from, each with its colour; `change` is called with the run and whether it's chosen.
-page.chooser = (list, runs, chosen, change) => {
+page.chooser = (list, runs, chosen, change, called = "name") => {
   const boxes = new Map();
   for (const run of runs) {
     const box = page.element("input", { type: "checkbox" });
@@ -69,17 +69,17 @@ page.chooser = (list, runs, chosen, change) => {
     box.addEventListener("change", () => change(run, box.checked));
     const about = page.data.runs[run];
     const swatch = page.element("span", { class: `swatch c${about.colour % 7}`, "aria-hidden": "true" });
-    list.append(page.element("li", {}, page.element("label", {}, box, " ", swatch, page.isolated(about.name))));
+    list.append(page.element("li", {}, page.element("label", {}, box, " ", swatch, page.isolated(about[called]))));
     boxes.set(run, box);
   }
   return boxes;
 };
-page.finds = (input, list, runs) => {
+page.finds = (input, list, runs, called = "name") => {
   input.addEventListener("input", () => {
     const sought = input.value.trim().toLowerCase();
     [...list.children].forEach((entry, place) => {
       const about = page.data.runs[runs[place]];
-      entry.hidden = !`${about.name} ${about.id}`.toLowerCase().includes(sought);
+      entry.hidden = !`${about[called]} ${about.id}`.toLowerCase().includes(sought);
     });
   });
 };

@@ -15,7 +15,7 @@ page.startCurves = () => {
   const boxes = page.chooser(control("runs"), all.map((curve) => curve.run), chosen, (run, on) => {
     if (on) chosen.add(run); else chosen.delete(run);
     draw();
-  });
+  }, "run");
   boxes.forEach((box, run) => {
     const entry = box.closest("li");
     for (const kind of ["pointerenter", "focusin"]) entry.addEventListener(kind, () => page.light(holder, run));
@@ -32,7 +32,7 @@ page.startCurves = () => {
   };
   control("all").addEventListener("click", () => choose(true));
   control("none").addEventListener("click", () => choose(false));
-  page.finds(control("find"), control("runs"), all.map((curve) => curve.run));
+  page.finds(control("find"), control("runs"), all.map((curve) => curve.run), "run");
   for (const name of ["axis", "scale", "train", "held"]) control(name).addEventListener("change", draw);
   page.unhide(...document.querySelectorAll("#curves [hidden]:not(li)"));
   page.redrawn(holder, draw);
@@ -107,7 +107,7 @@ page.follow = (holder, frame, lines, tip, axis) => {
     page.light(holder, near && near.line.run);
     if (!near) { tip.away(); return; }
     const kind = near.line.kind === "held" ? "held out" : "training";
-    tip.place(at, `${page.data.runs[near.line.run].name}: ${kind} ${page.brief(near.y)} at ${axis} ${page.brief(near.x)}`);
+    tip.place(at, `${page.data.runs[near.line.run].run}: ${kind} ${page.brief(near.y)} at ${axis} ${page.brief(near.x)}`);
   });
   frame.root.addEventListener("pointerleave", () => { page.light(holder, null); tip.away(); });
 };

@@ -24,7 +24,7 @@ from analysis.read.selection import read_all
 from analysis.report.curves import thin
 from analysis.report.page import report
 from analysis.report.quality import front
-from analysis.report.runs import link
+from analysis.report.runs import chart_results, link
 from analysis.report.tabulated import sort_key
 from analysis.report.text import _HIDDEN, embedded, linked, plain, shown
 from analysis.report.transcripts import LONGEST, read_transcripts
@@ -281,3 +281,11 @@ def test_ids_that_look_like_one_another_have_their_own_places() -> None:
     found = anchors([RunResult(run_id, "completed", Path("."), {}) for run_id in ids])
     assert len(set(found.values())) == len(ids)
     assert all(re.fullmatch("[0-9A-Za-z_-]+", anchor) for anchor in itertools.chain(found.values()))
+
+
+def test_a_run_has_one_name_in_the_curves_whatever_its_evaluations(outputs: Outputs) -> None:
+    run_id = outputs.run()
+    outputs.evaluate(run_id, {"rougeL": 0.3}, number=1)
+    charted = chart_results(read_all(outputs.root).results, outputs.root / "report.html")
+    assert len({one.name for one in charted}) == 2 and len({one.run for one in charted}) == 1
+    assert "evaluation" not in charted[0].run and all(one.data()["run"] == one.run for one in charted)
