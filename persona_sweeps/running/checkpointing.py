@@ -14,7 +14,7 @@ from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.console import Console
 from persona_sweeps.records.evaluation import set_aside_broken
 from persona_sweeps.records.files import free_name, set_aside
-from persona_sweeps.records.run import read_record
+from persona_sweeps.records.run import is_trained, read_record
 from persona_sweeps.running.clock import GroupClock
 from persona_sweeps.running.group_run import GroupData, GroupRun
 from persona_sweeps.running.run_writer import torn_lines
@@ -143,6 +143,8 @@ def take(cell: Cell, console: Console) -> Lease | None:
     try:
         cell.folder.clear_drafts()
         _set_aside_unreadable(cell, console)
+        if is_trained(cell.folder):  # by a process that was killed before it could remove them
+            forget(cell)
     except BaseException:
         lease.release()
         raise

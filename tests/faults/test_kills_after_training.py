@@ -19,6 +19,7 @@ from tests.faults.results import (
     folder_of,
     records,
     results,
+    saved_steps,
     starts,
     steps_logged,
 )
@@ -60,6 +61,23 @@ def assert_as_left_alone(output: Path, expected: dict[str, Result]) -> None:
     assert_nothing_trained_again(output)
     assert_equal(results(output), expected)
     assert not drafts(output) and not list(output.glob("runs/*/lease"))
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before-its-record", "after-its-record"])
+def test_a_kill_as_a_run_is_completed_leaves_nothing_behind(
+    start: Callable, brief: tuple[str, ...], left_alone: Callable, tmp_path: Path, after: bool
+) -> None:
+    """With its record it is done; until then it goes on from its last checkpoint, whatever is in its folder."""
+    output, one = tmp_path / OUTPUT, (*brief, "seed=0")
+    killed = start(tmp_path, *one, before=partial(hit_at, signal.SIGKILL, "run.json", 2, after))
+    assert killed.wait() == -signal.SIGKILL, killed.output
+    [folder] = output.glob("runs/*")
+    assert (folder / "adapter").is_dir() and saved_steps(output)
+    again = start(tmp_path, *one)
+    assert again.wait() == 0, again.output
+    assert starts(folder) == ([0] if after else [0, starts(folder)[-1]]) and (after or starts(folder)[-1] > 0)
+    assert_equal(results(output), left_alone(*one))
+    assert not drafts(output) and not list(output.glob("runs/*/checkpoint"))
 
 
 def test_a_kill_before_anything_is_predicted_costs_no_training(
