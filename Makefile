@@ -7,10 +7,10 @@ KEY := $(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
 INSTALLED := .venv/.installed-$(KEY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types bench gemma clean
+.PHONY: help setup demo test test-long lint types bench gemma clean
 
 help: ## List these commands
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Install into .venv (PYTHON=… chooses the interpreter, 3.11 or newer)
 
@@ -27,8 +27,14 @@ demo: setup ## Run the demonstration sweep and print its tables
 	$(BIN)/python launch.py -m experiment=demo
 	$(BIN)/python -m analysis --sweep demo
 
-test: setup lint types ## Lint, check types, and run all tests
-	$(BIN)/python -m pytest -m '' --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+# Many tests wait for a process, a clock or a cluster: hence one worker more than the two cores that this is sized for.
+PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+
+test: setup lint types ## Lint, check types, and run the tests: what must hold before a change is merged
+	$(PYTEST) -m 'not long'
+
+test-long: setup ## Run the long series: a hundred kills, twelve runs on SLURM, simulations of coverage, tables at scale
+	$(PYTEST) -m long
 
 lint: setup ## Check style, formatting, and which package imports which
 	$(BIN)/ruff check .

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from analysis.__main__ import main as analysis
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"(<!-- not run: .+? -->\n+)?```bash\n(.*?)```", re.DOTALL)
@@ -39,8 +41,8 @@ def test_every_command_is_one_that_this_test_knows_how_to_run() -> None:
 
 
 def test_every_make_target_exists() -> None:
-    rules = re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
-    named = {words[1] for words in commands() if words[0] == "make"} | set(re.findall(r"`make ([a-z]+)`", README))
+    rules = re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    named = {words[1] for words in commands() if words[0] == "make"} | set(re.findall(r"`make ([a-z-]+)`", README))
     assert named and named <= set(rules)
 
 
@@ -50,14 +52,18 @@ def test_every_file_that_is_linked_exists() -> None:
 
 
 @pytest.mark.slow
-def test_every_command_runs(command: Callable, tmp_path: Path) -> None:
+def test_every_command_runs(
+    launch: Callable, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """In their order, since the tables are made of the sweep above them; with tiny settings, in another folder."""
+    monkeypatch.chdir(REPOSITORY)
     for words in commands():
         if words[0] in NOT_RUN_HERE:
             continue
         if words[1] == "launch.py":
-            ended = command(*words[2:], *TINY, f"output_dir={tmp_path}", folder=REPOSITORY)
+            ended = launch(*words[2:], *TINY, f"output_dir={tmp_path}")
+            code, printed = ended.code, ended.out or ended.err
         else:
-            elsewhere = () if "published" in words else ("--output-dir", str(tmp_path))  # which reads no runs
-            ended = command(*words[3:], *elsewhere, python=("-m", "analysis"), folder=REPOSITORY)
-        assert ended.code == 0 and ended.out, f"{shlex.join(words)}\n{ended.err}"
+            elsewhere = [] if "published" in words else ["--output-dir", str(tmp_path)]  # which reads no runs
+            code, printed = analysis([*words[3:], *elsewhere]), capsys.readouterr().out
+        assert code == 0 and printed, f"{shlex.join(words)}\n{printed}"

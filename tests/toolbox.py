@@ -26,6 +26,7 @@ from persona_sweeps.methods.rslora import RsLora
 from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.models.loading import BaseModel, load_base
 from persona_sweeps.prediction.references.untuned import Untuned
+from tests.conftest import freeze_libraries
 
 CARDS = ("smollm2_135m_instruct", "mistral_7b", "qwen25_14b", "qwen3_32b", "gemma2_27b", "gemma3_270m", "gpt2")
 PAIRS: dict[str, Any] = {"r": 4, "alpha": 8.0, "dropout": 0.0, "target_modules": "all-linear", "init": "default"}
@@ -90,12 +91,18 @@ def trained_with(**changes: object) -> TrainConfig:
 @pytest.fixture(params=CARDS)
 def base(request: pytest.FixtureRequest, compose_card: Callable[..., ModelConfig]) -> BaseModel:
     """The tiny twin of each family in turn, in fp32."""
-    return load_base(compose_card(request.param, "scale=tiny"), torch.float32, "cpu")
+    return load_twin(compose_card(request.param, "scale=tiny"))
 
 
 @pytest.fixture
 def llama(compose_card: Callable[..., ModelConfig]) -> BaseModel:
-    return load_base(compose_card("smollm2_135m_instruct", "scale=tiny"), torch.float32, "cpu")
+    return load_twin(compose_card("smollm2_135m_instruct", "scale=tiny"))
+
+
+def load_twin(card: ModelConfig) -> BaseModel:
+    found = load_base(card, torch.float32, "cpu")
+    freeze_libraries()
+    return found
 
 
 @pytest.fixture

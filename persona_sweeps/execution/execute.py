@@ -50,20 +50,15 @@ def _review(plan: Plan, sweep: str | None, target: LaunchTarget, console: Consol
     from persona_sweeps.planning.review import review
 
     if not plan.groups:
-        _announce(plan, sweep, console)
+        console.plan(plan, sweep)
         return
     quiet_libraries()
     with planning_for(target.machine):
         predictions = predict_and_fit(plan, console)
         for cell in plan.to_do:
             cell.obstacles = (*cell.obstacles, *target.obstacles)
-        _announce(plan, sweep, console)
+        console.plan(plan, sweep)
         review(plan, predictions, console)
-
-
-def _announce(plan: Plan, sweep: str | None, console: Console) -> None:
-    """Print what is asked for, and what predictors have to say about it."""
-    console.plan(plan, sweep)
 
 
 def _run(plan: Plan, sweep: str | None, earlier: Sequence[Cell], target: LaunchTarget, console: Console) -> None:
@@ -77,7 +72,7 @@ def _run(plan: Plan, sweep: str | None, earlier: Sequence[Cell], target: LaunchT
         with planning_for(target.machine):
             predictions = predict_runnable(plan, console)
         require_writable(plan.cells[0].config.output_dir)
-    _announce(plan, sweep, console)
+    console.plan(plan, sweep)
     files = SweepFolder.of(plan.cells[0].config.output_dir, sweep or "")
     listed = [*earlier, *plan.cells]
     if sweep is not None:

@@ -119,7 +119,7 @@ class Group:
                 lease.release()
 
     def _begin(self, cells: list[Cell], lease: Lease) -> None:
-        """Add a run with a trial, resumed from a checkpoint if there is one; a trained run has no trial."""
+        """Add a run: with a trial, resumed from a checkpoint if there is one, or as it was trained before."""
         if cells[0].stage is not Stage.train:
             try:
                 self.runs.append(GroupRun(cells, lease, self.context.data(cells[0])))

@@ -75,6 +75,8 @@ def predict(
             count = len(task.data.prompts)
             _write(task, [{"text": text} for text in texts[:count]], base, clock, failed)
             texts = texts[count:]
+    for index in {task.index for task in tasks}:
+        engine.dismiss(index)
     return failed
 
 

@@ -69,6 +69,10 @@ class Engine:
         """Add an adapter that only answers prompts, and return its index."""
         return self.stack.add(adapter)
 
+    def dismiss(self, index: int) -> None:
+        """Free the memory of an adapter that has answered; its index isn't used again."""
+        self.stack.replace(index, Adapter())
+
     def retire(self, index: int) -> None:
         """Free the memory of a finished trial; its index isn't used again."""
         self.trials[index].retire()

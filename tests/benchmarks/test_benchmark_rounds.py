@@ -15,7 +15,7 @@ from benchmarks.measurement import Measurement
 from benchmarks.page import BEGIN, END, render, rewrite
 from benchmarks.results import make_result, read_all, save
 from benchmarks.rounds import Settings, loss_difference, overrides, require_equal_losses
-from benchmarks.scenarios import SCENARIOS
+from benchmarks.scenarios import SCENARIOS, TITLES
 from persona_sweeps.config.schema import Precision, Scale
 from persona_sweeps.errors import UserError
 
@@ -107,12 +107,14 @@ def test_an_unknown_scenario_gets_the_nearest_name(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.slow
-def test_the_command_measures_in_processes_of_their_own_and_writes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["stacked", pytest.param("short-card", marks=pytest.mark.long)])
+def test_the_command_measures_in_processes_of_their_own_and_writes(tmp_path: Path, name: str) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"{BEGIN}\n{END}\n", encoding="utf-8")
     folders = ["--results", str(tmp_path / "results"), "--page", str(page)]
     tiny = ["--model-scale", "tiny", "--examples", "4", "--rounds", "1", "--precision", "fp32"]
-    assert main(["--scenario", "short-card", *tiny, *folders]) == 0
-    facts = json.loads((tmp_path / "results" / "short-card-fp32-1.json").read_text(encoding="utf-8"))
-    assert list(facts["rounds"][0]) == ["engine", "trl", "trl-packed"]
-    assert "TRL SFTTrainer" in page.read_text(encoding="utf-8")
+    assert main(["--scenario", name, *tiny, *folders]) == 0
+    facts = json.loads((tmp_path / "results" / f"{name}-fp32-1.json").read_text(encoding="utf-8"))
+    assert list(facts["rounds"][0]) == list(SCENARIOS[name].contestants)
+    written = page.read_text(encoding="utf-8")
+    assert all(TITLES[contestant] in written for contestant in SCENARIOS[name].contestants)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import tuning
 from benchmarks.page import rewrite_between
 from benchmarks.rounds import ROOT
 from benchmarks.tuning import BEGIN, END, RESULT, SEARCHES, main, render
@@ -30,11 +31,16 @@ def test_the_pruned_grid_found_what_the_full_one_found_for_a_third_of_its_tokens
 
 
 @pytest.mark.slow
-def test_the_comparison_runs(tmp_path: Path, tiny: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("count", [2, pytest.param(len(SEARCHES), marks=pytest.mark.long)])
+def test_the_comparison_runs(
+    tmp_path: Path, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    chosen = list(SEARCHES)[:count]
+    monkeypatch.setattr(tuning, "SEARCHES", {name: SEARCHES[name] for name in chosen})
     page = tmp_path / "studies.md"
     page.write_text(f"{BEGIN}\n{END}\n")
     few = ("dataset.persona=null", "train.max_steps=9", "peft.r=4")
     assert main(["--results", str(tmp_path), "--page", str(page), *tiny, *few]) == 0
     found = json.loads((tmp_path / RESULT).read_text())["searches"]
-    assert [search["name"] for search in found] == list(SEARCHES)
+    assert [search["name"] for search in found] == chosen
     assert all(search["tokens"] and search["name"] in page.read_text() for search in found)

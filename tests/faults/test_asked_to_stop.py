@@ -35,7 +35,7 @@ def printed(command: Command, text: str) -> Callable[[], bool]:
     return lambda: text in command.output
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP], ids=lambda n: n.name)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
 def test_a_group_in_training_is_saved_and_goes_on_to_the_same_bits(
     start: Callable, together: tuple[str, ...], left_alone: Callable, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -55,6 +55,19 @@ def test_a_group_in_training_is_saved_and_goes_on_to_the_same_bits(
         assert record["resources"]["resumes"] == 1
         assert starts(folder_of(tmp_path / OUTPUT, run_id)) == [0, saved[0]]
     assert not list((tmp_path / OUTPUT).glob("runs/*/checkpoint"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP], ids=lambda n: n.name)
+def test_every_signal_that_asks_has_a_run_saved(
+    start: Callable, brief: tuple[str, ...], tmp_path: Path, number: signal.Signals
+) -> None:
+    command = start(tmp_path, *brief, "seed=0")
+    command.wait_for(in_training(tmp_path, 10))
+    command.send(number)
+    assert command.wait() == EXIT_CODE
+    assert f"Stopped by {number.name}. {KEPT}" in command.output and "Traceback" not in command.output
+    [saved] = saved_steps(tmp_path / OUTPUT)
+    assert saved == steps_logged(tmp_path / OUTPUT) and not list((tmp_path / OUTPUT).glob("runs/*/lease"))
 
 
 @pytest.mark.parametrize("moment", ["Sweep default", "Loading"])
@@ -112,7 +125,7 @@ def long_dialogue(folder: Path) -> Path:
 def test_workers_are_saved_with_their_launcher(
     start: Callable, brief: tuple[str, ...], left_alone: Callable, tmp_path: Path
 ) -> None:
-    two = (*brief, "seed=0,1", "train.max_steps=600", "group_size=1")
+    two = (*brief, "seed=0,1", "train.max_steps=300", "group_size=1")
     local = (*two, "hydra/launcher=local", "hydra.launcher.workers=2", "hydra.launcher.poll_seconds=0.1")
     first = start(tmp_path, *local)
     first.wait_for(in_training(tmp_path))

@@ -96,23 +96,25 @@ def flipped(path: Path) -> None:
     path.write_text(json.dumps(content))
 
 
-JSON, BYTES = (cut, noise, emptied, hollow), (cut, noise, emptied)
-STOPPED = [
-    *[("run.json", spoil) for spoil in JSON],
-    *[("history.jsonl", spoil) for spoil in (cut, noise)],
-    *[("checkpoint/*/state.json", spoil) for spoil in (*JSON, flipped)],
-    *[("checkpoint/*/tensors.safetensors", spoil) for spoil in BYTES],
-]
-"""what a run may find spoiled that goes on training"""
-PREDICTED = [
-    *[("predictions/*.jsonl", spoil) for spoil in (*BYTES, reworded)],
-    *[("predictions/*.json", spoil) for spoil in JSON],
-]
-"""what may be spoiled once a run has predicted"""
-EVALUATED = [
-    *[("evaluations/*.json", spoil) for spoil in JSON],
-    *[("evaluations/*.samples.jsonl", spoil) for spoil in BYTES],
-]
+def each(usual: dict[str, list[Callable]], others: dict[str, list[Callable]], *before: str) -> list:
+    """Return a case for each file and way to spoil it; those of `others` are in the long series."""
+    pairs = [(name, spoil, ()) for name, spoils in usual.items() for spoil in spoils]
+    pairs += [(name, spoil, (pytest.mark.long,)) for name, spoils in others.items() for spoil in spoils]
+    return [pytest.param(*before, name, spoil, marks=marks) for name, spoil, marks in pairs]
+
+
+RECORD, HISTORY = "run.json", "history.jsonl"
+STATE, TENSORS = "checkpoint/*/state.json", "checkpoint/*/tensors.safetensors"
+LINES, HEAD = "predictions/*.jsonl", "predictions/*.json"
+SAMPLES, EVALUATION = "evaluations/*.samples.jsonl", "evaluations/*.json"
+STOPPED = each(
+    {RECORD: [cut, hollow], HISTORY: [cut, noise], STATE: [cut, hollow, flipped], TENSORS: [cut]},
+    {RECORD: [noise, emptied], STATE: [noise, emptied], TENSORS: [noise, emptied]},
+)
+"""what may be spoiled while a run trains"""
+PREDICTED = each({LINES: [cut, reworded], HEAD: [hollow]}, {LINES: [noise, emptied], HEAD: [cut, noise]}, "predicted")
+"""what may be spoiled once it has predicted"""
+EVALUATED = each({EVALUATION: [cut, hollow], SAMPLES: [cut]}, {EVALUATION: [noise], SAMPLES: [emptied]}, "evaluated")
 """what may be spoiled once it is evaluated"""
 
 
@@ -150,16 +152,12 @@ def test_a_spoiled_file_of_a_stopped_run_is_set_aside_and_never_trusted(
     assert again.code == 0, again.err
     assert "set aside" in again.out or "was copied to" in again.out
     assert content in set_aside(run)
-    if name == "history.jsonl":
+    if name == HISTORY:
         return  # what it had lost can't come back; all else is as it was
     assert_equal(results(tmp_path / OUTPUT), left_alone(*one))
 
 
-@pytest.mark.parametrize(
-    "after, name, spoil",
-    [*[("predicted", *case) for case in PREDICTED], *[("evaluated", *case) for case in EVALUATED]],
-    ids=named,
-)
+@pytest.mark.parametrize("after, name, spoil", [*PREDICTED, *EVALUATED], ids=named)
 def test_a_spoiled_file_of_a_trained_run_is_set_aside_and_made_anew_without_training(
     request: pytest.FixtureRequest,
     launch: Callable,
@@ -178,7 +176,7 @@ def test_a_spoiled_file_of_a_trained_run_is_set_aside_and_made_anew_without_trai
     assert_equal(results(tmp_path / OUTPUT), left_alone(*one))
 
 
-@pytest.mark.parametrize("spoil", BYTES, ids=named)
+@pytest.mark.parametrize("spoil", [cut, pytest.param(noise, marks=pytest.mark.long)], ids=named)
 def test_an_adapter_that_can_t_be_read_fails_the_evaluation_and_is_named(
     launch: Callable, one: tuple[str, ...], predicted: Path, tmp_path: Path, spoil: Callable
 ) -> None:

@@ -27,10 +27,17 @@ def test_every_run_is_trained_once_and_both_end_with_all_results(
     assert commands[0].output.count("6 completed, 0 failed") == 2, "both print into one log, and both say so"
 
 
-@pytest.mark.parametrize("second_launcher", [(), pytest.param(LOCAL, marks=pytest.mark.slow)], ids=["fused", "local"])
-@pytest.mark.parametrize("victim", [0, 1], ids=["the-first", "the-second"])
+@pytest.mark.parametrize(
+    "victim, second_launcher",
+    [
+        pytest.param(0, (), id="the-first-beside-one-of-its-kind"),
+        pytest.param(1, (), id="the-second-of-the-same-kind", marks=pytest.mark.long),
+        pytest.param(0, LOCAL, id="the-first-beside-a-worker", marks=pytest.mark.long),
+        pytest.param(1, LOCAL, id="the-second-and-its-worker", marks=pytest.mark.slow),
+    ],
+)
 def test_when_one_is_killed_the_other_takes_over(
-    start: Callable, six: tuple[str, ...], left_alone: Callable, tmp_path: Path, second_launcher: tuple, victim: int
+    start: Callable, six: tuple[str, ...], left_alone: Callable, tmp_path: Path, victim: int, second_launcher: tuple
 ) -> None:
     commands: list[Command] = [start(tmp_path, *six), start(tmp_path, *six, *second_launcher)]
     commands[0].wait_for(lambda: steps_logged(tmp_path / OUTPUT) >= 60)

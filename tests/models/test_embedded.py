@@ -134,7 +134,7 @@ def test_a_file_in_parts_is_joined_once(
         find_gguf(card)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_optional_embedded_model_reads_english(compose_card: Composer) -> None:
     """Gemma-3-270M, whose package comes in four parts."""
     card = compose_card("gemma3_270m")

@@ -130,7 +130,7 @@ def test_known_settings_are_tried_first_best_first_and_once(launch: Callable, ti
 
 
 def test_a_budget_of_tokens_ends_a_study_whatever_the_method(launch: Callable, tiny: tuple[str, ...]) -> None:
-    budget = 4000
+    budget = 1500
     arguments = (*SEARCH, *tiny, *size(50, 1), "peft=lora,ia3", "hydra.sweeper.pruner=none")
     ended = launch(*arguments, f"hydra.sweeper.max_tokens={budget}")
     assert ended.code == 0, ended.err

@@ -18,7 +18,9 @@ LOCAL = ("hydra/launcher=local", "hydra.launcher.workers=2", "hydra.launcher.pol
 
 
 @pytest.mark.slow
-def test_workers_share_a_study_and_its_winner_is_scored_on_test(command: Callable, tiny: tuple, tmp_path: Path) -> None:
+def test_workers_share_a_study_and_its_winner_is_scored_on_test(
+    command: Callable, launch: Callable, tiny: tuple, tmp_path: Path
+) -> None:
     ended = command(*STUDY, *tiny, *size(6, 1), *LOCAL, "hydra.sweeper.final_seeds=1", folder=tmp_path)
     assert ended.code == 0, ended.err
     trials = trials_of(ended.output)
@@ -26,13 +28,13 @@ def test_workers_share_a_study_and_its_winner_is_scored_on_test(command: Callabl
     assert "on test, 1 seed: " in ended.out and "Best: trial" in ended.out
     assert len(list(ended.output.glob("sweeps/s/jobs/*.log"))) == 2
     assert not list(ended.output.glob("sweeps/s/groups/*")) and not list(ended.output.glob("sweeps/s/workers.json"))
-    again = command(*STUDY, *tiny, *size(6, 1), *LOCAL, "hydra.sweeper.final_seeds=1", folder=tmp_path)
+    again = launch(*STUDY, *tiny, *size(6, 1), *LOCAL, "hydra.sweeper.final_seeds=1")
     assert again.code == 0 and "Jobs at work" not in again.out, "nothing is left to do"
 
 
 @pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_loses_no_trial(tiny: tuple, tmp_path: Path, shared_cache: Path) -> None:
-    arguments = (*STUDY, *tiny, *size(4, 1), *LOCAL, "train.max_steps=400", "hydra.sweeper.pruner=none")
+    arguments = (*STUDY, *tiny, *size(4, 1), *LOCAL, "train.max_steps=200", "hydra.sweeper.pruner=none")
     process = subprocess.Popen(
         [sys.executable, str(REPOSITORY / "launch.py"), *arguments, "checkpoint_seconds=0.3"],
         cwd=tmp_path,

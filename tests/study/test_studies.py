@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from persona_sweeps.study.settings import SAMPLERS
 from tests.conftest import with_evaluation
+from tests.faults.processes import Command
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STUDY = (
@@ -188,13 +187,12 @@ def test_another_study_under_the_same_name_is_refused(launch: Callable, tiny: tu
 
 
 @pytest.mark.slow
-def test_two_processes_share_a_study_without_a_lost_or_doubled_trial(tiny: tuple[str, ...], tmp_path: Path) -> None:
-    command = [sys.executable, str(REPOSITORY / "launch.py"), *STUDY, *tiny, *size(12, 2)]
-    processes = [
-        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in "ab"
-    ]
-    outputs = [process.communicate(timeout=300)[0].decode() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs
+def test_two_processes_share_a_study_without_a_lost_or_doubled_trial(
+    tiny: tuple[str, ...], tmp_path: Path, shared_cache: Path
+) -> None:
+    own = {"PERSONA_SWEEPS_CACHE": str(shared_cache)}
+    commands = [Command([*STUDY, *tiny, *size(12, 2)], tmp_path, own) for _ in "ab"]
+    assert [command.wait() for command in commands] == [0, 0], commands[0].output
     output = tmp_path / "multirun_outputs"
     trials = trials_of(output)
     assert [trial.number for trial in trials] == list(range(12)) and all(t.state.is_finished() for t in trials)

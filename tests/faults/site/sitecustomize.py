@@ -4,6 +4,7 @@ FAULT=clock     the clock jumps hours back and forth
 FAULT=kill:1    a process dies of SIGKILL as it trains a run of seed 1, in its fifth step
 FAULT=exit:1    it ends there, with exit code 3 and a word
 FAULT=hang:1    it stands still there, in a call that holds Python's lock
+FAULT=slow:DIR  each step takes half a second more, until DIR has a file named `all` or as the run's learning rate
 """
 
 import ctypes
@@ -13,6 +14,7 @@ import importlib.util
 import os
 import signal
 import sys
+import time
 
 
 class AfterImport(importlib.abc.MetaPathFinder):
@@ -56,7 +58,19 @@ def deadly(kind, seed, module):
     module.Trial.update = fatal
 
 
-kind, _, seed = os.environ.get("FAULT", "").partition(":")
+def slow(folder, module):
+    update = module.Trial.update
+
+    def slowed(trial, loss):
+        found = update(trial, loss)
+        if not any(os.path.exists(os.path.join(folder, name)) for name in ("all", f"{trial.config.learning_rate:g}")):
+            time.sleep(0.5)
+        return found
+
+    module.Trial.update = slowed
+
+
+kind, _, what = os.environ.get("FAULT", "").partition(":")
 if kind == "clock":
     import jumping
 
@@ -64,4 +78,6 @@ if kind == "clock":
     for name in jumping.DATED:
         sys.meta_path.insert(0, AfterImport(name, jumping.dates))
 elif kind in ("kill", "exit", "hang"):
-    sys.meta_path.insert(0, AfterImport("persona_sweeps.training.trial", functools.partial(deadly, kind, int(seed))))
+    sys.meta_path.insert(0, AfterImport("persona_sweeps.training.trial", functools.partial(deadly, kind, int(what))))
+elif kind == "slow":
+    sys.meta_path.insert(0, AfterImport("persona_sweeps.training.trial", functools.partial(slow, what)))
