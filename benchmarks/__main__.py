@@ -27,7 +27,7 @@ scenarios:
 {scenarios}
 
 Results are written to benchmarks/results and the table to docs/performance.md. A rehearsal, on the tiny twin or with
-another number of examples, is printed and not kept, unless --results and --page name places for it.
+another number of examples, is printed and not kept, unless --results and --page are given.
 """
 
 
@@ -68,7 +68,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _measure(name: str, settings: Settings, folder: Path | None) -> Result:
-    """Run one scenario's rounds, and keep them where there is a place for them."""
+    """Run one scenario's rounds, and save them if a folder is given."""
     scenario = SCENARIOS[name]
     print(f"{scenario.title} ({name}, {settings.precision.value})", flush=True)
     result = make_result(scenario, settings, run_rounds(scenario, settings))

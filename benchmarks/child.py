@@ -1,7 +1,7 @@
 """One contestant in a process of its own: `python -m benchmarks.child CONTESTANT EXAMPLES TRIALS FILE OVERRIDE…`.
 
-It trains one step to warm up and then, on a base model loaded anew, the workload. FILE gets the measurement as JSON,
-or {"error": …} when what was asked for is wrong.
+It trains one step to warm up and then, on a newly loaded base model, the workload. FILE gets the measurement as JSON,
+or {"error": …} after a user's mistake.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from persona_sweeps.errors import UserError
 
 
 def measure(contestant: str, examples: int, trials: int, overrides: Sequence[str]) -> Measurement:
-    """Warm up, then train and return what it took."""
+    """Warm up, then train; return the measurement."""
     train = CONTESTANTS[contestant]
     workload = load_workload(overrides, examples, trials)
     train(workload.one_step(), workload.load_base())

@@ -39,7 +39,7 @@ COMMANDS: dict[str, Commands] = {"sweep": _sweep, "single-runs": _single_runs}
 def run_commands(
     contestant: str, examples: int, trials: int, overrides: Sequence[str], environment: Mapping[str, str]
 ) -> Measurement:
-    """Run a contestant's commands in a fresh output folder; return what they took from start to end.
+    """Run a contestant's commands in a fresh output folder; return their measurement from start to end.
 
     Raises UserError when one fails.
     """
@@ -70,7 +70,7 @@ def _launch(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
 
 
 def children_seconds() -> float:
-    """Return the CPU seconds of all child processes that have ended."""
+    """Return the CPU seconds of all finished child processes."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

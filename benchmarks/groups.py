@@ -1,8 +1,8 @@
 """`python -m benchmarks.groups`: how far a run's numbers move with the group it is trained in.
 
-The same LoRA trial is trained solo, in a group of three and in a group of eight, each time on a base model loaded
-anew. In fp32 the results are equal but for the order of sums; in bf16 each product rounds to three significant digits,
-and how it is divided into blocks depends on how many rows it has.
+The same LoRA trial is trained solo, in a group of three and in a group of eight, each time on a newly loaded base
+model. In fp32 the results are equal except for the order of sums; in bf16 each product rounds to three significant
+digits, and its division into blocks depends on its number of rows.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ OVERRIDES = ("dataset.card=long", "train.batch_size=4", "train.max_steps=6")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the one trial gave in a group of some size."""
+class TrialNumbers:
+    """The numbers of the trial in a group of some size."""
 
     group: int
     train_nll: list[float]
-    """of each step, nats a token"""
+    """loss of each step, in nats a token"""
     nll: list[float]
-    """of each evaluated example's completion, summed, in nats"""
+    """summed NLL of each evaluated completion, in nats"""
     texts: list[list[int]]
     """greedy tokens in answer to each evaluated prompt"""
 
 
-def measure(workload: Workload, group: int) -> Outcome:
+def measure(workload: Workload, group: int) -> TrialNumbers:
     """Train the first seed's trial with `group` - 1 others of other ranks and rates; score and generate."""
     from persona_sweeps.methods.lora import Lora
     from persona_sweeps.methods.stack import AdapterStack
@@ -56,8 +56,8 @@ def measure(workload: Workload, group: int) -> Outcome:
     assert isinstance(peft, Lora)
     adapters, trials = [], []
     for seed in range(group):
-        own = peft if seed == 0 else replace(peft, r=4 * seed, alpha=8.0 * seed)
-        adapters.append(own.create(base.model, base.tokenizer, seed))
+        method = peft if seed == 0 else replace(peft, r=4 * seed, alpha=8.0 * seed)
+        adapters.append(method.create(base.model, base.tokenizer, seed))
         assert workload.train.learning_rate is not None
         config = replace(workload.train, learning_rate=workload.train.learning_rate * (1 + seed))
         trials.append(Trial(adapters[-1], config, seed, train, evaluation if seed == 0 else ()))
@@ -67,12 +67,12 @@ def measure(workload: Workload, group: int) -> Outcome:
         engine.train(lambda index, values: losses.append(values["train_nll"]) if index == 0 else None)
         nll = engine.evaluation_nll([0])[0].tolist()
         prompts = [sequence.tokens[: sequence.loss_from] for sequence in evaluation]
-        asked = requests(0, prompts, [str(index) for index in range(EVALUATED)], seed=0)
-        texts = generate(engine, asked, Greedy("greedy", NEW_TOKENS), [])
-    return Outcome(group, losses, nll, texts)
+        text_requests = requests(0, prompts, [str(index) for index in range(EVALUATED)], seed=0)
+        texts = generate(engine, text_requests, Greedy("greedy", NEW_TOKENS), [])
+    return TrialNumbers(group, losses, nll, texts)
 
 
-def compare(solo: Outcome, together: Outcome) -> dict[str, float]:
+def compare(solo: TrialNumbers, together: TrialNumbers) -> dict[str, float]:
     """Return the largest relative differences, and the share of greedy texts that are the same."""
     return {
         "train_nll": _largest(together.train_nll, solo.train_nll),

@@ -1,4 +1,4 @@
-"""What one training took, and the stopwatch that tells it."""
+"""The measurement of one training, and its stopwatch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Measurement:
     steps: int = 0
     """optimizer steps, of all trials together"""
     token_slots: int = 0
-    """that the model computed: with padding for TRL, the nodes of packed rows for the engine"""
+    """token slots that the model computed: with padding for TRL, the nodes of packed rows for the engine"""
     threads: int = 0
     losses: list[list[float]] = field(default_factory=list)
     """mean NLL in nats of each trial's steps"""

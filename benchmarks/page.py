@@ -19,12 +19,12 @@ SHOWN = ("torch", "transformers", "peft", "trl", "python")
 
 
 def rewrite(page: Path, results: Sequence[Result]) -> None:
-    """Put the table of these results in its place. Raises UserError when the page or its markers are missing."""
+    """Write the table of these results between its markers. Raises UserError if the page or the markers are missing."""
     rewrite_between(page, BEGIN, END, render(results))
 
 
 def rewrite_between(page: Path, first: str, last: str, content: str) -> None:
-    """Replace what stands between two markers. Raises UserError when the page or the markers are missing."""
+    """Replace the text between two markers. Raises UserError if the page or the markers are missing."""
     text = page.read_text(encoding="utf-8") if page.is_file() else ""
     before, begin, rest = text.partition(first)
     _, end, after = rest.partition(last)

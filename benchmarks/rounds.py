@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 TOLERANCES = {Precision.fp32: 1e-4, Precision.bf16: 2e-2}
 """largest relative difference of two first-step losses on the same batch; bf16 has three significant digits, and the
-contestants round at different places"""
+contestants round at different points"""
 
 TINY_MAX_LENGTH = 2048
 """tokens that the tiny twin can attend over; its tokenizer makes more tokens of a text than the real one"""
@@ -84,13 +84,13 @@ def loss_difference(one: Measurement, other: Measurement) -> float:
 
 
 def _turns(contestants: Sequence[str], number: int) -> list[str]:
-    """Begin each round with another contestant, so that a machine that slows down favours none."""
+    """Return the contestants in the order of a round; each round begins with another one, since machines slow down."""
     start = number % len(contestants)
     return [*contestants[start:], *contestants[:start]]
 
 
 def _in_own_process(scenario: Scenario, contestant: str, settings: Settings) -> Measurement:
-    """Return what the child process measured; threads, caches and memory of the others can't touch it."""
+    """Return the measurement of a child process, which no thread, cache or memory of another contestant affects."""
     threads = str(settings.threads)
     environment = os.environ | {
         "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false",

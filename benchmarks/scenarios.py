@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Scenario:
     """One workload and who trains it.
 
-    The first contestant is the yardstick: the others' CPU seconds are told as multiples of its own. `same_batches`
-    names those that see the very batches of the yardstick, so that their first-step losses must be equal.
+    The first contestant is the yardstick: the others' CPU seconds are given as multiples of its own. `same_batches`
+    names those that see the same batches as the yardstick, so that their first-step losses must be equal.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.tuning`: what a study that ends losers early finds, beside the full grid of the same settings.
+"""`python -m benchmarks.tuning`: compare studies that stop losers early with the full grid of the same settings.
 
-Each search is the command of docs/studies.md, in an output folder of its own, so that none finds another's runs done.
+Each search is a command of docs/studies.md with its own output folder, so that it reuses no other search's runs.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ SEARCHES: dict[str, tuple[str, ...]] = {
     "pruned grid": (),
     "pruned TPE": ("hydra.sweeper.sampler=tpe", "train.learning_rate=tag(log,interval(3e-4,1e-2))"),
 }
-"""each search by name, as what it adds to the command; the others are compared with the first"""
+"""name of a search → what it adds to the command; the others are compared with the first"""
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """How one search ended."""
+    """The result of one search."""
 
     name: str
     command: str
     states: dict[str, int]
-    """how many trials ended so"""
+    """state → number of trials"""
     tokens: int
     """trained on, by all trials"""
     cpu_seconds: float
@@ -56,7 +56,7 @@ class Search:
 
 
 def search(name: str, overrides: Sequence[str]) -> Search:
-    """Run one search. Raises UserError when its command fails."""
+    """Run one search. Raises UserError if its command fails."""
     with tempfile.TemporaryDirectory() as folder:
         arguments = [*COMMAND, *SEARCHES[name], *overrides]
         before = children_seconds()
@@ -113,7 +113,7 @@ def render(kept: Mapping[str, Any]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run all searches, keep how they ended, and write the table to docs/studies.md."""
+    """Run all searches, save their results, and write the table to docs/studies.md."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tuning", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results", metavar="DIR")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "studies.md", metavar="FILE")

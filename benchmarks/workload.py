@@ -52,7 +52,7 @@ class Workload:
         return [self.examples[index] for batch in chosen for index in batch]
 
     def load_base(self) -> BaseModel:
-        """Load the frozen base model anew, so that nothing of an earlier training clings to it."""
+        """Load a new frozen base model, without any trace of earlier training."""
         from persona_sweeps.models.loading import load_base
 
         return load_base(self.config.model, self.dtype, "cpu")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from persona_sweeps.wording import counted
+from persona_sweeps.wording import pluralize
 
 from .measures import METRICS, Measure, measures
 from .results import COMPLETED, FAILED, PRUNED, RUNNING, RunResult, Runs
@@ -119,7 +119,7 @@ def read_studies(sweep: str, document: Mapping[str, Any], runs: Runs) -> tuple[l
             cells[name].append(cell)
         elif name is not None:
             stray[str(name)] += 1
-    reasons = [f"{counted(n, 'cell')} of a study {name!r} that it doesn't describe" for name, n in stray.items()]
+    reasons = [f"{pluralize(n, 'cell')} of a study {name!r} that it doesn't describe" for name, n in stray.items()]
     studies = []
     for name, about in described.items():
         try:
@@ -128,7 +128,7 @@ def read_studies(sweep: str, document: Mapping[str, Any], runs: Runs) -> tuple[l
             reasons.append(f"study {name!r}: {error}")
         else:
             studies.append(study)
-            reasons += [f"study {name!r}: {counted(n, 'cell')} {fault}" for fault, n in faults.items()]
+            reasons += [f"study {name!r}: {pluralize(n, 'cell')} {fault}" for fault, n in faults.items()]
     return studies, reasons
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from persona_sweeps.wording import counted
+from persona_sweeps.wording import pluralize
 
 from ..read.files import read_lines
 from ..read.files import short_number as number
@@ -43,7 +43,7 @@ def read_curves(runs: Sequence[RunResult]) -> Curves:
             found[run.run_id] = {key: [number(row.get(key)) for row in kept] for key in (*AXES, *SERIES)}
     if thinned:
         notes.append(
-            f"The curves of {counted(thinned, 'run')} are thinned to about {most} points each, keeping the "
+            f"The curves of {pluralize(thinned, 'run')} are thinned to about {most} points each, keeping the "
             "first, last, lowest and highest of every stretch: history.jsonl has all."
         )
     return Curves(found, notes)

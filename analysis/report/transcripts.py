@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from persona_sweeps.wording import counted
+from persona_sweeps.wording import pluralize
 
 from ..read.files import Lines, read_lines
 from ..read.files import short_number as number
@@ -174,7 +174,7 @@ class _ItemReader:
             )
         if self.cut:
             self.found.notes.append(
-                f"{counted(self.cut, 'text')} longer than {LONGEST:,} characters, cut and marked so."
+                f"{pluralize(self.cut, 'text')} longer than {LONGEST:,} characters, cut and marked so."
             )
         if over:
             names = ", ".join(result.run_id for result in over[:5])

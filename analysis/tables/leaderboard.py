@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from persona_sweeps.wording import counted
+from persona_sweeps.wording import pluralize
 
 from ..read.comparable import Comparable, comparable, why_apart
 from ..read.labels import base_label
@@ -118,7 +118,7 @@ class _Ranking:
         found += wording.troubles(row.measured for row in self.rows)
         found += [f"Not tested: {trouble}." for trouble in wording.troubles(row.against_best for row in self.rows)]
         if without := len(self.rows) - len(ranked):
-            found.append(f"{counted(without, 'row')} without {self.measure.label}: last, and without a rank.")
+            found.append(f"{pluralize(without, 'row')} without {self.measure.label}: last, and without a rank.")
         return found + references.notes([row.setting for row in self.rows])
 
     def _ranked_by(self, measure: Measure) -> str:

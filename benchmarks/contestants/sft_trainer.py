@@ -1,7 +1,7 @@
 """TRL's SFTTrainer on the same examples, adapter, schedule and precision, padded or packed.
 
-Its settings are its own defaults, but where another is the same work (schedule, rate, clipping) or less of it: no
-activation checkpointing, no logging, no saving, and packed rows one at a time (on a CPU several would be joined into
+Its settings are its own defaults, except where another setting means the same work (schedule, rate, clipping) or less:
+no activation checkpointing, no logging, no saving, and packed rows one at a time (on a CPU several would be joined into
 one long row, whose attention is quadratic). Its bf16 is autocast over a base model in bf16, with the adapter in fp32.
 """
 
@@ -79,7 +79,7 @@ def _train(workload: Workload, base: BaseModel, settings: dict[str, Any]) -> Mea
             processing_class=base.tokenizer,
             peft_config=_peft_config(workload),
         )
-        _begin_as(saved, trainer.model)
+        _init_from(saved, trainer.model)
         with measurement.timed():
             trainer.train()
     measurement.steps = trainer.state.global_step
@@ -136,8 +136,8 @@ def _peft_config(workload: Workload) -> PeftLoraConfig:
     )
 
 
-def _begin_as(saved: Path, model: Any) -> None:
-    """Begin where the engine's adapter begins. Raises ValueError when PEFT adapts other layers than the engine."""
+def _init_from(saved: Path, model: Any) -> None:
+    """Initialize PEFT's adapter with the engine's. Raises ValueError if PEFT adapts other layers than the engine."""
     weights = load_peft_weights(str(saved), device="cpu")
     adapted = get_peft_model_state_dict(model).keys()
     if adapted != weights.keys():

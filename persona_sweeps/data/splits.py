@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from persona_sweeps.data.example import Example
 from persona_sweeps.errors import ConfigError, DataError
-from persona_sweeps.wording import counted
+from persona_sweeps.wording import pluralize
 
 if TYPE_CHECKING:
     from persona_sweeps.data.source import Source
@@ -64,7 +64,7 @@ def require_enough(examples: Sequence[Example], source: Source, hint: str = "") 
     """Raise `DataError` if there are fewer than `min_examples`."""
     if len(examples) < source.min_examples:
         raise DataError(
-            f"Only {counted(len(examples), 'example')} found, but {source.min_examples} are needed "
+            f"Only {pluralize(len(examples), 'example')} found, but {source.min_examples} are needed "
             f"(dataset.min_examples).{_spaced(hint)}"
         )
 

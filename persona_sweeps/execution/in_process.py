@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from persona_sweeps.execution.quiet import quiet_libraries
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.plan import Plan, by_run
-from persona_sweeps.wording import counted
+from persona_sweeps.wording import pluralize
 
 if TYPE_CHECKING:
     from persona_sweeps.running.context import Context
@@ -28,7 +28,7 @@ def carry_out(plan: Plan, context: Context) -> None:
     elsewhere: list[Cell] = []
     for number, group in enumerate(plan.groups, start=1):
         if len(plan.groups) > 1:
-            context.console.note(f"Group {number} of {len(plan.groups)}: {counted(len(by_run(group)), 'run')}.")
+            context.console.note(f"Group {number} of {len(plan.groups)}: {pluralize(len(by_run(group)), 'run')}.")
         elsewhere += run_group(group, context)
     wait_for_others(elsewhere, context)
 
@@ -41,7 +41,7 @@ def wait_for_others(cells: Sequence[Cell], context: Context, source: RunSource |
 
     left = list(cells)
     while left:
-        context.console.note(f"Waiting for {counted(len(left), 'run')} that other processes are training.")
+        context.console.note(f"Waiting for {pluralize(len(left), 'run')} that other processes are training.")
         with context.stop.at_once():
             free = wait_for_one(left)
         left = [cell for cell in left if cell not in free]

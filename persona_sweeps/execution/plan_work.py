@@ -19,7 +19,7 @@ from persona_sweeps.planning.console import Console
 from persona_sweeps.planning.plan import Plan, by_run, halves
 from persona_sweeps.planning.review import stored_model
 from persona_sweeps.running.checkpointing import take
-from persona_sweeps.wording import counted
+from persona_sweeps.wording import pluralize
 
 CELLS, BEFORE = "cells", "before"
 """notes of a job: the evaluation ids of its cells, and the digests of the records that earlier attempts left of them"""
@@ -69,7 +69,7 @@ class PlanWork:
 
     def follow(self, job: Job) -> None:
         for cell in job.cells:
-            if cell.evaluation_id not in self._console.ended and _is_finished(cell, job):
+            if cell.evaluation_id not in self._console.finished and _is_finished(cell, job):
                 outcome = cell.outcome
                 reason = outcome.reason if outcome.status == "failed" else ""
                 self._console.end(cell, outcome.status, outcome.metrics, reason)
@@ -122,7 +122,7 @@ def _unfinished(job: Job) -> list[Cell]:
 def _is_finished(cell: Cell, job: Job) -> bool:
     """Whether a cell has a result of this job, or of another process meanwhile."""
     outcome = cell.outcome
-    if not outcome.has_ended:
+    if not outcome.is_finished:
         return False
     return outcome.status == "completed" or _digest(cell) != job.notes[BEFORE].get(cell.evaluation_id)
 
@@ -144,4 +144,4 @@ def _free(cell: Cell, job: Job) -> None:
 
 
 def _runs(cells: Sequence[Cell]) -> str:
-    return counted(len(by_run(cells)), "run")
+    return pluralize(len(by_run(cells)), "run")

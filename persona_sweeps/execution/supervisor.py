@@ -22,7 +22,7 @@ from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.console import Console
 from persona_sweeps.records.files import read_json, write_json
 from persona_sweeps.records.folders import SweepFolder
-from persona_sweeps.wording import counted
+from persona_sweeps.wording import pluralize
 
 TAIL = 3
 """lines of a job's output that are quoted when it has vanished"""
@@ -178,7 +178,7 @@ class Supervisor:
         left = self._work.left(job, status, len(self._jobs))
         if not left:
             self._nodes.worked(job.node)
-            others = counted(len(self._jobs), "job")
+            others = pluralize(len(self._jobs), "job")
             self._console.note(f"Job {job.id} ended with {self._work.describe(job.cells)}; {others} to come.")
             return ()
         reason = self._reason(job, status)

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from persona_sweeps.planning.cells import Cell, Stage
 from persona_sweeps.planning.plan import Plan
-from persona_sweeps.wording import counted
+from persona_sweeps.wording import pluralize
 
 LINE_EVERY = 10.0
 """seconds between progress lines where there is no terminal to redraw"""
@@ -30,7 +30,7 @@ class Console:
 
     def __init__(self, terminal: Terminal | None = None) -> None:
         self.terminal = terminal or _terminal()
-        self.ended: dict[str, tuple[str, Mapping[str, float], str]] = {}
+        self.finished: dict[str, tuple[str, Mapping[str, float], str]] = {}
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._totals: dict[str, int] = {}
@@ -47,10 +47,10 @@ class Console:
         shared = len(plan.cells) - len(plan.distinct)
         name = f"Sweep {sweep}: " if sweep else ""
         doubled = f", {shared} of them asked for twice" if shared else ""
-        groups = f" in {counted(len(plan.groups), 'group')}" if plan.groups else ""
+        groups = f" in {pluralize(len(plan.groups), 'group')}" if plan.groups else ""
         self.note(
-            f"{name}{counted(len(plan.cells), 'cell')}{doubled}; {done} done already, {len(plan.to_do)} to run{groups}"
-            f"{_missing(plan)}."
+            f"{name}{pluralize(len(plan.cells), 'cell')}{doubled}; {done} done already, "
+            f"{len(plan.to_do)} to run{groups}{_missing(plan)}."
         )
         for sentence in dict.fromkeys(_notes(plan)):
             self.note(sentence)
@@ -109,7 +109,7 @@ class Console:
         if not runs:
             yield
             return
-        message = f"Evaluating {counted(runs, 'run')} on held-out examples …"
+        message = f"Evaluating {pluralize(runs, 'run')} on held-out examples …"
         if not self.terminal.is_terminal:
             self.note(message)
             yield
@@ -118,7 +118,7 @@ class Console:
             yield
 
     def end(self, cell: Cell, status: str, metrics: Mapping[str, float], reason: str = "") -> None:
-        self.ended[cell.evaluation_id] = (status, metrics, reason)
+        self.finished[cell.evaluation_id] = (status, metrics, reason)
         if self._progress is not None and status != "completed" and cell.run_id in self._tasks:
             self._progress.stop_task(self._tasks[cell.run_id])
         if reason:
@@ -126,24 +126,24 @@ class Console:
 
     def summary(self, plan: Plan, written: Sequence[Path]) -> None:
         """Print a row a run and the paths of everything that was written."""
-        if self.ended:
+        if self.finished:
             table = Table(box=None, pad_edge=False)
             table.add_column("run", overflow="fold")
             table.add_column("status")
-            described = [cell.outcome.descriptions for cell in plan.distinct if cell.evaluation_id in self.ended]
+            described = [cell.outcome.descriptions for cell in plan.distinct if cell.evaluation_id in self.finished]
             columns = headlines(described)
             for description in columns.values():
                 table.add_column(str(description["label"]), justify="right")
             for cell in plan.distinct:
-                if cell.evaluation_id in self.ended:
-                    status, metrics, _ = self.ended[cell.evaluation_id]
+                if cell.evaluation_id in self.finished:
+                    status, metrics, _ = self.finished[cell.evaluation_id]
                     values = [_formatted(metrics.get(key), found["format"]) for key, found in columns.items()]
                     table.add_row(escape(cell.name), status, *values)
             self.terminal.print(table)
-        folders = dict.fromkeys(cell.folder.path for cell in plan.distinct if cell.evaluation_id in self.ended)
+        folders = dict.fromkeys(cell.folder.path for cell in plan.distinct if cell.evaluation_id in self.finished)
         for path in (*folders, *written):
             self.note(f"  {path}")
-        counts = [status for status, _, _ in self.ended.values()]
+        counts = [status for status, _, _ in self.finished.values()]
         done, failed = counts.count("completed"), counts.count("failed")
         elapsed = _duration(time.perf_counter() - self._started)
         self.note(f"{done} completed, {failed} failed, {len(plan.distinct) - len(counts)} done before; {elapsed}.")
@@ -158,8 +158,8 @@ def _notes(plan: Plan) -> Iterator[str]:
     if untracked:
         kind = plan.to_do[0].config.tracker.kind
         yield (
-            f"tracker={kind} shows runs as they train: the scores of {counted(untracked, 'run')} trained before are in "
-            "the run folders alone."
+            f"tracker={kind} shows runs as they train: the scores of {pluralize(untracked, 'run')} trained before are "
+            "in the run folders alone."
         )
 
 

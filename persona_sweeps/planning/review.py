@@ -11,7 +11,7 @@ from persona_sweeps.planning.cells import Cell, Refused
 from persona_sweeps.planning.console import Console
 from persona_sweeps.planning.plan import Plan, by_run
 from persona_sweeps.planning.preflight import Prediction, Predictions, group_bytes
-from persona_sweeps.wording import counted
+from persona_sweeps.wording import pluralize
 
 SHOWN = 20
 """reasons that are given in full"""
@@ -33,7 +33,7 @@ def refusal(refused: Sequence[Refused], cells: int, blocked: int = 0) -> UserErr
         others = f" and {len(concerned) - 1} more" if len(concerned) > 1 else ""
         sentences.append(f"In the cell {first}{others}: {reason}")
     if blocked:
-        sentences.append(f"{blocked} of {counted(cells, 'cell')} can't run here: the lines under the table say why.")
+        sentences.append(f"{blocked} of {pluralize(cells, 'cell')} can't run here: the lines under the table say why.")
     if len(sentences) == 1:
         return UserError(refused[0].reason if refused and cells == 1 else sentences[0])
     hidden = len(sentences) - SHOWN
@@ -137,7 +137,7 @@ def _reasons(plan: Plan) -> list[str]:
         for obstacle in cell.obstacles:
             key = obstacle.short, obstacle.sentence
             concerned[key] = concerned.get(key, 0) + 1
-    return [f"{short} ({counted(count, 'cell')}): {sentence}" for (short, sentence), count in concerned.items()]
+    return [f"{short} ({pluralize(count, 'cell')}): {sentence}" for (short, sentence), count in concerned.items()]
 
 
 def _group_lines(plan: Plan, predictions: Predictions) -> list[str]:
@@ -146,7 +146,7 @@ def _group_lines(plan: Plan, predictions: Predictions) -> list[str]:
 
 def _group_line(number: int, group: Sequence[Cell], predictions: Predictions) -> str:
     config = group[0].config
-    start = f"Group {number}: {counted(len(by_run(group)), 'run')} of {stored_model(config)}"
+    start = f"Group {number}: {pluralize(len(by_run(group)), 'run')} of {stored_model(config)}"
     memory = _memory(group, predictions)
     if memory is None:
         return f"{start}, whose size isn't known."

@@ -20,7 +20,7 @@ from persona_sweeps.prediction.decoding import Chooser, Generation
 from persona_sweeps.prediction.kv_cache import SlotCache, gather_paths, slot_cache
 from persona_sweeps.seeds import derive_seed
 from persona_sweeps.training.engine import Engine
-from persona_sweeps.training.limits import PassSize, in_one_pass
+from persona_sweeps.training.limits import PassExtent, in_one_pass
 from persona_sweeps.training.trial import ROW_TOKEN_SLOTS, with_virtual_tokens
 
 SEQUENCES = 128
@@ -86,11 +86,11 @@ class _Decoding:
         self.virtual = {trial: engine.stack.adapters[trial].virtual_tokens for trial in self.trials}
         self.texts: list[list[int]] = [[] for _ in requests]
 
-    def size(self) -> PassSize:
+    def size(self) -> PassExtent:
         """Return the size at the end: each prompt with its virtual tokens and the new tokens."""
         lengths = [len(request.prompt) + self.virtual[request.trial] for request in self.requests]
         token_slots = sum(lengths) + len(lengths) * self.max_new_tokens
-        return PassSize(rows=1, token_slots=token_slots, examples=len(lengths))
+        return PassExtent(rows=1, token_slots=token_slots, examples=len(lengths))
 
     def run(self) -> list[list[int]]:
         self.stack.stack(self.trials)

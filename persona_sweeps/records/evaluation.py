@@ -89,7 +89,7 @@ class Outcome:
         return str(failure.get("message") or (self.run.get("training") or {}).get("pruned") or "")
 
     @property
-    def has_ended(self) -> bool:
+    def is_finished(self) -> bool:
         return self.status in ("completed", "failed", "pruned")
 
 

@@ -18,7 +18,7 @@ from persona_sweeps.records.run import is_trained, read_record
 from persona_sweeps.running.clock import GroupClock
 from persona_sweeps.running.group_run import GroupData, GroupRun
 from persona_sweeps.running.run_writer import torn_lines
-from persona_sweeps.wording import counted
+from persona_sweeps.wording import pluralize
 
 if TYPE_CHECKING:
     from persona_sweeps.models.loading import BaseModel
@@ -160,5 +160,5 @@ def _set_aside_unreadable(cell: Cell, console: Console) -> None:
     if torn := torn_lines(history):
         copied = free_name(history)
         shutil.copy2(history, copied)
-        lines = counted(torn, "line")
+        lines = pluralize(torn, "line")
         console.note(f"{lines} of {history} can't be read; it was copied to {copied.name}, and goes on without them.")

@@ -48,7 +48,7 @@ class Group:
         """Return the cells without a result, except those whose runs another process has."""
         others = {cell.run_id for cell in self.elsewhere}
         all_cells = self._cells or cells
-        return [c for c in all_cells if c.evaluation_id not in self.console.ended and c.run_id not in others]
+        return [c for c in all_cells if c.evaluation_id not in self.console.finished and c.run_id not in others]
 
     def run(self, cells: Sequence[Cell]) -> None:
         """Carry out these cells, and those that the source adds when there is room."""

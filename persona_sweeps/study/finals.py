@@ -23,7 +23,7 @@ from persona_sweeps.running.context import Context
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import Space
 from persona_sweeps.study.storage import FINALS, RUN, StudyStorage
-from persona_sweeps.wording import counted
+from persona_sweeps.wording import pluralize
 
 Compose = Callable[[Sequence[str]], Cell]
 
@@ -81,9 +81,9 @@ class Finals:
         cells = self._cells()
         self._storage.study.set_user_attr(FINALS, list(_rows(cells)))
         plan = make_plan([cell for several in cells.values() for cell in several])
-        settings, seeds = counted(len(cells), "setting"), counted(self._settings.final_seeds, "seed")
+        settings, seeds = pluralize(len(cells), "setting"), pluralize(self._settings.final_seeds, "seed")
         self._console.note(
-            f"Finals: {settings} with {seeds} each, scored on test; {counted(len(plan.to_do), 'run')} to train."
+            f"Finals: {settings} with {seeds} each, scored on test; {pluralize(len(plan.to_do), 'run')} to train."
         )
         if plan.groups:
             predict_runnable(plan, self._console)
@@ -140,4 +140,4 @@ def _scores(runs: Sequence[Cell]) -> str:
         if values := [o.metrics[metric] for o in outcomes if o.metrics.get(metric) is not None]:
             spread = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
             parts.append(f"{description['label']} {statistics.fmean(values):.4g}{spread}")
-    return f"{counted(len(outcomes), 'seed')}: {', '.join(parts) or 'nothing was completed'}"
+    return f"{pluralize(len(outcomes), 'seed')}: {', '.join(parts) or 'nothing was completed'}"

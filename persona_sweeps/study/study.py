@@ -189,12 +189,12 @@ class OneStudy:
             none_due = not self.settings.final_seeds or not any(
                 t.state is TrialState.COMPLETE for t in storage.trials()
             )
-            return none_due or (finals is not None and all(self._has_ended(row) for row in finals))
+            return none_due or (finals is not None and all(self._is_finished(row) for row in finals))
         finally:
             storage.close()
 
-    def _has_ended(self, row: Mapping[str, Any]) -> bool:
-        return outcome(RunFolder(self._output_dir / row["folder"]), row["evaluation_id"]).has_ended
+    def _is_finished(self, row: Mapping[str, Any]) -> bool:
+        return outcome(RunFolder(self._output_dir / row["folder"]), row["evaluation_id"]).is_finished
 
     def _storage(self) -> StudyStorage:
         sampler = make_sampler(self.settings, self.space)

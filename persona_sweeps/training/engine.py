@@ -20,7 +20,7 @@ from persona_sweeps.methods.forward import GroupForward
 from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.models.batch import collate, split_passes
-from persona_sweeps.training.limits import Limits, Note, PassSize, Rows, in_one_pass
+from persona_sweeps.training.limits import Limits, Note, PassExtent, Rows, in_one_pass
 from persona_sweeps.training.memory import HeapWatch, is_out_of_memory, keep_freed_memory
 from persona_sweeps.training.trial import ROW_TOKEN_SLOTS, Trial, with_virtual_tokens
 
@@ -132,7 +132,7 @@ class Engine:
         for micro_batch in itertools.zip_longest(*micro.values(), fillvalue=()):
             rows = [(index, row) for index, packed in zip(micro, micro_batch, strict=True) for row in packed]
             for chunk in split_passes(rows, limit.token_slots):
-                nll_sums = in_one_pass(partial(self._backward, chunk, labels), PassSize.of(chunk))
+                nll_sums = in_one_pass(partial(self._backward, chunk, labels), PassExtent.of(chunk))
                 for index, nll in nll_sums.items():
                     sums[index] += nll
         self.stack.bind_gradients()
@@ -186,7 +186,7 @@ class Engine:
         rows = [(index, row) for index, chosen in sequences.items() for row in self._rows(index, chosen)]
         self.stack.stack(indices)
         for chunk in split_passes(rows, self.limits.scoring.token_slots):
-            trials, examples, nll = in_one_pass(partial(self._label_nll, chunk, indices), PassSize.of(chunk))
+            trials, examples, nll = in_one_pass(partial(self._label_nll, chunk, indices), PassExtent.of(chunk))
             for position, index in enumerate(indices):
                 of_trial = trials == position
                 np.add.at(sums[index], examples[of_trial], nll[of_trial])

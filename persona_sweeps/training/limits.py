@@ -30,7 +30,7 @@ class DoesNotFit(TrialError):
 
 
 @dataclass(frozen=True, slots=True)
-class PassSize:
+class PassExtent:
     """The size of a pass."""
 
     rows: int
@@ -40,7 +40,7 @@ class PassSize:
     """in the row with the most examples"""
 
     @classmethod
-    def of(cls, rows: Rows) -> PassSize:
+    def of(cls, rows: Rows) -> PassExtent:
         longest = max(len(row) for _, row in rows)
         return cls(len(rows), len(rows) * longest, max(len(row.paths) for _, row in rows))
 
@@ -48,12 +48,12 @@ class PassSize:
 class PassOutOfMemory(Exception):
     """A pass ran out of memory."""
 
-    def __init__(self, size: PassSize) -> None:
+    def __init__(self, size: PassExtent) -> None:
         super().__init__(f"out of memory in {size}")
         self.size = size
 
 
-def in_one_pass(work: Callable[[], T], size: PassSize) -> T:
+def in_one_pass(work: Callable[[], T], size: PassExtent) -> T:
     """Do the work of one pass. Raises PassOutOfMemory if memory runs out, and whatever else the work raises."""
     try:
         return work()
@@ -84,7 +84,7 @@ class PassLimit:
         then restored, since a work that fits under no limit says nothing about the limit.
         """
         before = self.token_slots, self.examples
-        tried: list[PassSize] = []
+        tried: list[PassExtent] = []
         while True:
             try:
                 return attempt()
@@ -98,7 +98,7 @@ class PassLimit:
                 raise DoesNotFit(self._describe(tried))
             note(self._lower(tried[-1]))
 
-    def _lower(self, failed: PassSize) -> str:
+    def _lower(self, failed: PassExtent) -> str:
         """Lower the limit to half the failed pass's size; return a sentence that says so."""
         start, end = f"Out of memory while {self.work} with", "from now on; the result stays the same."
         if failed.rows > 1:
@@ -107,7 +107,7 @@ class PassLimit:
         self.examples = failed.examples // 2
         return f"{start} {self.portion} of {failed.examples}: at most {self.examples} {end}"
 
-    def _describe(self, tried: Sequence[PassSize]) -> str:
+    def _describe(self, tried: Sequence[PassExtent]) -> str:
         counts = [str(count) for count in dict.fromkeys(size.examples for size in tried)]
         listed = f"{', '.join(counts[:-1])} and {counts[-1]}" if len(counts) > 1 else counts[0]
         return (

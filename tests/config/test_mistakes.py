@@ -66,7 +66,7 @@ MISTAKES = [
     ("peft=p_tuning peft.encoder_hidden_size=0", "peft.encoder_hidden_size=0 must be at least 1"),
     ("peft=ia3 peft.feedforward_modules=[down_proj]", "no effect without peft.target_modules"),
     ("peft.init=pisa", "peft.init=pisa is unknown", "Did you mean pissa?"),
-    ("peft.init=pissa peft.r=1000", "k_proj has 192", "lower peft.r=1000 to 192"),
+    ("peft.init=pissa peft.r=1000", "k_proj has 192", "lower peft.r to 192"),
     ("peft.target_modules=[q_prj]", "q_prj matches no linear layer", "Did you mean q_proj"),
     ("peft.target_modules=[]", "must be all-linear, a list of names, or a pattern"),
     ("peft.target_modules='.*[q'", "is no regular expression", "use all-linear"),

@@ -132,13 +132,13 @@ def test_an_outcome_says_how_far_a_run_has_come(folder: RunFolder) -> None:
 
     assert outcome(folder, NAME).status == "planned"
     record("running")
-    assert outcome(folder, NAME).status == "running" and not outcome(folder, NAME).has_ended
+    assert outcome(folder, NAME).status == "running" and not outcome(folder, NAME).is_finished
     record("failed", failure={"message": "the loss is nan"})
     assert (outcome(folder, NAME).status, outcome(folder, NAME).reason) == ("failed", "the loss is nan")
     record("pruned", training=UNTRAINED | {"pruned": "worse than others"})
     assert (outcome(folder, NAME).status, outcome(folder, NAME).reason) == ("pruned", "worse than others")
     record("completed")
-    assert outcome(folder, NAME).status == "trained" and not outcome(folder, NAME).has_ended
+    assert outcome(folder, NAME).status == "trained" and not outcome(folder, NAME).is_finished
     write_json(folder.evaluation(NAME), evaluation(failure={"message": "no dictionary"}))
     assert (outcome(folder, NAME).status, outcome(folder, NAME).reason) == ("failed", "no dictionary")
     write_evaluation(folder, NAME, evaluation(), LINES)

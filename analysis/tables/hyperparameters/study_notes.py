@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from persona_sweeps.wording import counted
+from persona_sweeps.wording import pluralize
 
 from ...read.results import COMPLETED, FAILED, PRUNED, RUNNING
 from ...read.studies import ENDED, PLANNED, UNKNOWN, Study
@@ -29,17 +29,19 @@ def attention(compared: ComparedStudy) -> list[str]:
     """Return a sentence for everything in a study's trials that its row doesn't show."""
     study, label = compared.study, compared.label
     notes = [
-        f"{label}: {counted(study.count(state), 'trial')} {words}."
+        f"{label}: {pluralize(study.count(state), 'trial')} {words}."
         for state, words in _BESIDE.items()
         if study.count(state)
     ]
     if elsewhere := len(study.completed) - len(compared.completed):
         notes.append(
-            f"{label}: {counted(elsewhere, 'trial')} completed under another comparability key, which can't be "
+            f"{label}: {pluralize(elsewhere, 'trial')} completed under another comparability key, which can't be "
             "compared with these; the CSV has them."
         )
     if unknown := sum(trial.tokens is None for trial in study.trials if trial.state in ENDED):
-        notes.append(f"{label}: the tokens of {counted(unknown, 'trial')} aren't known, and are left out of all costs.")
+        notes.append(
+            f"{label}: the tokens of {pluralize(unknown, 'trial')} aren't known, and are left out of all costs."
+        )
     return notes + failures(study, label)
 
 
@@ -53,4 +55,4 @@ def failures(study: Study, label: str) -> list[str]:
     if first.result is not None:
         has_failed = first.result.status == FAILED
         why = reason(first.result) if has_failed else f"has a run that is {first.result.status}, by its record"
-    return [f"{label}: {counted(len(failed), 'trial')} failed; the first, trial {first.number}, {why}."]
+    return [f"{label}: {pluralize(len(failed), 'trial')} failed; the first, trial {first.number}, {why}."]
