@@ -28,11 +28,11 @@ def by_seed(output: Path) -> dict[int, dict[str, Any]]:
 
 
 @pytest.fixture
-def healthy(left_alone: Callable, tiny: tuple[str, ...]) -> Callable[..., None]:
+def healthy(left_alone: Callable, tiny: tuple[str, ...]) -> Callable[[Path], None]:
     """A function that sees whether all runs in a folder are what they come to when nothing goes wrong."""
 
-    def compare(output: Path, *overrides: str) -> None:
-        assert_equal(results(output), left_alone("-m", *tiny, *SWEEP, *overrides), exactly=False)
+    def compare(output: Path) -> None:
+        assert_equal(results(output), left_alone("-m", *tiny, *SWEEP), exactly=False)
 
     return compare
 
@@ -194,24 +194,24 @@ def test_after_a_fault_that_all_share_each_goes_on_solo_from_where_it_was(
 def test_after_a_fault_of_shared_predictions_each_predicts_solo_and_nothing_is_trained_again(
     launch: Callable, tiny: tuple[str, ...], healthy: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from persona_sweeps.training.engine import Engine
+    from persona_sweeps.prediction import generation
 
-    nll = Engine.sequence_nll
+    generate = generation.generate
 
-    def broken(engine: Engine, asked: Any) -> Any:
-        if len(asked) > 1:
+    def broken(engine: Any, asked: Any, *rest: Any) -> Any:
+        if len({request.trial for request in asked}) > 1:
             raise RuntimeError("broken on purpose")
-        return nll(engine, asked)
+        return generate(engine, asked, *rest)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Engine, "sequence_nll", broken)
-        ended = launch("-m", *tiny, *SWEEP, "train.eval_every=0")
+        patched.setattr(generation, "generate", broken)
+        ended = launch("-m", *tiny, *SWEEP)
     assert ended.code == 0, ended.err
     assert "A pass of 3 runs failed (RuntimeError: broken on purpose); each now goes on solo." in ended.out
     assert steps_logged(ended.output) == 3 * STEPS
     for run_id, record in records(ended.output).items():
         assert record["resources"]["group_size"] == 3 and starts(folder_of(ended.output, run_id)) == [0]
-    healthy(ended.output, "train.eval_every=0")
+    healthy(ended.output)
 
 
 def test_a_run_that_breaks_every_pass_fails_with_what_it_had(
