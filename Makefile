@@ -33,7 +33,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscop
 test: setup lint types ## Lint, check types, and run the tests: what must hold before a change is merged
 	$(PYTEST) -m 'not long'
 
-test-long: setup ## Run the long series: a hundred kills, twelve runs on SLURM, simulations of coverage, tables at scale
+test-long: gemma ## Run the long series: a hundred kills, twelve runs on SLURM, simulations of coverage, tables at scale
 	$(PYTEST) -m long
 
 lint: setup ## Check style, formatting, and which package imports which
