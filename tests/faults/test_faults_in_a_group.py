@@ -146,14 +146,14 @@ def test_a_fault_of_one_run_is_its_own(
 def in_the_pass(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     from persona_sweeps.training.engine import Engine
 
-    gather = Engine._gather
+    gather = Engine._accumulate_within_limit
 
     def broken(engine: Engine, examples: Any) -> Any:
         if len(examples) > 1 and engine.trials[0].progress.step == at:
             raise RuntimeError("broken on purpose")
         return gather(engine, examples)
 
-    monkeypatch.setattr(Engine, "_gather", broken)
+    monkeypatch.setattr(Engine, "_accumulate_within_limit", broken)
 
 
 def in_an_evaluation(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
@@ -220,7 +220,7 @@ def test_a_run_that_breaks_every_pass_fails_with_what_it_had(
     """Solo at last, it is known to be the one; its history stays, and the same command goes on from its last step."""
     from persona_sweeps.training.engine import Engine
 
-    gather = Engine._gather
+    gather = Engine._accumulate_within_limit
 
     def broken(engine: Engine, examples: Any) -> Any:
         if any(
@@ -230,7 +230,7 @@ def test_a_run_that_breaks_every_pass_fails_with_what_it_had(
         return gather(engine, examples)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Engine, "_gather", broken)
+        patched.setattr(Engine, "_accumulate_within_limit", broken)
         first = launch("-m", *tiny, *SWEEP)
     runs = by_seed(first.output)
     assert first.code == 1 and {seed: run["status"] for seed, run in runs.items()}[1] == "failed"

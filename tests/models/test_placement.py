@@ -68,7 +68,7 @@ def test_layers_for_which_there_is_no_room_are_told(
     size = sum(parameter.numel() * 4 for parameter in twin.model.parameters())
 
     def with_memory(memory: int) -> None:
-        monkeypatch.setattr(loading, "place", lambda *asked: Placement("auto", {"cpu": memory}))
+        monkeypatch.setattr(loading, "placement_of", lambda *asked: Placement("auto", {"cpu": memory}))
 
     with_memory(2 * size)
     loaded = load_base(card, torch.float32, "cpu").model

@@ -10,7 +10,8 @@ import pytest
 
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.plan import make_plan
-from persona_sweeps.records.files import write_json, write_json_lines
+from persona_sweeps.records.evaluation import write_evaluation
+from persona_sweeps.records.files import write_json
 from persona_sweeps.records.folders import RunFolder
 
 RUN = {"schema_version": 2, "config": {}, "training": {"trainable_parameters": 0}, "provenance": {}}
@@ -27,8 +28,7 @@ def complete(cell: Cell, path: Path | None = None, status: str = "completed") ->
     folder = RunFolder(path or cell.folder.path)
     write_json(folder.record, RUN | {"run_id": cell.run_id, "status": status})
     if status == "completed":
-        write_json(folder.evaluation(cell.evaluation_id), EVALUATION | {"evaluation_id": cell.evaluation_id})
-        write_json_lines(folder.samples(cell.evaluation_id), [])
+        write_evaluation(folder, cell.evaluation_id, EVALUATION | {"evaluation_id": cell.evaluation_id}, [])
 
 
 def test_trials_of_one_base_model_form_one_group(cell) -> None:

@@ -316,7 +316,8 @@ def test_a_run_records_and_tells_the_micro_batch_that_it_ended_with(
     assert ended.code == 0, ended.err
     records = ended.by("seed")
     assert "micro_batch_size" not in whole["resources"] and records[0]["resources"]["micro_batch_size"] == 2
-    assert records[0]["metrics"] == pytest.approx(whole["metrics"], rel=1e-4)
+    (scored,) = [json.loads(path.read_text()) for path in untroubled.folder.glob("whole/runs/*/evaluations/*.json")]
+    assert records[0]["metrics"] == pytest.approx(scored["metrics"], rel=1e-4)
     assert records[1]["resources"]["micro_batch_size"] == 2
     assert ended.out.count("Out of memory while training with micro-batches of 4: at most 2 from now on") == 1
 
