@@ -14,7 +14,7 @@ LOCAL = ("hydra/launcher=local", "hydra.launcher.workers=1", "hydra.launcher.pol
 """one worker, which trains in a group what the other command hasn't begun"""
 
 
-@pytest.mark.parametrize("second_launcher", [(), pytest.param(LOCAL, marks=pytest.mark.slow)], ids=["fused", "local"])
+@pytest.mark.parametrize("second_launcher", [(), pytest.param(LOCAL, marks=pytest.mark.long)], ids=["fused", "local"])
 def test_every_run_is_trained_once_and_both_end_with_all_results(
     start: Callable, six: tuple[str, ...], left_alone: Callable, tmp_path: Path, second_launcher: tuple[str, ...]
 ) -> None:

@@ -15,7 +15,11 @@ LOCAL = ("hydra/launcher=local", "hydra.launcher.workers=1", "hydra.launcher.pol
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "fault, end, retries", [("kill:1", "killed by SIGKILL", 1), ("exit:1", "exit code 3 (", 0)], ids=["kill", "exit"]
+    "fault, end, retries",
+    [
+        pytest.param("kill:1", "killed by SIGKILL", 1, id="kill", marks=pytest.mark.long),
+        pytest.param("exit:1", "exit code 3 (", 0, id="exit"),
+    ],
 )
 def test_a_run_that_kills_its_process_fails_alone_after_so_many_tries(
     start: Callable, tiny: tuple[str, ...], left_alone: Callable, tmp_path: Path, fault: str, end: str, retries: int

@@ -235,7 +235,7 @@ def change(record: dict[str, Any], dotted: str, value: Any) -> None:
     node[last] = value
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     of_run=st.lists(st.tuples(run_paths, json_values), max_size=2),
     of_evaluation=st.lists(st.tuples(evaluation_paths, json_values), max_size=2),

@@ -28,7 +28,20 @@ TIMES_PLAIN_READING = 16
 that is ten seconds (measured: 2 to 7), and a busy one slows both"""
 
 
-@pytest.fixture(scope="module", params=[(3334, 3), (10_000, 1)], ids=["3334 settings, 3 seeds", "10000 settings"])
+SHAPES = [
+    pytest.param((3334, 3), id="3334 settings, 3 seeds"),
+    pytest.param((10_000, 1), id="10000 settings", marks=pytest.mark.long),
+]
+TABLES = [
+    "leaderboard",
+    *(
+        pytest.param(name, marks=pytest.mark.long)
+        for name in ("quantization", "lora-vs-prompt-tuning", "base-vs-instruct")
+    ),
+]
+
+
+@pytest.fixture(scope="module", params=SHAPES)
 def many(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("many")
     sweep(root, *request.param, effect=0.001)
@@ -36,7 +49,7 @@ def many(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("table", ["leaderboard", "quantization", "lora-vs-prompt-tuning", "base-vs-instruct"])
+@pytest.mark.parametrize("table", TABLES)
 def test_a_table_of_ten_thousand_runs_takes_little_more_than_reading_them(many: Path, table: str) -> None:
     command = [sys.executable, "-c", MEASURED, table, "--output-dir", str(many)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
