@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from persona_sweeps.errors import UserError
+from persona_sweeps.records.files import write_bytes
 
 from ..formats import FORMATS, load
 from ..rating.answers import Answers
@@ -19,7 +20,6 @@ from ..rating.judging import JudgeVerdict, judge
 from ..rating.reading import Rating, Ratings, read
 from ..rating.results import results
 from ..rating.sheet import answers_csv
-from ..tables.table import write_atomically
 from .rate import read_key
 
 SUMMARY = "an optional model judge of the pairs of a rating key, behind any OpenAI-compatible endpoint"
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     print(load(options.format).render([replace(table, sections=[*judged, *more], notes=notes)]))
     if options.out:
         answers = {v.unit.unit: {q: v.answer(q) or "" for q in QUESTIONS[PAIRWISE]} for v in verdicts}
-        write_atomically(options.out, answers_csv(key, f"judge {options.model}", answers).encode("utf-8", "replace"))
+        write_bytes(options.out, answers_csv(key, f"judge {options.model}", answers).encode("utf-8", "replace"))
         print(f"Wrote {options.out}", file=sys.stderr)
     return 0 if found.ratings else 1
 

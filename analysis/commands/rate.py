@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 
 from persona_sweeps.errors import UserError
+from persona_sweeps.records.files import write_bytes
 
 from ..formats import FORMATS, load
 from ..rating import sheet
 from ..rating.design import DESIGNS, Key, chosen, draw, key_from_json
 from ..rating.reading import read
 from ..rating.results import results
-from ..tables.table import write_atomically
 from . import options as common
 
 SUMMARY = "blinded rating sheets for people (make), and what their ratings say (read)"
@@ -67,11 +67,11 @@ def _make(options: argparse.Namespace) -> int:
     out.mkdir(parents=True, exist_ok=True)
     where.parent.mkdir(parents=True, exist_ok=True)
     # The key first: a sheet whose key was lost is of no use.
-    write_atomically(where, drawn.key.to_json().encode(), mode=0o600)
+    write_bytes(where, drawn.key.to_json().encode(), mode=0o600)
     print(f"Wrote {where} (the key, {drawn.key.hash}: keep it from raters)")
     for form in _SHEETS if options.format == "both" else [options.format]:
         path = out / f"sheet-{drawn.key.sheet}.{form}"
-        write_atomically(path, _SHEETS[form](drawn.key).encode("utf-8", "replace"))
+        write_bytes(path, _SHEETS[form](drawn.key).encode("utf-8", "replace"))
         print(f"Wrote {path}")
     print(f"{len(drawn.key.units)} units to rate. {' '.join(drawn.notes)}".strip())
     return 0

@@ -6,10 +6,10 @@ import argparse
 import sys
 
 from persona_sweeps.errors import UserError
+from persona_sweeps.records.files import write_bytes
 
 from ..read.selection import read_all, read_sweep
 from ..report.page import SAMPLES, report
-from ..tables.table import write_atomically
 from .options import add_output_dir, nothing_yet
 
 SUMMARY = (
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     sweep_file = None if sweep is None else folder / "sweep.json"
     page = folder / "report.html"
     made = report(selection, page, sweep_file, options.samples)
-    write_atomically(page, made.html)
+    write_bytes(page, made.html)
     content = f"{made.runs} runs, {made.tables} tables, {made.items} evaluation items"
     print(f"Wrote {page} ({content}, {len(made.html) / 1e6:.1f} MB)")
     return 0

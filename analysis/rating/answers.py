@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..tables.table import write_atomically
+from persona_sweeps.records.files import write_bytes
 
 
 class Answers:
@@ -30,7 +30,7 @@ class Answers:
         path = self._path(question)
         path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"question": question, "answer": answer}, ensure_ascii=True, indent=1)
-        write_atomically(path, text.encode())
+        write_bytes(path, text.encode())
 
     def _path(self, question: Mapping[str, Any]) -> Path:
         name = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from persona_sweeps.records.files import write_bytes
 
 from .numbers import ABSENT
 
@@ -127,20 +127,5 @@ def write(table: Table, folder: Path, name: str, formats: Sequence[str] = ("md",
     for figure in (figure for section in table.sections for figure in section.figures):
         files |= {f"{figure.name}{suffix}": content for suffix, content in figure.render().items()}
     for file_name, content in files.items():
-        write_atomically(folder / file_name, content)
+        write_bytes(folder / file_name, content)
     return [folder / file_name for file_name in files]
-
-
-def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write a file whole, or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -18,10 +18,11 @@ from typing import IO, Any
 
 
 @contextlib.contextmanager
-def replacing_file(path: Path) -> Iterator[IO[bytes]]:
+def replacing_file(path: Path, mode: int | None = None) -> Iterator[IO[bytes]]:
     """Yield an empty file to write to, which replaces `path` at the end of the block.
 
-    An error in the block, or of the disk, leaves `path` unchanged.
+    `mode` is its permissions; None: those that the umask gives. An error in the block, or of the disk, leaves `path`
+    unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path))
@@ -30,7 +31,7 @@ def replacing_file(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(draft, 0o666 & ~_umask())
+        os.chmod(draft, 0o666 & ~_umask() if mode is None else mode)
         os.replace(draft, path)
     except BaseException:
         os.unlink(draft)
@@ -89,8 +90,13 @@ def remove_drafts(path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file atomically. Raises OSError."""
-    with replacing_file(path) as file:
-        file.write(text.encode())
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes, mode: int | None = None) -> None:
+    """Replace a file atomically; `mode` is its permissions. Raises OSError."""
+    with replacing_file(path, mode) as file:
+        file.write(content)
 
 
 def _prefix(path: Path) -> str:
