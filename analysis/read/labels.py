@@ -38,7 +38,8 @@ def has_model(result: RunResult) -> bool:
 def dataset_label(result: RunResult) -> str:
     """Return the data source and, where there is one, the persona; "(validation)" where that part was evaluated."""
     source, persona = result.get("config.dataset.source", "?"), result.get("config.dataset.persona")
-    label = f"{source}, {persona}" if persona else str(source)
+    names = " + ".join(map(str, persona)) if isinstance(persona, list) else persona
+    label = f"{source}, {names}" if names else str(source)
     return f"{label} (validation)" if result.get("config.dataset.evaluate_on") == "validation" else label
 
 

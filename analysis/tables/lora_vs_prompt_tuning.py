@@ -260,8 +260,9 @@ def _command(method: str, example: RunResult) -> str:
         f"peft={method}",
         f"dataset={example.get('config.dataset.source')}",
     ]
-    if example.get("config.dataset.persona"):
-        overrides.append(f"dataset.persona={example.get('config.dataset.persona')}")
+    if persona := example.get("config.dataset.persona"):
+        names = f"[{','.join(map(str, persona))}]" if isinstance(persona, list) else persona
+        overrides.append(f"dataset.persona={names}")
     if example.get("config.model.scale") == "tiny":
         overrides.append("model.scale=tiny")
     return shlex.join(["python", "launch.py", *overrides])

@@ -130,6 +130,15 @@ class TrainConfig:
     max_length: int = MISSING
     precision: Precision = MISSING
     eval_every: int | None = None
+    eval_at_start: bool = False
+    keep: str = "last"
+    patience: int | None = None
+    warmup_steps: int | None = None
+
+    @property
+    def monitored(self) -> bool:
+        """Whether a validation part decides when training stops, or which of its steps is kept."""
+        return self.keep == "best" or self.patience is not None
 
 
 @dataclass

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from persona_sweeps.data.example import Corpus
 
 if TYPE_CHECKING:
+    from persona_sweeps.config.schema import RunConfig
     from persona_sweeps.data.source import Source
 
 CACHE_SIZE = 8
@@ -19,17 +20,22 @@ CACHE_SIZE = 8
 _corpora: dict[str, Corpus] = {}
 
 
-def load_corpus(source: Source) -> Corpus:
-    """Return the examples of a source, split in train and eval; each version of its files is read once.
+def corpus_of(config: RunConfig) -> Corpus:
+    """Return the corpus of a run; raises what `load_corpus` does."""
+    return load_corpus(config.dataset, config.train.monitored)
 
-    Raises `ConfigError` for a persona or option that doesn't exist, and `DataError` for data that are missing,
-    malformed or too few.
+
+def load_corpus(source: Source, monitored: bool = False) -> Corpus:
+    """Return the examples of a source, split in its parts; each version of its files is read once.
+
+    `monitored` adds the part that decides when training stops. Raises `ConfigError` for a persona or option that
+    doesn't exist, and `DataError` for data that are missing, malformed or too few.
     """
-    key = source_stamp(source)
+    key = f"{source_stamp(source)} {monitored}"
     if key not in _corpora:
         if len(_corpora) >= CACHE_SIZE:
             _corpora.pop(next(iter(_corpora)))
-        _corpora[key] = source.load()
+        _corpora[key] = source.load(monitored)
     return _corpora[key]
 
 

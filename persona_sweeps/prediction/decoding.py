@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from omegaconf import MISSING
@@ -25,6 +25,9 @@ class Generation:
 
     method: str = MISSING
     max_new_tokens: int = MISSING
+    repetition_penalty: float = 1.0
+    stop: list[str] = field(default_factory=list)
+    limit: int | None = None
 
     samples = False
     """whether the seed can change a text"""
@@ -32,6 +35,11 @@ class Generation:
     def check(self, config: RunConfig) -> Iterator[str]:
         """Yield a sentence for each wrong key. Subclasses also yield from this one."""
         yield from at_least("generation.max_new_tokens", self.max_new_tokens, 1)
+        yield from at_least("generation.limit", self.limit, 1)
+        if not self.repetition_penalty > 0:
+            yield f"generation.repetition_penalty={self.repetition_penalty:g} must be above 0; 1 changes nothing."
+        if not all(self.stop):
+            yield "generation.stop holds an empty text, which would end every completion at once."
 
     def chooser(self) -> Chooser:
         """Return a function that chooses the next token of each sequence, independent of the other sequences."""

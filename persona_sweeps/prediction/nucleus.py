@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import MISSING
 
+from persona_sweeps.config.checks import at_least
 from persona_sweeps.prediction.decoding import Chooser, Generation
 from persona_sweeps.seeds import derive_seed
 
@@ -27,6 +28,7 @@ class Nucleus(Generation):
 
     temperature: float = MISSING
     top_p: float = MISSING
+    top_k: int | None = None
 
     samples = True
 
@@ -36,6 +38,7 @@ class Nucleus(Generation):
             yield f"generation.temperature={self.temperature:g} must be above 0; generation=greedy is its limit."
         if not 0 < self.top_p <= 1:
             yield f"generation.top_p={self.top_p:g} must be above 0 and at most 1."
+        yield from at_least("generation.top_k", self.top_k, 1)
 
     def chooser(self) -> Chooser:
         return self._choose

@@ -120,10 +120,18 @@ def run_name(resolved: Mapping[str, Any], facts: PredictorFacts, predictor_parts
     if facts.trains:
         parts.append(f"lr{resolved['train']['learning_rate']:g}")
     if facts.reads_training_data:
-        parts.append(str(dataset.get("persona") or dataset["source"]))
+        parts.append(_data_name(dataset))
     if facts.uses_seed:
         parts.append(f"s{resolved['seed']}")
     return re.sub(r"[^a-z0-9._]+", "-", "-".join(parts).lower()).strip("-")
+
+
+def _data_name(dataset: Mapping[str, Any]) -> str:
+    """Return the characters' names, their number if there are many, or the source's name."""
+    persona = dataset.get("persona")
+    if not isinstance(persona, list):
+        return str(persona or dataset["source"])
+    return "-".join(map(str, persona)) if len(persona) <= 3 else f"{len(persona)}-personas"
 
 
 def _model_name(resolved: Mapping[str, Any]) -> list[str]:

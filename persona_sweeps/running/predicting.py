@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from persona_sweeps.data import load_corpus
+from persona_sweeps.data import corpus_of
 from persona_sweeps.data.example import Example
 from persona_sweeps.metrics.metric import Request
 from persona_sweeps.planning.cells import Cell
@@ -149,7 +149,7 @@ def _write(
         for row, answer in zip(task.data.prepared.eval, answers, strict=True)
     ]
     ids = set(task.data.ids)
-    examples = [example for example in load_corpus(task.cell.config.dataset).eval if example.id in ids]
+    examples = [example for example in corpus_of(task.cell.config).eval if example.id in ids]
     from persona_sweeps.models.quantization import weights_bytes
 
     resources = clock.share(task.prediction_id) | {

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from persona_sweeps.data import load_corpus
+from persona_sweeps.data import corpus_of
 from persona_sweeps.data.example import Corpus, Example
 from persona_sweeps.data.prepare import TOO_LONG
 from persona_sweeps.lifecycle.lease import Lease
@@ -58,7 +58,7 @@ class WithoutModel(Group):
         """Write the record of a predictor that trains nothing."""
         clock = GroupClock()
         clock.join(cell.run_id)
-        corpus = load_corpus(cell.config.dataset)
+        corpus = corpus_of(cell.config)
         writer = RunWriter(cell, lease)
         writer.outcome.training = dict(UNTRAINED)
         writer.outcome.data = {"train_examples": len(corpus.train), "dropped": dict(corpus.dropped)}
@@ -86,7 +86,7 @@ class WithoutModel(Group):
         """Write the answers of a predictor without a model to the held-out prompts."""
         assert cell.evaluated is not None, "a run with a model has its predictions by now"
         clock = GroupClock()
-        corpus = load_corpus(cell.config.dataset)
+        corpus = corpus_of(cell.config)
         ids = set(cell.evaluated)
         held_out = [example for example in corpus.eval if example.id in ids]
         answers, answer_counts = cell.config.peft.answer(corpus.train, held_out)

@@ -191,9 +191,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from persona_sweeps.data.example import Corpus, Example
-from persona_sweeps.data.source import Source
-from persona_sweeps.data.splits import split_examples
+from persona_sweeps.data.example import Example
+from persona_sweeps.data.source import Reading, Source
 from persona_sweeps.errors import DataError
 
 
@@ -211,13 +210,13 @@ class Tsv(Source):
     def files(self):
         return [Path(self.path)]
 
-    def load(self):
+    def read(self):
         text = Path(self.path).read_text()
         pairs = [line.split(self.separator) for line in text.splitlines()]
         if any(len(pair) != 2 for pair in pairs):
             raise DataError(f"{self.path} has a line without its two columns.")
         examples = [Example(f"line-{n}", a, b, cluster=f"c{n // 2}") for n, (a, b) in enumerate(pairs)]
-        return Corpus(*split_examples(examples, self), hashlib.sha256(text.encode()).hexdigest())
+        return Reading(examples, hashlib.sha256(text.encode()).hexdigest())
 '''
 METRIC_YAML = "# Lengths.\nlength_error:\n  _target_: their_kinds.LengthError\n  unit: letters\n"
 SOURCE_YAML = "# A table.\n_target_: their_kinds.Tsv\npath: ???\nlimit: null\neval_fraction: 0.25\n"

@@ -86,7 +86,7 @@ class Remembered(Source):
 
     path: str = ""
 
-    def load(self) -> Corpus:
+    def load(self, monitored: bool = False) -> Corpus:
         found = Jsonl(source="jsonl", path=self.path, min_examples=2).load()
         return Corpus(found.train, found.eval, "made up")
 

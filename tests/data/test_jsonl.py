@@ -79,7 +79,7 @@ def test_a_second_file_replaces_the_split(tmp_path: Path, jsonl_config: Configs)
 def test_both_files_may_not_hold_parts_of_one_scene(tmp_path: Path, jsonl_config: Configs) -> None:
     path = write(tmp_path / "d.jsonl", pair(1, scene="s"), pair(2, scene="t"))
     other = write(tmp_path / "e.jsonl", pair(1, scene="s"))
-    with pytest.raises(DataError, match=r"1 clusters are in both .*\(s\)"):
+    with pytest.raises(DataError, match=r"1 cluster in both .*\(s\)"):
         load_corpus(jsonl_config(path, eval_path=str(other)))
 
 

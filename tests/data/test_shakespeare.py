@@ -10,7 +10,7 @@ import pytest
 from persona_sweeps.data import load_corpus
 from persona_sweeps.data.cards import partners, persona_card
 from persona_sweeps.data.example import Corpus, Example
-from persona_sweeps.data.library import choose_play, display_name, open_play, play_paths, speech_counts
+from persona_sweeps.data.library import choose_roles, display_name, open_play, play_paths, speech_counts
 from persona_sweeps.data.shakespeare import Shakespeare
 from persona_sweeps.errors import ConfigError, DataError
 
@@ -102,8 +102,8 @@ def test_a_speech_by_two_belongs_to_both_and_one_without_words_is_counted(
     shakespeare_config: Configs, short_play: Path
 ) -> None:
     ann = small(shakespeare_config, short_play)
-    assert by_id(ann)["short/1.2/speech-2"].completion == "Fifth."
-    assert by_id(small(shakespeare_config, short_play, persona="ben"))["short/1.2/speech-2"].completion == "Fifth."
+    assert by_id(ann)["short/1.2/speech-2-Ann"].completion == "Fifth."
+    assert by_id(small(shakespeare_config, short_play, persona="ben"))["short/1.2/speech-2-Ben"].completion == "Fifth."
     assert dict(ann.dropped) == {"speech without spoken words": 1}
 
 
@@ -121,9 +121,29 @@ def test_a_character_of_several_plays_needs_the_play(shakespeare_config: Configs
     assert all(example.cluster.startswith("henry-iv-part-1/") for example in corpus.train)
 
 
+def test_several_characters_are_one_corpus_with_a_card_each(shakespeare_config: Configs) -> None:
+    pair = by_id(load_corpus(shakespeare_config(persona=["Hamlet", "Falstaff"], play="all", card="short")))
+    assert {example.persona for example in pair.values()} == {"Hamlet", "Falstaff"}
+    assert {name.split("/")[0] for name, e in pair.items() if e.persona == "Falstaff"} == {
+        "henry-iv-part-1", "henry-iv-part-2", "the-merry-wives-of-windsor",
+    }  # fmt: skip
+    for example in pair.values():
+        assert example.prompt[0].role == "system" and f"You are {example.persona}, " in example.prompt[0].content
+    hamlet = by_id(load_corpus(shakespeare_config(card="short")))
+    assert hamlet == {name: example for name, example in pair.items() if example.persona == "Hamlet"}
+
+
+def test_all_characters_of_a_play_are_one_corpus(shakespeare_config: Configs, short_play: Path) -> None:
+    corpus = small(shakespeare_config, short_play, persona="all", play="short")
+    assert {example.persona for example in by_id(corpus).values()} == {"Ann", "Ben"}
+    assert len(by_id(corpus)) == len(corpus.train) + len(corpus.eval), "a speech by two is one example of each"
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"persona": "all"}, "needs dataset.play"),
+        ({"persona": ["Hamlet", "Falstf"], "play": "all"}, "Did you mean.*Falstaff"),
         ({"persona": "Hamlt"}, "Did you mean Hamlet"),
         ({"persona": "Polonius"}, "Did you mean.*Lord Polonius"),
         ({"persona": "Iago", "play": "hamlet"}, "doesn't speak in Hamlet"),
@@ -160,7 +180,7 @@ def test_the_fingerprint_follows_the_bytes(shakespeare_config: Configs, short_pl
 
 
 def test_cards() -> None:
-    play, _ = choose_play("Hamlet", None)
+    play = choose_roles(["Hamlet"], None)[0].play
     long = persona_card("long", play, "Hamlet", "William Shakespeare")
     short = persona_card("short", play, "Hamlet", "William Shakespeare")
     assert long is not None and short is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from persona_sweeps.data.example import Example
 from persona_sweeps.data.source import Source
-from persona_sweeps.data.splits import split_examples
+from persona_sweeps.data.splits import given_parts, split_examples
 from persona_sweeps.errors import ConfigError, DataError
 
 sizes = st.lists(st.integers(1, 40), min_size=2, max_size=25)
@@ -36,7 +37,7 @@ def ids(examples: tuple[Example, ...]) -> list[str]:
 @given(sizes, st.integers(0, 5), st.floats(0.05, 0.95))
 def test_sides_partition_the_examples_by_whole_clusters(cluster_sizes: list[int], seed: int, fraction: float) -> None:
     examples = examples_of(cluster_sizes)
-    train, held_out = split_examples(examples, source(split_seed=seed, eval_fraction=fraction))
+    train, held_out, _ = split_examples(examples, source(split_seed=seed, eval_fraction=fraction))
     assert train and held_out
     assert sorted(ids(train) + ids(held_out)) == sorted(example.id for example in examples)
     assert not {example.cluster for example in train} & {example.cluster for example in held_out}
@@ -63,7 +64,7 @@ def test_a_smaller_limit_gives_a_prefix(cluster_sizes: list[int], one: int, othe
 
 
 def test_scenes_stay_in_their_order_and_together() -> None:
-    train, _ = split_examples(examples_of([12] * 8), source())
+    train, *_ = split_examples(examples_of([12] * 8), source())
     assert [name.split("-")[1] for name in ids(train)] == [str(place) for place in range(1, 13)] * (len(train) // 12)
 
 
@@ -92,10 +93,10 @@ def test_a_validation_part_is_cut_from_what_isn_t_test_and_leaves_the_test_part_
     cluster_sizes: list[int], seed: int
 ) -> None:
     examples = examples_of(cluster_sizes)
-    rest, test = split_examples(examples, source(split_seed=seed, evaluate_on="test", validation_fraction=0.3))
+    rest, test, _ = split_examples(examples, source(split_seed=seed, evaluate_on="test", validation_fraction=0.3))
     if len({example.cluster for example in rest}) < 2:
         return
-    train, validation = split_examples(
+    train, validation, _ = split_examples(
         examples, source(split_seed=seed, evaluate_on="validation", validation_fraction=0.3)
     )
     assert train and validation and sorted(ids(train) + ids(validation)) == sorted(ids(rest))
@@ -107,3 +108,36 @@ def test_too_few_clusters_for_a_validation_part_are_told() -> None:
     settings = source(evaluate_on="validation", validation_fraction=0.5, eval_fraction=0.5)
     with pytest.raises(DataError, match="Outside the test part all 4 examples come from one scene.*validation"):
         split_examples(examples_of([4, 4]), settings)
+
+
+@given(sizes.filter(lambda counts: len(counts) > 2), st.integers(0, 5))
+def test_what_is_monitored_is_cut_from_the_rest_and_the_test_part_stays(cluster_sizes: list[int], seed: int) -> None:
+    examples = examples_of(cluster_sizes)
+    settings = source(split_seed=seed, validation_fraction=0.3)
+    rest, test, nothing = split_examples(examples, settings)
+    assert not nothing
+    if len({example.cluster for example in rest}) < 2:
+        return
+    monitored = split_examples(examples, settings, monitored=True)
+    assert monitored.eval == test and monitored.train and monitored.validation
+    assert sorted(ids(monitored.train) + ids(monitored.validation)) == sorted(ids(rest))
+    chosen = split_examples(examples, source(split_seed=seed, validation_fraction=0.3, evaluate_on="validation"))
+    assert monitored.validation == chosen.eval and monitored.train == chosen.train
+
+
+@given(sizes, st.integers(1, 9), st.integers(1, 30))
+def test_a_cap_for_each_cluster_spreads_a_limit_over_the_clusters(
+    cluster_sizes: list[int], cap: int, limit: int
+) -> None:
+    examples = examples_of(cluster_sizes)
+    whole = split_examples(examples, source()).eval
+    capped = split_examples(examples, source(eval_per_cluster=cap, eval_limit=limit)).eval
+    counts = Counter(example.cluster for example in whole)
+    assert max(Counter(example.cluster for example in capped).values()) <= cap
+    assert len(capped) == min(limit, sum(min(cap, count) for count in counts.values()))
+
+
+def test_a_split_of_the_data_s_own_is_refused_where_a_cluster_is_on_both_sides() -> None:
+    train, held_out = examples_of([4, 4, 4])[:8], examples_of([4, 4, 4])[6:]
+    with pytest.raises(DataError, match="1 cluster in both.*c1"):
+        given_parts(train, held_out, source())
