@@ -1,0 +1,133 @@
+"""The base of sources that make examples of the rows of one table, or of two: one to train on, one to evaluate on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from persona_sweeps.data.card_files import card_text, is_card_file
+from persona_sweeps.data.example import Example, Message
+from persona_sweeps.data.personas import of_personas
+from persona_sweeps.data.row import Row, RowError
+from persona_sweeps.data.rows import Rows, open_rows, source_files
+from persona_sweeps.data.source import Reading, Source
+from persona_sweeps.errors import DataError
+
+if TYPE_CHECKING:
+    from persona_sweeps.config.schema import RunConfig
+
+SHOWN_IDS = 5
+
+
+@dataclass
+class RowSource(Source):
+    """A source that reads a table. Subclasses implement `examples_of`, and `stand_in` if they can do without a path."""
+
+    path: str | None = None
+    eval_path: str | None = None
+    card: Any = None
+    """a text or a card's file, or one for each persona; None for no card"""
+
+    def check(self, config: RunConfig) -> Iterator[str]:
+        yield from super().check(config)
+        cards = self.card.values() if isinstance(self.card, Mapping) else [self.card]
+        if not all(card is None or isinstance(card, str) for card in cards):
+            yield f"dataset.card={self.card} must be a text, a card's file, one of these for each persona, or null."
+
+    def files(self) -> list[Path]:
+        cards = self.card.values() if isinstance(self.card, Mapping) else [self.card]
+        card_files = [card for card in cards if isinstance(card, str) and is_card_file(card)]
+        return source_files(self.path, self.eval_path, *card_files)
+
+    def read(self) -> Reading:
+        """Return the examples of `path`, and those of `eval_path` as held out.
+
+        Raises `DataError` for a table that is missing or malformed (naming the first bad rows) or for ids on several
+        rows, and `ConfigError` for a persona that no row names.
+        """
+        path = self.stand_in() if self.path is None else self.path
+        rows = open_rows(path, "dataset.path")
+        examples = self._read(rows, "")
+        digest, held_out = rows.fingerprint(), None
+        dropped = rows.tally.dropped
+        if self.eval_path is not None:
+            eval_rows = open_rows(self.eval_path, "dataset.eval_path")
+            held_out = self._read(eval_rows, "eval-")
+            digest = hashlib.sha256(f"{digest}\0eval\0{eval_rows.fingerprint()}".encode()).hexdigest()
+            dropped = dropped + eval_rows.tally.dropped
+        _require_unique([*examples, *(held_out or [])])
+        return Reading(
+            self._prepared(examples),
+            digest,
+            held_out=None if held_out is None else self._prepared(held_out),
+            dropped=dict(dropped),
+            hint=f"They come from {path}.",
+            notes=self.notes(),
+        )
+
+    def stand_in(self) -> str:
+        """Return the path of what is read where `path` is null."""
+        raise DataError(f"dataset={self.source} needs dataset.path: a file, a folder saved by datasets, or a hub's id.")
+
+    def examples_of(self, row: Row, name: str, dropped: Counter[str]) -> Iterable[Example]:
+        """Return the examples of a row, whose default id is `name`; count in `dropped` what gives none.
+
+        Raises RowError for a row that isn't valid.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.examples_of")
+
+    def finish(self, rows: Rows, examples: list[Example]) -> list[Example]:
+        """Return the examples of a table that was read to its end, or raise for what shows only then."""
+        return examples
+
+    def notes(self) -> tuple[str, ...]:
+        """Return sentences for the user on how the tables were read."""
+        return () if self.path is not None else (f"No dataset.path: Shakespeare stands in, as {self.source}.",)
+
+    def _read(self, rows: Rows, prefix: str) -> list[Example]:
+        examples: list[Example] = []
+        for row in rows:
+            try:
+                examples += self.examples_of(row, prefix + row.name, rows.tally.dropped)
+            except RowError as error:
+                rows.tally.fault(row.place, str(error))
+        examples = self.finish(rows, examples)
+        rows.tally.check()
+        return examples
+
+    def _prepared(self, examples: Iterable[Example]) -> list[Example]:
+        """Return the examples of the personas, with the card in front of those that have none."""
+        cards: dict[str | None, str | None] = {}
+        prepared = []
+        for example in of_personas(examples, self.personas):
+            if example.persona not in cards:
+                cards[example.persona] = card_text(self.card, example.persona)
+            prepared.append(with_card(example, cards[example.persona]))
+        return prepared
+
+
+def nothing_to_learn(example: Example) -> str | None:
+    """Return why an example can't be used, as a reason of `Corpus.dropped`; None if it can."""
+    last_message = example.prompt if isinstance(example.prompt, str) else example.prompt[-1].content
+    if not example.completion.strip():
+        return "empty completion"
+    return None if last_message.strip() else "empty prompt"
+
+
+def with_card(example: Example, card: str | None) -> Example:
+    """Put a persona card in front of an example as the system message, unless it has one."""
+    if not card:
+        return example
+    turns = (Message("user", example.prompt),) if isinstance(example.prompt, str) else example.prompt
+    return example if turns[0].role == "system" else replace(example, prompt=(Message("system", card), *turns))
+
+
+def _require_unique(examples: Sequence[Example]) -> None:
+    repeated = [name for name, count in Counter(example.id for example in examples).items() if count > 1]
+    if repeated:
+        listing = ", ".join(repeated[:SHOWN_IDS])
+        raise DataError(f"{len(repeated)} ids are on more than one line, and each must be unique: {listing}.")
