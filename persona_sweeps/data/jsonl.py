@@ -9,7 +9,6 @@ Optional keys are `persona`, `id`, and one of `cluster`, `dialogue`, `scene`, `e
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -18,7 +17,8 @@ from omegaconf import MISSING
 from persona_sweeps.data.example import Example
 from persona_sweeps.data.jsonl_line import parse_line
 from persona_sweeps.data.row import Row
-from persona_sweeps.data.row_source import RowSource, nothing_to_learn
+from persona_sweeps.data.row_source import RowSource, TableReading, each_row, nothing_to_learn
+from persona_sweeps.data.rows import Rows
 
 
 @dataclass
@@ -27,9 +27,14 @@ class Jsonl(RowSource):
 
     path: str = MISSING
 
-    def examples_of(self, row: Row, name: str, dropped: Counter[str]) -> Iterable[Example]:
-        example = parse_line(row.values, name)
-        if reason := nothing_to_learn(example):
-            dropped[reason] += 1
-            return ()
-        return (example,)
+    def read_table(self, rows: Rows, prefix: str) -> TableReading:
+        def read(row: Row, name: str) -> Iterable[Example]:
+            example = parse_line(row.values, name)
+            if reason := nothing_to_learn(example):
+                rows.tally.dropped[reason] += 1
+                return ()
+            return (example,)
+
+        examples = list(each_row(rows, prefix, read))
+        rows.tally.check()
+        return TableReading(examples)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from persona_sweeps.data.card_files import card_text, is_card_file
 from persona_sweeps.data.example import Example, Message
@@ -23,12 +23,21 @@ if TYPE_CHECKING:
 SHOWN_IDS = 5
 
 
+class TableReading(NamedTuple):
+    """The examples of a table, and sentences for the user on how it was read."""
+
+    examples: list[Example]
+    notes: tuple[str, ...] = ()
+
+
 @dataclass
 class RowSource(Source):
-    """A source that reads a table. Subclasses implement `examples_of`, and `stand_in` if they can do without a path."""
+    """A source that reads a table. Subclasses implement `read_table`, and `stand_in` if they can do without a path."""
 
     path: str | None = None
     eval_path: str | None = None
+    split: str | None = None
+    eval_split: str | None = None
     card: Any = None
     """a text or a card's file, or one for each persona; None for no card"""
 
@@ -44,21 +53,21 @@ class RowSource(Source):
         return source_files(self.path, self.eval_path, *card_files)
 
     def read(self) -> Reading:
-        """Return the examples of `path`, and those of `eval_path` as held out.
+        """Return the examples of `path`, and those of `eval_path` or `eval_split` as held out.
 
         Raises `DataError` for a table that is missing or malformed (naming the first bad rows) or for ids on several
         rows, and `ConfigError` for a persona that no row names.
         """
         path = self.stand_in() if self.path is None else self.path
-        rows = open_rows(path, "dataset.path")
-        examples = self._read(rows, "")
-        digest, held_out = rows.fingerprint(), None
-        dropped = rows.tally.dropped
-        if self.eval_path is not None:
-            eval_rows = open_rows(self.eval_path, "dataset.eval_path")
-            held_out = self._read(eval_rows, "eval-")
+        notes = [] if self.path else [f"No dataset.path: Shakespeare stands in, as a file for dataset={self.source}."]
+        rows = open_rows(path, "dataset.path", self.split)
+        examples, told = self.read_table(rows, "")
+        digest, held_out, dropped = rows.fingerprint(), None, rows.tally.dropped
+        if self.eval_path is not None or self.eval_split is not None:
+            eval_rows = open_rows(self.eval_path or path, "dataset.eval_path", self.eval_split)
+            held_out, more = self.read_table(eval_rows, "eval-")
             digest = hashlib.sha256(f"{digest}\0eval\0{eval_rows.fingerprint()}".encode()).hexdigest()
-            dropped = dropped + eval_rows.tally.dropped
+            dropped, told = dropped + eval_rows.tally.dropped, (*told, *more)
         _require_unique([*examples, *(held_out or [])])
         return Reading(
             self._prepared(examples),
@@ -66,38 +75,19 @@ class RowSource(Source):
             held_out=None if held_out is None else self._prepared(held_out),
             dropped=dict(dropped),
             hint=f"They come from {path}.",
-            notes=self.notes(),
+            notes=(*notes, *told),
         )
 
     def stand_in(self) -> str:
         """Return the path of what is read where `path` is null."""
-        raise DataError(f"dataset={self.source} needs dataset.path: a file, a folder saved by datasets, or a hub's id.")
+        raise DataError(f"dataset={self.source} needs dataset.path.")
 
-    def examples_of(self, row: Row, name: str, dropped: Counter[str]) -> Iterable[Example]:
-        """Return the examples of a row, whose default id is `name`; count in `dropped` what gives none.
+    def read_table(self, rows: Rows, prefix: str) -> TableReading:
+        """Return the examples of a table, with `prefix` in front of default ids; count what gives none in its tally.
 
-        Raises RowError for a row that isn't valid.
+        Raises DataError with the first rows that aren't valid.
         """
-        raise NotImplementedError(f"{type(self).__name__}.examples_of")
-
-    def finish(self, rows: Rows, examples: list[Example]) -> list[Example]:
-        """Return the examples of a table that was read to its end, or raise for what shows only then."""
-        return examples
-
-    def notes(self) -> tuple[str, ...]:
-        """Return sentences for the user on how the tables were read."""
-        return () if self.path is not None else (f"No dataset.path: Shakespeare stands in, as {self.source}.",)
-
-    def _read(self, rows: Rows, prefix: str) -> list[Example]:
-        examples: list[Example] = []
-        for row in rows:
-            try:
-                examples += self.examples_of(row, prefix + row.name, rows.tally.dropped)
-            except RowError as error:
-                rows.tally.fault(row.place, str(error))
-        examples = self.finish(rows, examples)
-        rows.tally.check()
-        return examples
+        raise NotImplementedError(f"{type(self).__name__}.read_table")
 
     def _prepared(self, examples: Iterable[Example]) -> list[Example]:
         """Return the examples of the personas, with the card in front of those that have none."""
@@ -108,6 +98,15 @@ class RowSource(Source):
                 cards[example.persona] = card_text(self.card, example.persona)
             prepared.append(with_card(example, cards[example.persona]))
         return prepared
+
+
+def each_row(rows: Rows, prefix: str, read: Callable[[Row, str], Iterable[Example]]) -> Iterator[Example]:
+    """Yield the examples of all rows; `read` gives those of a row with its name, or raises RowError, which is noted."""
+    for row in rows:
+        try:
+            yield from read(row, prefix + row.name)
+        except RowError as error:
+            rows.tally.fault(row.place, str(error))
 
 
 def nothing_to_learn(example: Example) -> str | None:
