@@ -93,7 +93,8 @@ def _turn(message: Any, number: int) -> Turn:
     if text_key is None or (role_key is None and name_key is None):
         missing = "content" if text_key is None else "role"
         keys = TEXT_KEYS if text_key is None else (*ROLE_KEYS, *NAME_KEYS)
-        hint = "".join(f' Is "{other}" meant?' for other in message if did_you_mean(str(other), keys))
+        unknown = [str(other) for other in message if other not in (*ROLE_KEYS, *NAME_KEYS, *TEXT_KEYS)]
+        hint = "".join(f' Is "{other}" meant?' for other in unknown if did_you_mean(other, keys))
         keys_there = ", ".join(map(str, message)) or "no keys"
         raise RowError(f'"{missing}" is missing.{hint or f" It has {keys_there}."}')
     name = label(message[name_key], name_key) if name_key else None

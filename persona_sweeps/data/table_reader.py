@@ -10,6 +10,7 @@ from typing import Any
 from persona_sweeps.data.columns import Columns, Layout, check_named, layout_of
 from persona_sweeps.data.example import Example, Message
 from persona_sweeps.data.messages import Turn, turns_of
+from persona_sweeps.data.personas import require_known
 from persona_sweeps.data.row import Row, RowError
 from persona_sweeps.data.row_source import TableReading, each_row, nothing_to_learn
 from persona_sweeps.data.rows import Rows
@@ -28,6 +29,7 @@ class TableReader:
         self._seen: dict[str, None] = {}
         self._row_names: list[str] = []
         self._no_layout = ""
+        self._speakers: set[str] = set()
 
     def read(self) -> TableReading:
         """Return the examples, and what was guessed.
@@ -39,6 +41,8 @@ class TableReader:
         if self._no_layout and not self._layouts:
             raise DataError(f"{self._rows.name}: {self._no_layout}.")
         self._rows.tally.check()
+        if self._speakers:
+            require_known(self._personas, self._speakers)
         told = (note for layout in self._layouts.values() for note in layout.told(self._rows.name))
         notes = list(dict.fromkeys(told))
         if any("id" in layout.guessed for layout in self._layouts.values()) and _any_repeated(examples):
@@ -80,11 +84,13 @@ class TableReader:
         turns = turns_of(value, key, dropped)
         if (system := _system(row, layout)) and not any(turn.role == "system" for turn in turns):
             turns.insert(0, Turn("system", None, system, 0))
+        persona = _label(row, layout, "persona")
+        self._speakers.update(filter(None, [persona, *(turn.name for turn in turns)]))
         identity = _label(row, layout, "id") or name
         dialogue = Dialogue(
             identity,
             _label(row, layout, "cluster") or identity,
-            _label(row, layout, "persona"),
+            persona,
             _metadata(row, layout),
             turns,
         )

@@ -39,7 +39,8 @@ def examples_of_turns(dialogue: Dialogue, personas: Sequence[str], last: bool, d
     wanted = {name.casefold() for name in personas}
     speakers = dict.fromkeys(_speaker(turn, dialogue.persona) for turn in turns if _may_learn(turn, dialogue, wanted))
     if not speakers:
-        dropped[NO_TURN] += 1
+        if not wanted:
+            dropped[NO_TURN] += 1
         return []
     examples: list[Example] = []
     several = len(speakers) > 1

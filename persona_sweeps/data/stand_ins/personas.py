@@ -17,6 +17,8 @@ VERSION = 1
 """raise it whenever the files would be written differently"""
 THREE = {"hamlet": "Hamlet", "henry-iv-part-1": "Falstaff", "as-you-like-it": "Rosalind"}
 """play → a character of it"""
+LONGEST = 16
+"""messages of a conversation: longer scenes are cut into several"""
 
 
 def pairs_of_three() -> Path:
@@ -27,7 +29,7 @@ def pairs_of_three() -> Path:
 
 
 def conversations_of_hamlet() -> Path:
-    """Return the scenes in which Hamlet speaks as OpenAI's messages with names, one scene a line, written once."""
+    """Return Hamlet's scenes, cut short, as OpenAI's messages with names, one conversation a line, written once."""
     play = _play("hamlet")
     return _written("conversations_of_hamlet.jsonl", [play], _conversations(open_play(play), "HAMLET"))
 
@@ -42,18 +44,16 @@ def _pairs(play: Play, name: str) -> Iterator[Mapping[str, Any]]:
 
 def _conversations(play: Play, name: str) -> Iterator[Mapping[str, Any]]:
     for scene, place in _scenes(play):
-        speakers = [speech.speaker for speech in scene.speeches]
-        if name not in speakers:
-            continue
-        messages = [
-            {
-                "role": "assistant" if speech.speaker == name else "user",
-                "name": display_name(speech.speaker or "Voice"),
-                "content": "\n".join(speech.lines),
-            }
-            for speech in scene.speeches
-        ]
-        yield {"id": place, "messages": [{"role": "system", "content": scene.title}, *messages]}
+        for start in range(0, len(scene.speeches), LONGEST):
+            part = scene.speeches[start : start + LONGEST]
+            if not any(speech.speaker == name for speech in part):
+                continue
+            messages = [{"role": "system", "content": scene.title}]
+            for speech in part:
+                role = "assistant" if speech.speaker == name else "user"
+                speaker = display_name(speech.speaker or "Voice")
+                messages.append({"role": role, "name": speaker, "content": "\n".join(speech.lines)})
+            yield {"id": f"{place}/{start // LONGEST + 1}", "scene": place, "messages": messages}
 
 
 def _scenes(play: Play) -> Iterator[tuple[Scene, str]]:
