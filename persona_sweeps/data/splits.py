@@ -135,6 +135,21 @@ def cut(examples: Sequence[Example], limit: int | None, key: str) -> tuple[Examp
     return tuple(examples[:limit])
 
 
+def spread(clusters: Sequence[str], limit: int | None) -> list[int]:
+    """Return the indices of at most `limit` items, in order, taken from the clusters in turn.
+
+    A smaller limit gives some of what a larger one gives.
+    """
+    if limit is None or limit >= len(clusters):
+        return list(range(len(clusters)))
+    seen: Counter[str] = Counter()
+    turns = []
+    for index, cluster in enumerate(clusters):
+        turns.append((seen[cluster], index))
+        seen[cluster] += 1
+    return sorted(index for _, index in sorted(turns)[:limit])
+
+
 def _held_out_clusters(sizes: dict[str, int], fraction: float) -> set[str]:
     """Return clusters, in order, as long as each brings the number of examples nearer to the target."""
     target = fraction * sum(sizes.values())

@@ -7,11 +7,12 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from persona_sweeps.data.rendering import RenderedExample
+from persona_sweeps.data.windows import Windows
 from persona_sweeps.records.files import replacing
 
 if TYPE_CHECKING:
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MANIFEST = "prepared.json"
+PARTS = ("train", "eval", "validation", "prompts")
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedData:
-    """The data that a run trains and evaluates on; the columns of both sides are the fields of `RenderedExample`.
+    """The data that a run trains and evaluates on; the columns of each part are the fields of `RenderedExample`.
 
-    `dropped` counts the examples left out, by reason. `data_fingerprint` is the SHA-256 (hex) of the source bytes.
+    `dropped` counts the examples left out, by reason, `cut` those that lost their end. `data_fingerprint` is the
+    SHA-256 (hex) of the source bytes.
     """
 
     train: Dataset
@@ -37,6 +40,18 @@ class PreparedData:
     stop_token_ids: tuple[int, ...]
     shots: Mapping[str, int] = field(default_factory=dict)
     """for few-shot prompts: how many solved examples each prompt has, and how many prompts have fewer"""
+    validation: Dataset | None = None
+    """what decides when training stops; None where nothing depends on it"""
+    prompts: Dataset | None = None
+    """what texts are generated for; None: `eval`"""
+    windows: Windows | None = None
+    """how examples longer than train.max_length are read; None: there are none"""
+    cut: int = 0
+
+    @property
+    def texts(self) -> Dataset:
+        """The rows whose prompts texts are generated for."""
+        return self.eval if self.prompts is None else self.prompts
 
 
 def to_dataset(examples: Sequence[RenderedExample]) -> Dataset:
@@ -54,6 +69,7 @@ def to_dataset(examples: Sequence[RenderedExample]) -> Dataset:
         prompt_length=number,
         loss_from=number,
         completion_bytes=number,
+        dialogue=text,
     )
     rows = [asdict(example) for example in examples]
     return Dataset.from_dict({name: [row[name] for row in rows] for name in features}, features=features)
@@ -73,8 +89,9 @@ def load_entry(folder: Path) -> PreparedData | None:
         if changed:
             raise ValueError(f"{changed[0]} has changed")
         manifest["stop_token_ids"] = tuple(manifest["stop_token_ids"])
-        sides = {side: load_from_disk(str(folder / side)) for side in ("train", "eval")}
-        return PreparedData(**manifest, **sides)
+        manifest["windows"] = Windows(*manifest["windows"]) if manifest["windows"] is not None else None
+        parts = {part: load_from_disk(str(folder / part)) for part in manifest.pop("parts")}
+        return PreparedData(**manifest, **parts)
     except Exception as error:  # whatever is wrong with an entry, it is made again
         log.warning("The cached data in %s are damaged (%s) and are made again.", folder, error)
         return None
@@ -96,12 +113,12 @@ def save_entry(folder: Path, data: PreparedData) -> PreparedData:
 
 
 def _write(folder: Path, data: PreparedData) -> None:
+    parts = {part: rows for part in PARTS if (rows := getattr(data, part)) is not None}
     with _no_progress_bars():
-        data.train.save_to_disk(str(folder / "train"))
-        data.eval.save_to_disk(str(folder / "eval"))
-    facts = asdict(replace(data, train=None, eval=None))
-    manifest = {name: value for name, value in facts.items() if name not in ("train", "eval")}
-    manifest["files"] = _checksums(folder)
+        for part, rows in parts.items():
+            rows.save_to_disk(str(folder / part))
+    manifest: dict[str, Any] = {f.name: getattr(data, f.name) for f in fields(data) if f.name not in PARTS}
+    manifest |= {"parts": list(parts), "files": _checksums(folder)}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
 
