@@ -165,6 +165,7 @@ SOURCES = KindGroup(
         "jsonl": "persona_sweeps.data.jsonl:Jsonl",
         "table": "persona_sweeps.data.table:Table",
         "conversations": "persona_sweeps.data.conversations:Conversations",
+        "script": "persona_sweeps.data.script:ScriptSource",
     },
 )
 GENERATION = KindGroup(
