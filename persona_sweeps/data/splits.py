@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from persona_sweeps.data.example import Example
@@ -105,7 +105,8 @@ def _divide(examples: Sequence[Example], source: Source, key: str, hint: str) ->
             f"{scope} {len(examples)} examples come from one scene or dialogue ({examples[0].cluster}), and a split in "
             f"train and {'eval' if key == 'eval_fraction' else 'validation'} needs at least 2.{_spaced(hint)}"
         )
-    chosen = _held_out_clusters({name: len(cluster) for name, cluster in clusters.items()}, fraction)
+    sizes = {name: Counter(example.persona for example in cluster) for name, cluster in clusters.items()}
+    chosen = _held_out_clusters(sizes, fraction)
     rest = [example for name, cluster in clusters.items() if name not in chosen for example in cluster]
     return rest, [example for name, cluster in clusters.items() if name in chosen for example in cluster]
 
@@ -150,16 +151,21 @@ def spread(clusters: Sequence[str], limit: int | None) -> list[int]:
     return sorted(index for _, index in sorted(turns)[:limit])
 
 
-def _held_out_clusters(sizes: dict[str, int], fraction: float) -> set[str]:
-    """Return clusters, in order, as long as each brings the number of examples nearer to the target."""
-    target = fraction * sum(sizes.values())
+def _held_out_clusters(sizes: Mapping[str, Counter[str | None]], fraction: float) -> set[str]:
+    """Return clusters, in order, as long as each brings the numbers of examples nearer to their targets.
+
+    `sizes` counts a cluster's examples of each character: a part is to have about this share of every character.
+    """
+    total: Counter[str | None] = sum(sizes.values(), Counter())
+    distance = {persona: fraction * count for persona, count in total.items()}
     chosen: set[str] = set()
-    count = 0
-    for name, size in sizes.items():
-        if len(chosen) < len(sizes) - 1 and abs(count + size - target) < abs(count - target):
+    for name, counts in sizes.items():
+        change = sum(abs(distance[p] - count) - abs(distance[p]) for p, count in counts.items())
+        if len(chosen) < len(sizes) - 1 and change < 0:
             chosen.add(name)
-            count += size
-    return chosen or {min(sizes, key=lambda name: sizes[name])}
+            for persona, count in counts.items():
+                distance[persona] -= count
+    return chosen or {min(sizes, key=lambda name: sizes[name].total())}
 
 
 def _natural(text: str) -> tuple[list[tuple[int, str]], str]:
