@@ -163,6 +163,8 @@ SOURCES = KindGroup(
     {
         "shakespeare": "persona_sweeps.data.shakespeare:Shakespeare",
         "jsonl": "persona_sweeps.data.jsonl:Jsonl",
+        "table": "persona_sweeps.data.table:Table",
+        "conversations": "persona_sweeps.data.conversations:Conversations",
     },
 )
 GENERATION = KindGroup(
