@@ -17,6 +17,7 @@ from persona_sweeps.data.example import Corpus, Example
 from persona_sweeps.data.few_shot import render_with_shots, shots_of
 from persona_sweeps.data.rendering import RenderedExample, Renderer
 from persona_sweeps.data.store import PreparedData, load_entry, save_entry, to_dataset
+from persona_sweeps.data.templates import split_system
 from persona_sweeps.data.windows import Windows
 from persona_sweeps.errors import DataError
 
@@ -106,7 +107,8 @@ class _Fit:
     def __call__(self, examples: Sequence[Example], part: str) -> list[RenderedExample]:
         """Return the examples that can be used. Raises DataError if there are none."""
         rendered = self._renderer.render(examples, self._source.loss_on)
-        fitting = [fitted for example in rendered if (fitted := self._fitted(example)) is not None]
+        pairs = zip(examples, rendered, strict=True)
+        fitting = [fitted for example, row in pairs if (fitted := self._fitted(example, row)) is not None]
         return self._required(fitting, rendered, part)
 
     def prompts(self, examples: Sequence[Example]) -> list[RenderedExample]:
@@ -118,14 +120,29 @@ class _Fit:
             [replace(e, input_ids=e.input_ids[: e.prompt_length]) for e in fitting], rendered, "prompt"
         )
 
-    def _fitted(self, example: RenderedExample) -> RenderedExample | None:
-        if len(example.input_ids) <= self._max_length or self.windows is not None:
-            return example
-        if self._source.too_long == "cut" and example.prompt_length < self._max_length:
-            self.cut += 1
-            return self._renderer.cut(example, self._max_length)
+    def _fitted(self, example: Example, row: RenderedExample) -> RenderedExample | None:
+        """Return an example that fits, as it is or cut; None if it is dropped."""
+        if len(row.input_ids) <= self._max_length or self.windows is not None:
+            return row
+        if self._source.too_long == "cut":
+            row = self._without_oldest_turns(example, row)
+            if row.prompt_length < self._max_length:
+                self.cut += 1
+                fits = len(row.input_ids) <= self._max_length
+                return row if fits else self._renderer.cut(row, self._max_length)
         self._drop(1)
         return None
+
+    def _without_oldest_turns(self, example: Example, row: RenderedExample) -> RenderedExample:
+        """Return a dialogue's example without as many of its oldest turns as make it fit; the last one stays."""
+        if isinstance(example.prompt, str):
+            return row
+        system, turns = split_system(example.prompt)
+        while len(row.input_ids) > self._max_length and len(turns) > 2:
+            turns = turns[2:]  # a question and its answer
+            shorter = replace(example, prompt=(*system, *turns))
+            (row,) = self._renderer.render([shorter], self._source.loss_on)
+        return row
 
     def _drop(self, count: int) -> None:
         if count:
