@@ -100,7 +100,7 @@ def _leaks(parts: Mapping[str, Sequence[Example]]) -> list[str]:
             continue
         lines += _leak(name, copies(examples, parts["train"]))
     if twice := repeated(parts["train"]):
-        lines.append(f"{pluralize(twice, 'training example')} repeat another, prompt and completion.")
+        lines.append(f"Repeated in train, prompt and completion: {pluralize(twice, 'example')}.")
     return lines
 
 
