@@ -163,6 +163,7 @@ SOURCES = KindGroup(
     {
         "shakespeare": "persona_sweeps.data.shakespeare:Shakespeare",
         "jsonl": "persona_sweeps.data.jsonl:Jsonl",
+        "hpd": "persona_sweeps.data.hpd:Hpd",
     },
 )
 GENERATION = KindGroup(

@@ -128,7 +128,7 @@ def test_a_wrong_key_or_value_is_reported_in_a_sentence_with_its_full_name(
         ("dataset.source=shakespeare", "lacks its own settings: choose the whole group, dataset=shakespeare."),
         (
             "dataset.source=json",
-            "dataset.source=json is unknown: choose one of shakespeare, jsonl. Did you mean jsonl?",
+            f"dataset.source=json is unknown: choose one of {', '.join(SOURCES.builtin)}. Did you mean jsonl?",
         ),
         ("generation.method=nucleus", "lacks its own settings: choose the whole group, generation=nucleus."),
         ("generation.method=beam", "generation.method=beam is unknown: choose one of greedy, nucleus."),
