@@ -17,6 +17,7 @@ from persona_sweeps.config.schema import (
 )
 from persona_sweeps.errors import ConfigError
 
+KEEP = ("last", "best")
 SCHEDULERS = ("cosine", "linear", "constant")
 QUANTIZATIONS = {"none": QuantizationConfig, "int8": Int8Config, "nf4": FourBitConfig, "fp4": FourBitConfig}
 
@@ -57,6 +58,12 @@ def _training(config: RunConfig) -> Iterator[str]:
     yield from at_least("train.max_length", train.max_length, 8)
     yield from at_least("train.weight_decay", train.weight_decay, 0)
     yield from within("train.warmup_ratio", train.warmup_ratio, 0, 1)
+    yield from at_least("train.warmup_steps", train.warmup_steps, 0)
+    yield from one_of("train.keep", train.keep, KEEP)
+    yield from at_least("train.patience", train.patience, 1)
+    if train.monitored and train.eval_every == 0:
+        what = "train.keep=best" if train.keep == "best" else f"train.patience={train.patience}"
+        yield f"{what} needs evaluations between steps: set train.eval_every to null or a number of steps."
     if not train.epochs > 0:
         yield f"train.epochs={train.epochs:g} must be above 0."
     if train.max_grad_norm is not None and not train.max_grad_norm > 0:

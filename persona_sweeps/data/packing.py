@@ -22,9 +22,10 @@ _WORD = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class TokenSequence:
-    """The tokens of one example, and the index of the first token under loss (`loss_from` ≥ 1).
+    """The tokens of one example or window, and the index of the first token under loss (`loss_from` ≥ 1).
 
-    A negative token -1-v is virtual token v of a soft prompt. `index` is that of the example.
+    A negative token -1-v is virtual token v of a soft prompt. `index` is that of the example; the windows of one
+    example share it, so that their losses add up.
     """
 
     tokens: tuple[int, ...]
@@ -80,8 +81,8 @@ class PackedRow:
     """[N]"""
     label_examples: IntArray
     """[N]"""
-    paths: dict[int, IntArray]
-    """nodes from the root to the leaf of each example"""
+    paths: tuple[tuple[int, IntArray], ...]
+    """the index of each sequence, and the nodes from the root to its leaf"""
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -135,7 +136,7 @@ def _tree(sequences: list[TokenSequence]) -> PackedRow:
     length = 0
     path: IntArray = np.zeros(0, dtype=np.int64)
     previous: tuple[int, ...] = ()
-    paths: dict[int, IntArray] = {}
+    paths: list[tuple[int, IntArray]] = []
     branches: list[Branch] = []
     tokens: list[int] = []
     for sequence in sequences:
@@ -143,13 +144,13 @@ def _tree(sequences: list[TokenSequence]) -> PackedRow:
         shared = shared_length(previous, inputs)
         new = np.arange(length, length + len(inputs) - shared, dtype=np.int64)
         path = np.concatenate([path[:shared], new])
-        paths[sequence.index] = path
+        paths.append((sequence.index, path))
         if len(new):
             branches.append(Branch(path, shared))
         tokens.extend(inputs[shared:])
         length += len(new)
         previous = inputs
-    labels = [_labels(sequence, paths[sequence.index]) for sequence in sequences]
+    labels = [_labels(sequence, path) for sequence, (_, path) in zip(sequences, paths, strict=True)]
     nodes, targets, examples = (np.concatenate(column) for column in zip(*labels, strict=True))
     return PackedRow(
         tokens=np.asarray(tokens, dtype=np.int64),
@@ -159,7 +160,7 @@ def _tree(sequences: list[TokenSequence]) -> PackedRow:
         label_nodes=nodes,
         label_tokens=targets,
         label_examples=examples,
-        paths=paths,
+        paths=tuple(paths),
     )
 
 

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persona_sweeps.cache import cache_dir
 from persona_sweeps.config.schema import RunConfig
 from persona_sweeps.data import corpus_of, source_stamp
+from persona_sweeps.data.code import code_fingerprint
 from persona_sweeps.data.example import Corpus, Example
 from persona_sweeps.data.few_shot import render_with_shots, shots_of
 from persona_sweeps.data.rendering import RenderedExample, Renderer
 from persona_sweeps.data.store import PreparedData, load_entry, save_entry, to_dataset
+from persona_sweeps.data.windows import Windows
 from persona_sweeps.errors import DataError
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
 TOO_LONG = "prompt leaves no room for its completion within train.max_length"
+AT_ONCE = 256
+"""examples that are rendered and tokenized in one go"""
 
 _memo: dict[str, PreparedData] = {}
 
@@ -31,14 +39,17 @@ def prepare(config: RunConfig, tokenizer: PreTrainedTokenizerBase, tokenizer_fin
     `tokenizer_fingerprint` must differ whenever the tokens or the chat template differ. Raises `ConfigError` and
     `DataError` as `load_corpus` does, and `DataError` if no example of a side fits in `train.max_length`.
     """
-    settings = [tokenizer_fingerprint, config.dataset.loss_on, config.train.max_length, shots_of(config)]
-    memo_key = _digest([*settings, config.train.monitored, source_stamp(config.dataset)])
+    source, train = config.dataset, config.train
+    reading = [source.loss_on, source.template, source.too_long, source.stride, train.max_length, train.monitored]
+    settings = [tokenizer_fingerprint, reading, shots_of(config)]
+    memo_key = _digest([*settings, source_stamp(source)])
     if memo_key not in _memo:
         corpus = corpus_of(config)
         # Hash the examples themselves, not the keys of their source: the code of another package's source may change.
         examples = [corpus.train_fingerprint, corpus.eval_fingerprint, corpus.fingerprint, corpus.dropped]
+        renderer = Renderer(tokenizer, raw=source.template == "raw")
         folder = cache_dir() / "data" / _digest([*settings, *examples, code_fingerprint()])
-        _memo[memo_key] = load_entry(folder) or save_entry(folder, _prepared(config, corpus, Renderer(tokenizer)))
+        _memo[memo_key] = load_entry(folder) or save_entry(folder, partial(_prepared, config, corpus, renderer))
     return _memo[memo_key]
 
 
@@ -47,53 +58,103 @@ def forget_prepared() -> None:
     _memo.clear()
 
 
-def _prepared(config: RunConfig, corpus: Corpus, renderer: Renderer) -> PreparedData:
-    loss_on, max_length = config.dataset.loss_on, config.train.max_length
-    train, too_long_train = _fitting(renderer, corpus.train, loss_on, max_length, "training")
-    held_out, too_long_eval = _fitting(renderer, corpus.eval, loss_on, max_length, "evaluation")
+def _prepared(config: RunConfig, corpus: Corpus, renderer: Renderer, folder: Path | None) -> PreparedData:
+    """Render the parts of a corpus into files of a folder; None: in memory."""
+    fit = _Fit(renderer, config)
+
+    def part(name: str, rows: Iterable[RenderedExample]) -> Dataset:
+        return to_dataset(rows, None if folder is None else folder / name)
+
+    train = part("train", fit(corpus.train, "training"))
     shot_counts: dict[str, int] = {}
+    held_out: Iterable[RenderedExample] = fit(corpus.eval, "evaluation")
     if (shots := shots_of(config)) is not None:
-        solved = _same(corpus.train, train)
-        held_out, shot_counts = render_with_shots(renderer, _same(corpus.eval, held_out), solved, shots)
-    dropped = dict(corpus.dropped)
-    if too_long_train + too_long_eval:
-        dropped[TOO_LONG] = too_long_train + too_long_eval
+        solved = _with_ids(corpus.train, train["id"])
+        fitting = list(_with_ids(corpus.eval, [example.id for example in held_out]))
+        held_out, shot_counts = render_with_shots(renderer, fitting, solved, shots)
     return PreparedData(
-        train=to_dataset(train),
-        eval=to_dataset(held_out),
-        dropped=dropped,
+        train=train,
+        eval=part("eval", held_out),
+        validation=part("validation", fit(corpus.validation, "validation")) if corpus.validation else None,
+        prompts=part("prompts", fit.prompts(corpus.prompts)) if corpus.prompts else None,
+        dropped={**corpus.dropped, **fit.dropped},
         data_fingerprint=corpus.fingerprint,
         template_fingerprint=renderer.template_fingerprint,
         stop_token_ids=renderer.stop_token_ids,
         shots=shot_counts,
+        windows=fit.windows,
+        cut=fit.cut,
     )
 
 
-def _same(examples: Sequence[Example], rendered: Sequence[RenderedExample]) -> list[Example]:
-    """Return the examples that were rendered, in their order."""
-    ids = {example.id for example in rendered}
-    return [example for example in examples if example.id in ids]
+def _with_ids(examples: Iterable[Example], ids: Iterable[str]) -> Iterator[Example]:
+    """Yield the examples with these ids, in their order."""
+    wanted = set(ids)
+    return (example for example in examples if example.id in wanted)
 
 
-def _fitting(
-    renderer: Renderer, examples: Sequence[Example], loss_on: str, max_length: int, side: str
-) -> tuple[list[RenderedExample], int]:
-    """Render examples; return those of at most `max_length` tokens, and the number of the others."""
-    rendered = renderer.render(examples, loss_on)
-    fitting = [example for example in rendered if len(example.input_ids) <= max_length]
-    if not fitting:
-        shortest = min(len(example.input_ids) for example in rendered)
-        raise DataError(
-            f"None of the {len(rendered)} {side} examples fits in train.max_length={max_length} tokens: the shortest "
-            f"has {shortest}. Set train.max_length to {shortest} or more, or make the prompts shorter "
-            "(dataset.card, dataset.context_lines)."
-        )
-    return fitting, len(rendered) - len(fitting)
+def windows_of(config: RunConfig) -> Windows | None:
+    """Return how a run reads examples longer than train.max_length; None if it doesn't read them in windows."""
+    if config.dataset.too_long != "windows":
+        return None
+    length = config.train.max_length
+    return Windows(length, config.dataset.stride or max(1, length // 2))
 
 
-def code_fingerprint() -> str:
-    """Return a hash of this package's modules, which decide what examples and tokens the same bytes give."""
-    return _digest([path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))])
+class _Fit:
+    """Renders examples, and does with those longer than train.max_length what dataset.too_long says."""
+
+    def __init__(self, renderer: Renderer, config: RunConfig) -> None:
+        self._renderer = renderer
+        self._source = config.dataset
+        self._max_length = config.train.max_length
+        self.dropped: Counter[str] = Counter()
+        self.cut = 0
+        self.windows = windows_of(config)
+
+    def __call__(self, examples: Sequence[Example], part: str) -> Iterator[RenderedExample]:
+        """Yield the examples that can be used. Raises DataError if there are none."""
+        return self._required(map(self._fitted, self._rendered(examples)), examples, part)
+
+    def prompts(self, examples: Sequence[Example]) -> Iterator[RenderedExample]:
+        """Yield the prompts that fit, whatever the length of what follows them."""
+        return self._required(map(self._prompt, self._rendered(examples)), examples, "prompt")
+
+    def _rendered(self, examples: Sequence[Example]) -> Iterator[RenderedExample]:
+        for start in range(0, len(examples), AT_ONCE):
+            yield from self._renderer.render(examples[start : start + AT_ONCE], self._source.loss_on)
+
+    def _prompt(self, example: RenderedExample) -> RenderedExample | None:
+        if example.prompt_length <= self._max_length:
+            return replace(example, input_ids=example.input_ids[: example.prompt_length])
+        self.dropped[TOO_LONG] += 1
+        return None
+
+    def _fitted(self, example: RenderedExample) -> RenderedExample | None:
+        if len(example.input_ids) <= self._max_length or self.windows is not None:
+            return example
+        if self._source.too_long == "cut" and example.prompt_length < self._max_length:
+            self.cut += 1
+            return self._renderer.cut(example, self._max_length)
+        self.dropped[TOO_LONG] += 1
+        return None
+
+    def _required(
+        self, fitted: Iterable[RenderedExample | None], examples: Sequence[Example], part: str
+    ) -> Iterator[RenderedExample]:
+        found = False
+        for example in fitted:
+            if example is not None:
+                found = True
+                yield example
+        if not found:
+            shortest = min(len(example.input_ids) for example in self._rendered(examples))
+            raise DataError(
+                f"None of the {len(examples)} {part} examples fits in train.max_length={self._max_length} tokens: the "
+                f"shortest has {shortest}. Set train.max_length to {shortest} or more, cut them (dataset.too_long=cut) "
+                "or read them in windows (dataset.too_long=windows), or make the prompts shorter (dataset.card, "
+                "dataset.context_lines)."
+            )
 
 
 def _digest(parts: object) -> str:

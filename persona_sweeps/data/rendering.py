@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from persona_sweeps.data.example import Example, Message
-from persona_sweeps.data.templates import template_of
+from persona_sweeps.data.templates import RawTemplate, template_of
 from persona_sweeps.errors import ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -34,19 +34,21 @@ class RenderedExample:
     prompt_length: int
     loss_from: int
     completion_bytes: int
+    dialogue: str | None = None
 
 
 class Renderer:
     """Renders examples for one tokenizer.
 
     A prompt that is text becomes one user message if the tokenizer has a chat template; otherwise it stays unchanged,
-    and the completion follows directly. The completion is tokenized separately, so that exactly the same tokens precede
-    it in training and in generation.
+    and the completion follows directly. `raw` ignores the chat template, and puts a line break after the prompt. The
+    completion is tokenized separately, and so is each answer in the prompt: exactly the same tokens precede it in
+    training and in generation, and the turns of a dialogue begin with the same tokens.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, raw: bool = False) -> None:
         self._tokenizer = tokenizer
-        self._template = template_of(tokenizer)
+        self._template = RawTemplate() if raw else template_of(tokenizer)
         self._bos = self._bos_tokens()
         self.end_token_id = self._end_token()
         self.template_fingerprint: str = self._template.fingerprint
@@ -61,7 +63,8 @@ class Renderer:
     def prompt_text(self, prompt: str | Sequence[Message], shots: Sequence[Example] = ()) -> str:
         """Return a prompt as text, up to the start of the completion, with solved examples before it."""
         if isinstance(prompt, str) and self._template.begins_plain:
-            return "".join([*(f"{self.prompt_text(s.prompt)}{s.completion}\n\n" for s in shots), prompt])
+            solved_before = (f"{self.prompt_text(s.prompt)}{s.completion}\n\n" for s in shots)
+            return "".join([*solved_before, self._template.text(prompt)])
         if not shots:
             return self._template.prompt(_messages(prompt))
         solved = [(_messages(shot.prompt), shot.completion) for shot in shots]
@@ -85,7 +88,7 @@ class Renderer:
             hint = did_you_mean(loss_on, LOSS_ON)
             raise ConfigError(f"dataset.loss_on={loss_on} is none of {', '.join(LOSS_ON)}.{hint}")
         prompts = [self._prompt_of(example, (shots or {}).get(example.persona, ())) for example in examples]
-        prompt_ids = self._encode(prompts)
+        prompt_ids = self._prompt_ids(examples, prompts)
         completion_ids = self._encode([example.completion for example in examples])
         rendered = []
         for example, prompt, before, after in zip(examples, prompts, prompt_ids, completion_ids, strict=True):
@@ -101,9 +104,40 @@ class Renderer:
                     prompt_length=prompt_length,
                     loss_from=max(1, prompt_length if loss_on == "completion" else 1),
                     completion_bytes=len(example.completion.encode()),
+                    dialogue=example.dialogue,
                 )
             )
         return rendered
+
+    def cut(self, example: RenderedExample, length: int) -> RenderedExample:
+        """Return an example without the tokens from `length` on; its completion is what the rest says."""
+        ids = example.input_ids[:length]
+        completion = str(self._tokenizer.decode(ids[example.prompt_length :], skip_special_tokens=True))
+        return replace(example, input_ids=ids, completion=completion, completion_bytes=len(completion.encode()))
+
+    def _prompt_ids(self, examples: Sequence[Example], prompts: Sequence[str]) -> list[list[int]]:
+        """Return the tokens of each prompt; all pieces of all prompts are tokenized in one call, which is faster."""
+        pieces = [self._pieces(example.prompt, text) for example, text in zip(examples, prompts, strict=True)]
+        encoded = iter(self._encode([piece for of_prompt in pieces for piece in of_prompt]))
+        return [[token for _ in of_prompt for token in next(encoded)] for of_prompt in pieces]
+
+    def _pieces(self, prompt: str | Sequence[Message], text: str) -> list[str]:
+        """Divide a prompt's text at the answers in it, where its template writes them as they are.
+
+        An answer in a prompt then has the tokens that it had as a completion.
+        """
+        if isinstance(prompt, str):
+            return [text]
+        pieces, begin = [], 0
+        for index, message in enumerate(prompt):
+            if message.role != "assistant":
+                continue
+            before = self.prompt_text(prompt[:index])
+            if len(before) < begin or not text.startswith(before + message.content):
+                return [text]
+            pieces += [text[begin : len(before)], message.content]
+            begin = len(before) + len(message.content)
+        return [piece for piece in [*pieces, text[begin:]] if piece]
 
     def _prompt_of(self, example: Example, shots: Sequence[Example]) -> str:
         try:

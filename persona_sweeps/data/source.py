@@ -97,6 +97,13 @@ class Source:
         yield from one_of("dataset.template", self.template, TEMPLATES)
         yield from one_of("dataset.too_long", self.too_long, TOO_LONG)
         yield from at_least("dataset.stride", self.stride, 1)
+        if self.stride is not None and self.stride > config.train.max_length:
+            yield (
+                f"dataset.stride={self.stride} is more than train.max_length={config.train.max_length}: the tokens "
+                "between two windows would be left out."
+            )
+        if self.too_long == "windows" and config.peft.shots:
+            yield f"dataset.too_long=windows leaves no room for shots (peft={config.peft.method}): choose drop or cut."
         yield from one_of("dataset.evaluate_on", self.evaluate_on, ("test", "validation"))
         yield from at_least("dataset.limit", self.limit, 1)
         yield from at_least("dataset.eval_limit", self.eval_limit, 1)

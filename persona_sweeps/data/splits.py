@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -129,6 +130,21 @@ def require_enough(examples: Sequence[Example], source: Source, hint: str = "") 
             f"Only {pluralize(len(examples), 'example')} found, but {source.min_examples} are needed "
             f"(dataset.min_examples).{_spaced(hint)}"
         )
+
+
+def spread(clusters: Sequence[str], limit: int | None) -> list[int]:
+    """Return the indices of at most `limit` items, in order, taken from the clusters in turn.
+
+    A smaller limit gives some of what a larger one gives.
+    """
+    if limit is None or limit >= len(clusters):
+        return list(range(len(clusters)))
+    seen: Counter[str] = Counter()
+    turns = []
+    for index, cluster in enumerate(clusters):
+        turns.append((seen[cluster], index))
+        seen[cluster] += 1
+    return sorted(index for _, index in sorted(turns)[:limit])
 
 
 def _spaced(hint: str) -> str:

@@ -16,7 +16,8 @@ from persona_sweeps.errors import DataError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-PLAIN_VERSION = "plain-1"
+PLAIN_VERSION = "plain-2"
+RAW_VERSION = "raw-1"
 PINNED_DAY = date(2026, 1, 1)
 """the date for templates that write today's date, so that a prompt is the same on every day"""
 
@@ -39,6 +40,9 @@ class Template(Protocol):
     def prompt(self, messages: Sequence[Message]) -> str:
         """Return the messages as text, up to the start of the assistant's answer."""
 
+    def text(self, prompt: str) -> str:
+        """Return a prompt that is text, as it stands before its completion; only plain templates are asked."""
+
     def few_shot(self, shots: Sequence[tuple[Sequence[Message], str]], messages: Sequence[Message]) -> str:
         """Return a prompt behind solved ones, each given as its messages and its answer.
 
@@ -58,7 +62,7 @@ def template_of(tokenizer: PreTrainedTokenizerBase) -> Template:
 class PlainTemplate:
     """A template for base models: the system text, a blank line, then each user's text and a newline.
 
-    Messages by the assistant, and later system messages, have a label: `Assistant: …`.
+    Answers stand as they are, as they do where they are learned; later system messages have a label: `System: …`.
     """
 
     begins_plain = True
@@ -69,11 +73,14 @@ class PlainTemplate:
         for index, message in enumerate(messages):
             if message.role == "system" and index == 0:
                 pieces.append(f"{message.content}\n\n")
-            elif message.role == "user":
+            elif message.role in ("user", "assistant"):
                 pieces.append(f"{message.content}\n")
             else:
                 pieces.append(f"{message.role.capitalize()}: {message.content}\n")
         return "".join(pieces)
+
+    def text(self, prompt: str) -> str:
+        return prompt
 
     def few_shot(self, shots: Sequence[tuple[Sequence[Message], str]], messages: Sequence[Message]) -> str:
         system, turns = split_system(messages)
@@ -82,6 +89,15 @@ class PlainTemplate:
 
     def ending(self) -> str:
         return ""
+
+
+class RawTemplate(PlainTemplate):
+    """The plain template for any model, instruct models too, with a line break between a prompt and its completion."""
+
+    fingerprint = hashlib.sha256(RAW_VERSION.encode()).hexdigest()
+
+    def text(self, prompt: str) -> str:
+        return f"{prompt}\n" if prompt else ""
 
 
 class ChatTemplate:
@@ -98,6 +114,9 @@ class ChatTemplate:
         self._pinned = {name: value for name, value in PINNED.items() if name in text}
         self._takes_system = self._writes_system()
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
+
+    def text(self, prompt: str) -> str:
+        return self.prompt([Message("user", prompt)])
 
     def prompt(self, messages: Sequence[Message]) -> str:
         turns = messages if self._takes_system else merge_system(messages)

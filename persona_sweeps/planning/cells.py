@@ -22,7 +22,7 @@ from persona_sweeps.models.source import Weights, locate
 from persona_sweeps.planning.obstacles import Obstacle, obstacles
 from persona_sweeps.records.evaluation import Outcome, is_evaluated, outcome
 from persona_sweeps.records.folders import RunFolder, run_folder
-from persona_sweeps.records.identity import digest, evaluation_id, prediction_id, run_identity, run_name
+from persona_sweeps.records.identity import OF_READING, digest, evaluation_id, prediction_id, run_identity, run_name
 from persona_sweeps.records.predictions import read_predictions
 from persona_sweeps.records.redaction import redacted
 from persona_sweeps.records.run import has_trained, read_record
@@ -147,7 +147,8 @@ def _identify(
     asked = dict.fromkeys(request for metric in metrics.values() for request in metric.requests())
     # Without a model its tokenizer still says which examples are evaluated, so they count themselves.
     fitting = digest(sorted(evaluated)) if evaluated is not None else config.train.max_length
-    prompts = [corpus.eval_fingerprint, fitting, peft.prompt_key(config)]
+    reading = {key: resolved["dataset"].get(key) for key in OF_READING} if peft.has_model else None
+    prompts = [corpus.eval_fingerprint, fitting, peft.prompt_key(config), reading]
     requests = {}
     for request in asked:
         texts = request.kind == "text"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from persona_sweeps.data.packing import TokenSequence
     from persona_sweeps.data.store import PreparedData
 
+MOST_STEPS = 2000
+"""most steps of an epoch that are packed to count tokens; a longer epoch is extrapolated"""
 BYTES_A_TOKEN = 4.0
 """UTF-8 bytes of English text to a token, where no tokenizer is at hand"""
 
@@ -51,7 +53,7 @@ def cached_slots(config: RunConfig, weights: Weights) -> int:
     if not (new := config.new_tokens):
         return 0
     if has_tokenizer(config, weights):
-        prompts = _prepared(config).eval["prompt_length"]
+        prompts = _prepared(config).texts["prompt_length"][: config.generation.limit]
         texts, longest = len(prompts), max(prompts)
     else:
         lengths = _guessed_lengths(config)
@@ -88,20 +90,19 @@ _tokenizers: dict[str, tuple[PreTrainedTokenizerBase, str]] = {}
 
 def _measured(config: RunConfig, group_size: int) -> TrainingTokens:
     """Pack the first epoch's batches as the engine will."""
-    from persona_sweeps.data.packing import TokenSequence
+    from persona_sweeps.data.sequences import TrainingSequences
     from persona_sweeps.training.order import batches, steps_per_epoch, total_steps
+    from persona_sweeps.training.trial import unit_lengths
 
-    data = _prepared(config).train
-    rows = zip(data["input_ids"], data["loss_from"], strict=True)
-    sequences = [TokenSequence(tuple(ids), loss_from, index) for index, (ids, loss_from) in enumerate(rows)]
-    train = config.train
-    per_epoch = steps_per_epoch(len(sequences), train.batch_size)
-    steps = total_steps(len(sequences), train.batch_size, train.epochs, train.max_steps)
-    order = batches([len(sequence.tokens) for sequence in sequences], train.batch_size, config.seed, steps)
+    sequences, train = TrainingSequences(_prepared(config)), config.train
+    units = sequences.units
+    per_epoch = steps_per_epoch(len(units), train.batch_size)
+    steps = total_steps(len(units), train.batch_size, train.epochs, train.max_steps)
+    order = batches(unit_lengths(sequences, units), train.batch_size, config.seed, steps)
     tokens, computed, largest = 0, 0, PassSize()
-    looked_at = min(steps, per_epoch)
+    looked_at = min(steps, per_epoch, MOST_STEPS)
     for _ in range(looked_at):
-        chosen = [sequences[index] for index in next(order)]
+        chosen = [sequences[index] for unit in next(order) for index in units[unit]]
         slots, size = _pass_of(chosen, config, group_size)
         tokens += sum(len(sequence.tokens) for sequence in chosen)
         computed += slots
@@ -153,9 +154,13 @@ def _guessed(config: RunConfig, group_size: int) -> TrainingTokens:
 def _guessed_lengths(config: RunConfig) -> list[int]:
     """Return the tokens of each training example, as far as its text says."""
     from persona_sweeps.data import corpus_of
+    from persona_sweeps.data.prepare import windows_of
 
     texts = [_length(example.prompt) + _length(example.completion) for example in corpus_of(config).train]
-    return [min(config.train.max_length, round(size / BYTES_A_TOKEN)) for size in texts]
+    lengths = [max(2, round(size / BYTES_A_TOKEN)) for size in texts]
+    if (windows := windows_of(config)) is not None:
+        return [end - begin for length in lengths for begin, end in windows.spans(length)]
+    return [min(config.train.max_length, length) for length in lengths]
 
 
 def _length(text: object) -> int:

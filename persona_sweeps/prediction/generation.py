@@ -16,7 +16,8 @@ from transformers.cache_utils import DynamicCache
 from persona_sweeps.data.packing import TokenSequence, pack
 from persona_sweeps.models.attention import CacheLayout
 from persona_sweeps.models.batch import collate, split_passes
-from persona_sweeps.prediction.decoding import Chooser, Generation
+from persona_sweeps.prediction.decoding import Generation
+from persona_sweeps.prediction.ending import Decode, Ending, no_text
 from persona_sweeps.prediction.kv_cache import SlotCache, gather_paths, slot_cache
 from persona_sweeps.seeds import derive_seed
 from persona_sweeps.training.engine import Engine
@@ -44,18 +45,24 @@ def requests(trial: int, prompts: Sequence[tuple[int, ...]], ids: Sequence[str],
 
 @torch.no_grad()
 def generate(
-    engine: Engine, requests: Sequence[GenerationRequest], config: Generation, stop_token_ids: Sequence[int]
+    engine: Engine,
+    requests: Sequence[GenerationRequest],
+    config: Generation,
+    stop_token_ids: Sequence[int],
+    decode: Decode = no_text,
 ) -> list[list[int]]:
-    """Return the new tokens of each request, without the stop token.
+    """Return the new tokens of each request, without the stop token; those of a stop text are among them.
 
-    If memory runs out, the requests are retried with half as many at a time. Raises DoesNotFit if not even one fits.
+    `decode` returns the text of tokens; only stop texts need it (`generation.stop`). If memory runs out, the requests
+    are retried with half as many at a time. Raises DoesNotFit if not even one fits.
     """
-    limit, choose, stop = engine.limits.generation, config.chooser(), set(stop_token_ids)
+    limit = engine.limits.generation
+    ending = Ending(frozenset(stop_token_ids), tuple(config.stop), decode)
     results: list[list[int]] = []
 
     def next_results() -> list[list[int]]:
         next_requests = requests[len(results) :][: min(SEQUENCES, limit.examples or SEQUENCES)]
-        decoding = _Decoding(engine, next_requests, config.max_new_tokens, choose, stop)
+        decoding = _Decoding(engine, next_requests, config, ending)
         return in_one_pass(decoding.run, decoding.size())
 
     while len(results) < len(requests):
@@ -70,18 +77,18 @@ class _Decoding:
         self,
         engine: Engine,
         requests: Sequence[GenerationRequest],
-        max_new_tokens: int,
-        choose: Chooser,
-        stop: set[int],
+        config: Generation,
+        ending: Ending,
     ) -> None:
         self.forward = engine.forward
         self.stack = engine.stack
         self.pass_token_slots = engine.limits.scoring.token_slots
         self.device = engine.device
         self.requests = requests
-        self.max_new_tokens = max_new_tokens
-        self.choose = choose
-        self.stop = stop
+        self.max_new_tokens = config.max_new_tokens
+        self.choose = config.chooser()
+        self.penalty = config.repetition_penalty
+        self.ending = ending
         self.trials = sorted({request.trial for request in requests})
         self.virtual = {trial: engine.stack.adapters[trial].virtual_tokens for trial in self.trials}
         self.texts: list[list[int]] = [[] for _ in requests]
@@ -103,7 +110,7 @@ class _Decoding:
         self.width = max(lengths)
         for step in range(self.max_new_tokens):
             streams = [self.requests[index].stream for index in self.unfinished]
-            tokens = self.choose(logits.float(), streams, step).to(self.device)
+            tokens = self.choose(self._penalized(logits.float()), streams, step).to(self.device)
             rows = self._append(tokens.tolist())
             if not rows or step + 1 == self.max_new_tokens:
                 break
@@ -116,10 +123,22 @@ class _Decoding:
         """Add the chosen tokens to their texts; return the rows that aren't finished."""
         rows = []
         for row, (index, token) in enumerate(zip(self.unfinished, tokens, strict=True)):
-            if token not in self.stop:
-                self.texts[index].append(token)
+            if token in self.ending.tokens:
+                continue
+            self.texts[index].append(token)
+            if not self.ending.reached(self.texts[index]):
                 rows.append(row)
         return rows
+
+    def _penalized(self, logits: Tensor) -> Tensor:
+        """Make the tokens of each sequence so far, its prompt's too, less probable (Keskar et al. 2019)."""
+        if self.penalty == 1.0:
+            return logits
+        for row, index in enumerate(self.unfinished):
+            seen = torch.tensor(sorted({*self.requests[index].prompt, *self.texts[index]}), device=logits.device)
+            scores = logits[row, seen]
+            logits[row, seen] = torch.where(scores > 0, scores / self.penalty, scores * self.penalty)
+        return logits
 
     def _keep_rows(self, rows: list[int], tokens: Tensor, cache: SlotCache) -> Tensor:
         """Remove all other rows from the batch; return the tokens of those that stay."""
@@ -147,12 +166,12 @@ class _Decoding:
         """Run the packed prompts; return the logits after each prompt and the gathered cache, in request order."""
         parts, hidden, order = [], [], []
         rows = [(trial, row) for trial in self.trials for row in self._packed_prompts(trial)]
-        width = max(len(path) for _, row in rows for path in row.paths.values())
+        width = max(len(path) for _, row in rows for _, path in row.paths)
         for chunk in split_passes(rows, self.pass_token_slots):
             filled = DynamicCache()
             batch = collate(chunk, self.device, trials=self.trials)
             states = self.forward.hidden(batch, cache=filled)
-            prompts = [(r, index, path) for r, (_, row) in enumerate(chunk) for index, path in row.paths.items()]
+            prompts = [(r, index, path) for r, (_, row) in enumerate(chunk) for index, path in row.paths]
             paths = [torch.from_numpy(path) for _, _, path in prompts]
             parts.append(gather_paths(filled, [r for r, _, _ in prompts], paths, width))
             hidden += [states[r, path[-1]] for r, _, path in prompts]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Nucleus(Generation):
-    """Sample a token by its probability at a temperature, among the most probable ones.
+    """Sample a token by its probability at a temperature, among the `top_k` most probable, then the nucleus of these.
 
     The uniform number for a token is hashed from its sequence's stream and its step, so that a text doesn't depend on
     the others in the batch.
@@ -46,8 +46,8 @@ class Nucleus(Generation):
     def _choose(self, logits: Tensor, streams: Sequence[int], step: int) -> Tensor:
         import torch
 
-        probabilities = (logits / self.temperature).softmax(-1)
-        probabilities, order = torch.sort(probabilities, dim=-1, descending=True, stable=True)
+        logits, order = torch.sort(logits / self.temperature, dim=-1, descending=True, stable=True)
+        probabilities = logits[:, : self.top_k].softmax(-1)
         before = probabilities.cumsum(-1) - probabilities
         probabilities = probabilities.masked_fill(before >= self.top_p, 0.0)
         cumulative = probabilities.double().cumsum(-1)
@@ -57,5 +57,5 @@ class Nucleus(Generation):
             device=logits.device,
         )
         target = uniform[:, None] * cumulative[:, -1:]
-        index = torch.searchsorted(cumulative, target, right=True).clamp(max=logits.shape[-1] - 1)
+        index = torch.searchsorted(cumulative, target, right=True).clamp(max=probabilities.shape[-1] - 1)
         return order.gather(-1, index)[:, 0]

@@ -26,6 +26,8 @@ OF_WEIGHTS = (
     "embedded",
 )
 """keys of a model card that can't change a run's result, or that the weights' identity covers"""
+OF_READING = ("loss_on", "template", "too_long", "stride")
+"""keys of dataset that control how examples become tokens, whatever source they are from"""
 NOT_TRAINING = ("micro_batch_size", "precision")
 """keys of train that can't change what is trained, or that are hashed separately"""
 
@@ -78,7 +80,7 @@ def essence(resolved: Mapping[str, Any], facts: PredictorFacts) -> dict[str, Any
         essential["precision"] = resolved["train"]["precision"]
     if facts.trains:
         essential["train"] = _without(resolved["train"], NOT_TRAINING)
-        essential["loss_on"] = resolved["dataset"]["loss_on"]
+        essential["reading"] = {key: resolved["dataset"].get(key) for key in OF_READING}
     if facts.uses_seed:
         essential["seed"] = resolved["seed"]
     return essential

@@ -176,6 +176,8 @@ class Group:
         training = {run.index: run for run in self.runs if run.in_training and run.index in self._in_training}
         before = {index: _tokens(run) for index, run in training.items()}
         reports = []
+        for index, values in self.engine.start().items():
+            training[index].log(values)
         for index, values in self.engine.step().items():
             run = training[index]
             assert run.writer is not None and run.trial is not None

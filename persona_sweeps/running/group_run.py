@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from persona_sweeps.data.packing import TokenSequence
+from persona_sweeps.data.sequences import TrainingSequences, evaluation_sequences
+from persona_sweeps.data.splits import spread
 from persona_sweeps.data.store import PreparedData
 from persona_sweeps.lifecycle.lease import Lease
 from persona_sweeps.metrics.metric import Request
@@ -26,43 +29,53 @@ class GroupData:
     prepared: PreparedData
 
     @cached_property
-    def train(self) -> list[TokenSequence]:
-        return _sequences(self.prepared.train)
+    def train(self) -> TrainingSequences:
+        return TrainingSequences(self.prepared)
+
+    @cached_property
+    def monitored(self) -> list[TokenSequence]:
+        """What a trial is evaluated on while it trains: the validation part if there is one, or else `evaluation`."""
+        if self.prepared.validation is None:
+            return self.evaluation
+        return evaluation_sequences(self.prepared.validation, self.prepared.windows)
 
     @cached_property
     def evaluation(self) -> list[TokenSequence]:
         """Evaluation examples with the loss on the completion, whatever loss training has."""
-        prompts = self.prepared.eval["prompt_length"]
-        pairs = zip(_sequences(self.prepared.eval), prompts, strict=True)
-        return [sequence.under_loss_from(length) for sequence, length in pairs]
+        return evaluation_sequences(self.prepared.eval, self.prepared.windows)
 
     @cached_property
     def all_tokens(self) -> list[TokenSequence]:
         """Evaluation examples with the loss on every token except the first."""
-        return [sequence.under_loss_from(1) for sequence in self.evaluation]
+        return evaluation_sequences(self.prepared.eval, self.prepared.windows, all_tokens=True)
 
     def sequences(self, request: Request) -> list[TokenSequence]:
         """Return the sequences whose NLLs answer a request."""
         return self.all_tokens if request.loss_on == "all_tokens" else self.evaluation
 
-    @cached_property
-    def prompts(self) -> list[tuple[int, ...]]:
-        return [sequence.tokens[: sequence.loss_from] for sequence in self.evaluation]
-
-    @property
-    def ids(self) -> list[str]:
-        return list(self.prepared.eval["id"])
+    def prompted(self, limit: int | None) -> Dataset:
+        """Return the rows that texts are generated for, at most so many of them."""
+        rows = self.prepared.texts
+        return rows if limit is None else rows.select(spread(rows["cluster"], limit))
 
     @property
     def evaluation_counts(self) -> dict[str, Any]:
         """The counts of evaluated examples for a record."""
-        dropped = dict(self.prepared.dropped)
-        return {"eval_examples": len(self.prepared.eval), "dropped": dropped, **self.prepared.shots}
+        dropped, cut = dict(self.prepared.dropped), self.prepared.cut
+        counts = {"eval_examples": len(self.prepared.eval), "dropped": dropped, **self.prepared.shots}
+        return counts | ({"cut": cut} if cut else {})
 
     @property
     def training_counts(self) -> dict[str, Any]:
         """The counts of training examples for a record."""
-        return {"train_examples": len(self.prepared.train), "dropped": dict(self.prepared.dropped)}
+        counts = {"train_examples": len(self.prepared.train), "dropped": dict(self.prepared.dropped)}
+        if self.prepared.cut:
+            counts["cut"] = self.prepared.cut
+        if self.prepared.windows is not None:
+            counts["train_windows"] = len(self.train)
+        if len(self.train.units) < len(self.train):
+            counts["train_dialogues"] = len(self.train.units)
+        return counts
 
 
 @dataclass
@@ -94,12 +107,12 @@ class GroupRun:
         """Return the cells that lack predictions."""
         return [cell for cell in self.cells if cell.missing()]
 
+    def log(self, values: Mapping[str, float]) -> None:
+        """Add a step to the history and the tracker."""
+        assert self.writer is not None
+        self.writer.log(values)
+
     def release(self) -> None:
         """Release the run to other processes."""
         self.over = True
         self.lease.release()
-
-
-def _sequences(dataset: Dataset) -> list[TokenSequence]:
-    rows = zip(dataset["input_ids"], dataset["loss_from"], strict=True)
-    return [TokenSequence(tuple(ids), loss_from, index) for index, (ids, loss_from) in enumerate(rows)]

@@ -6,12 +6,14 @@ next year, solo or in a group.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from persona_sweeps.data import corpus_of
-from persona_sweeps.data.example import Example
+from persona_sweeps.data.example import Corpus, Example
+from persona_sweeps.data.sequences import labels_of
 from persona_sweeps.metrics.metric import Request
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.records.files import finite
@@ -23,11 +25,13 @@ from persona_sweeps.running.group_run import GroupData, GroupRun
 from persona_sweeps.running.peak_memory import peak_device_bytes, peak_rss_bytes
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+
     from persona_sweeps.models.loading import BaseModel
     from persona_sweeps.training.engine import Engine
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class PredictionTask:
     """Predictions to make: a request to the predictor at `index` in the engine's stack."""
 
@@ -37,6 +41,18 @@ class PredictionTask:
     data: GroupData
     request: Request
     prediction_id: str
+
+    @cached_property
+    def rows(self) -> Dataset:
+        """The items that are asked for."""
+        texts = self.request.kind == "text"
+        return self.data.prompted(self.cell.config.generation.limit) if texts else self.data.prepared.eval
+
+    @property
+    def prompts(self) -> list[tuple[int, ...]]:
+        """The tokens of each prompt."""
+        pairs = zip(self.rows["input_ids"], self.rows["prompt_length"], strict=True)
+        return [tuple(ids[: max(1, length)]) for ids, length in pairs]
 
 
 def predict(
@@ -62,22 +78,29 @@ def predict(
         clock.join(task.prediction_id)
     for batch in _rounds([task for task in tasks if task.request.kind == "nll"]):
         sums = engine.sequence_nll({task.index: task.data.sequences(task.request) for task in batch})
-        clock.lap({task.prediction_id: len(task.data.ids) for task in batch})
+        clock.lap({task.prediction_id: len(task.rows) for task in batch})
         for task in batch:
-            counts = [sequence.labels for sequence in task.data.sequences(task.request)]
-            values = zip(sums[task.index].tolist(), counts, task.data.prepared.eval["completion_bytes"], strict=True)
+            rows = task.rows
+            counts = labels_of(task.data.sequences(task.request), len(rows))
+            values = zip(sums[task.index].tolist(), counts, rows["completion_bytes"], strict=True)
             answers = [{"nll": nll, "tokens": count, "bytes": size} for nll, count, size in values]
             _write(task, answers, base, clock, failed)
     for batch in _by_decoding([task for task in tasks if task.request.kind == "text"]):
         texts = _texts(engine, base, batch)
-        clock.lap({task.prediction_id: len(task.data.ids) for task in batch})
+        clock.lap({task.prediction_id: len(task.rows) for task in batch})
         for task in batch:
-            count = len(task.data.prompts)
+            count = len(task.rows)
             _write(task, [{"text": text} for text in texts[:count]], base, clock, failed)
             texts = texts[count:]
     for index in {task.index for task in tasks}:
         engine.dismiss(index)
     return failed
+
+
+def evaluated_examples(corpus: Corpus, ids: Iterable[str]) -> list[Example]:
+    """Return the held-out examples with these ids, and what texts are generated for where that is something else."""
+    fitting = set(ids)
+    return [*(example for example in corpus.eval if example.id in fitting), *corpus.prompts]
 
 
 def items_digest(examples: Sequence[Example]) -> str:
@@ -123,16 +146,22 @@ def _by_decoding(tasks: Sequence[PredictionTask]) -> Iterator[list[PredictionTas
 
 def _texts(engine: Engine, base: BaseModel, tasks: Sequence[PredictionTask]) -> list[str]:
     """Return the texts of tasks with the same decoding, generated side by side."""
+    from persona_sweeps.prediction.ending import Ending
     from persona_sweeps.prediction.generation import generate, requests
 
     generation_requests = [
         request
         for task in tasks
-        for request in requests(task.index, task.data.prompts, task.data.ids, task.cell.config.seed)
+        for request in requests(task.index, task.prompts, task.rows["id"], task.cell.config.seed)
     ]
     first = tasks[0]
-    tokens = generate(engine, generation_requests, first.cell.config.generation, first.data.prepared.stop_token_ids)
-    return [str(base.tokenizer.decode(ids, skip_special_tokens=True)).strip() for ids in tokens]
+
+    def decode(tokens: Sequence[int]) -> str:
+        return str(base.tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+    decoding, stop = first.cell.config.generation, first.data.prepared.stop_token_ids
+    ending = Ending(frozenset(stop), tuple(decoding.stop), decode)
+    return [ending.text(tokens) for tokens in generate(engine, generation_requests, decoding, stop, decode)]
 
 
 def _write(
@@ -146,10 +175,9 @@ def _write(
     columns = ("id", "cluster", "persona", "prompt", "completion")
     lines = [
         {**{("reference" if key == "completion" else key): row[key] for key in columns}, **finite(answer)}
-        for row, answer in zip(task.data.prepared.eval, answers, strict=True)
+        for row, answer in zip(task.rows, answers, strict=True)
     ]
-    ids = set(task.data.ids)
-    examples = [example for example in corpus_of(task.cell.config).eval if example.id in ids]
+    examples = evaluated_examples(corpus_of(task.cell.config), task.data.prepared.eval["id"])
     from persona_sweeps.models.quantization import weights_bytes
 
     resources = clock.share(task.prediction_id) | {

@@ -143,8 +143,9 @@ class RunWriter:
             self._lost_lines += 1
 
     def _cut_history(self, after: int) -> None:
-        """Keep an earlier history up to the checkpoint from which the run resumes."""
-        kept = [line for line in _lines(self.folder.history) if (step := _step_of(line)) is not None and step <= after]
+        """Keep an earlier history up to the checkpoint from which the run resumes, and nothing if it starts anew."""
+        lines = _lines(self.folder.history) if after else []
+        kept = [line for line in lines if (step := _step_of(line)) is not None and step <= after]
         write_text(self.folder.history, "".join(f"{line}\n" for line in kept))
 
     def _write_hydra(self) -> None:

@@ -29,7 +29,7 @@ def score(cell: Cell) -> tuple[dict[str, float], list[dict[str, Any]]]:
     started, cpu = time.perf_counter(), time.process_time()
     answers = {request: _answers(cell, name) for request, name in cell.requests.items()}
     scores = {name: _scores(cell, name, metric, answers) for name, metric in cell.metrics.items()}
-    samples = _samples(answers, scores)
+    samples = _samples(cell, answers, scores)
     values = {key: value for one in scores.values() for key, value in one.whole.items()}
     spent = {"wall_seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
     record = _record(cell, answers, scores, spent)
@@ -59,7 +59,19 @@ def _scores(cell: Cell, name: str, metric: Metric, answers: Mapping[Request, Pre
     key = score_key(cell, metric)
     for earlier in _earlier(cell, name, key):
         return earlier
-    return metric.score({request: answers[request].lines for request in metric.requests()})
+    return metric.score(_common(metric, answers))
+
+
+def _common(metric: Metric, answers: Mapping[Request, Predictions]) -> dict[Request, list[Mapping[str, Any]]]:
+    """Return the answers to a metric's requests, for the items that all of them have, in one order.
+
+    Texts may be asked for other items than likelihoods: for some of them (generation.limit), or for prompts of a source
+    whose examples are whole texts.
+    """
+    lines = {request: {line["id"]: line for line in answers[request].lines} for request in metric.requests()}
+    first = next(iter(lines.values()))
+    ids = [name for name in first if all(name in of_request for of_request in lines.values())]
+    return {request: [of_request[name] for name in ids] for request, of_request in lines.items()}
 
 
 def _earlier(cell: Cell, name: str, key: str) -> Iterator[Scores]:
@@ -75,26 +87,26 @@ def _earlier(cell: Cell, name: str, key: str) -> Iterator[Scores]:
             whole = {value: record["metrics"][value] for value in scored["values"]}
             if any(value is None for value in whole.values()):
                 continue  # it wasn't finite, and JSON can't hold its value
-            yield Scores(whole, [{column: item[column] for column in scored["columns"]} for item in items])
+            columns = scored["columns"]
+            yield Scores(whole, [{c: item[c] for c in columns} for item in items if not columns or columns[0] in item])
         except (OSError, ValueError, KeyError, TypeError):
             continue
 
 
-def _samples(answers: Mapping[Request, Predictions], scores: Mapping[str, Scores]) -> list[dict[str, Any]]:
-    """Return a row for each item: the prompt, the prediction, and the metrics' columns."""
-    first = next(iter(answers.values()))
-    samples: list[dict[str, Any]] = []
-    for index, line in enumerate(first.lines):
-        row: dict[str, Any] = {column: line[column] for column in BASE_COLUMNS} | {"prediction": None}
-        for request, predictions in answers.items():
-            answer = predictions.lines[index]
+def _samples(cell: Cell, answers: Mapping[Request, Predictions], scores: Mapping[str, Scores]) -> list[dict[str, Any]]:
+    """Return a row for each item: the prompt, the prediction, and the columns of the metrics that scored it."""
+    rows: dict[str, dict[str, Any]] = {}
+    for request, predictions in answers.items():
+        for line in predictions.lines:
+            row = rows.setdefault(line["id"], {column: line[column] for column in BASE_COLUMNS} | {"prediction": None})
             if request.kind == "text":
-                row["prediction"] = answer["text"]
-            row |= {key: answer[key] for key in answer if key not in (*BASE_COLUMNS, "text", "nll", "tokens", "bytes")}
-        for one in scores.values():
-            row |= one.items[index]
-        samples.append(row)
-    return samples
+                row["prediction"] = line["text"]
+            row |= {key: line[key] for key in line if key not in (*BASE_COLUMNS, "text", "nll", "tokens", "bytes")}
+    for name, metric in cell.metrics.items():
+        scored = next(iter(_common(metric, answers).values()))
+        for line, item in zip(scored, scores[name].items, strict=True):
+            rows[line["id"]] |= item
+    return list(rows.values())
 
 
 def _record(

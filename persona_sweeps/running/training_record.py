@@ -19,6 +19,7 @@ def complete(run: GroupRun, base: BaseModel, clock: GroupClock, resumes: int = 0
     assert run.writer is not None
     if run.trial is not None:
         run.writer.check()
+        run.trial.keep_best()
         name, folder = run.cell.config.model.hub_id, run.cell.folder.path
         run.cell.config.peft.save(run.trial.adapter, base.model, base.tokenizer, name, folder)
     describe(run, base, clock, resumes)
@@ -69,4 +70,13 @@ def _training(trial: Trial) -> dict[str, Any]:
         "final_train_nll": progress.train_nll if progress.step else None,
         "eval_nll": progress.eval_nll,
         "best_eval_nll": progress.best_eval_nll,
+        **_monitored(trial),
     }
+
+
+def _monitored(trial: Trial) -> dict[str, Any]:
+    """Return which step was kept, and whether patience ended the training, if that depends on a validation part."""
+    if not trial.config.monitored:
+        return {}
+    kept = trial.progress.best_step if trial.config.keep == "best" else trial.progress.step
+    return {"kept_step": kept, "stopped_early": trial.lost_patience}

@@ -11,6 +11,7 @@ from typing import Any
 from persona_sweeps.data import corpus_of
 from persona_sweeps.data.example import Corpus, Example
 from persona_sweeps.data.prepare import TOO_LONG
+from persona_sweeps.data.splits import spread
 from persona_sweeps.lifecycle.lease import Lease
 from persona_sweeps.planning.cells import Cell, Stage
 from persona_sweeps.records.predictions import set_aside_broken, write_predictions
@@ -18,7 +19,7 @@ from persona_sweeps.records.run import UNTRAINED
 from persona_sweeps.running.clock import GroupClock
 from persona_sweeps.running.group import Group
 from persona_sweeps.running.peak_memory import peak_rss_bytes, restart_peaks
-from persona_sweeps.running.predicting import prediction_head
+from persona_sweeps.running.predicting import evaluated_examples, prediction_head
 from persona_sweeps.running.run_writer import RunWriter
 from persona_sweeps.running.scoring import score
 
@@ -87,11 +88,12 @@ class WithoutModel(Group):
         assert cell.evaluated is not None, "a run with a model has its predictions by now"
         clock = GroupClock()
         corpus = corpus_of(cell.config)
-        ids = set(cell.evaluated)
-        held_out = [example for example in corpus.eval if example.id in ids]
-        answers, answer_counts = cell.config.peft.answer(corpus.train, held_out)
-        lines = [_line(example) | answer for example, answer in zip(held_out, answers, strict=True)]
-        counts = _counts(corpus, held_out) | answer_counts
+        examples = evaluated_examples(corpus, cell.evaluated)
+        texts = corpus.prompts or examples
+        prompted = [texts[index] for index in spread([e.cluster for e in texts], cell.config.generation.limit)]
+        answers, answer_counts = cell.config.peft.answer(corpus.train, prompted)
+        lines = [_line(example) | answer for example, answer in zip(prompted, answers, strict=True)]
+        counts = _counts(corpus, len(cell.evaluated)) | answer_counts
         self.console.dropped([cell], counts["dropped"], str(len(corpus.train) + len(corpus.eval)))
         for request, prediction_id in cell.missing().items():
             if sentence := set_aside_broken(cell.folder, prediction_id):
@@ -100,7 +102,7 @@ class WithoutModel(Group):
             clock.lap({prediction_id: 1})
             resources = clock.share(prediction_id) | _nothing_held()
             fingerprints = {"data_fingerprint": corpus.fingerprint}
-            head = prediction_head(cell, request, held_out, counts, resources, fingerprints)
+            head = prediction_head(cell, request, examples, counts, resources, fingerprints)
             write_predictions(cell.folder, prediction_id, head, lines)
 
 
@@ -108,10 +110,10 @@ def _nothing_held() -> dict[str, Any]:
     return {"weights_bytes": 0, "peak_rss_bytes": peak_rss_bytes(), "peak_device_bytes": None, "device": "cpu"}
 
 
-def _counts(corpus: Corpus, held_out: Sequence[Example]) -> dict[str, Any]:
-    too_long = len(corpus.eval) - len(held_out)
+def _counts(corpus: Corpus, evaluated: int) -> dict[str, Any]:
+    too_long = len(corpus.eval) - evaluated
     dropped = {**corpus.dropped, **({TOO_LONG: too_long} if too_long else {})}
-    return {"eval_examples": len(held_out), "dropped": dropped}
+    return {"eval_examples": evaluated, "dropped": dropped}
 
 
 def _line(example: Example) -> dict[str, Any]:

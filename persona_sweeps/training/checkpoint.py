@@ -120,6 +120,8 @@ def restore(trial: Trial, checkpoint: Checkpoint) -> None:
         setattr(trial.progress, name, value)
     if "eval_items" in tensors:
         trial.progress.eval_items = tensors["eval_items"].numpy()
+    if "best.0" in tensors:
+        trial.best = [tensors[f"best.{index}"].to(p.device) for index, p in enumerate(trial.parameters)]
     trial.adapter.step = trial.progress.step
     trial.started = time.perf_counter() - state["seconds"]
     trial.skip_batches(trial.progress.step)
@@ -154,6 +156,8 @@ def _tensors(trial: Trial) -> dict[str, Tensor]:
         for index, parameter in enumerate(_optimized(trial)):
             moments = trial.optimizer.state.get(parameter, {})
             tensors |= {f"{name}.{index}": moments[name].detach().cpu().clone() for name in MOMENTS if name in moments}
+    for index, tensor in enumerate(trial.best or ()):
+        tensors[f"best.{index}"] = tensor.detach().cpu().contiguous()
     if trial.progress.eval_items is not None:
         tensors["eval_items"] = torch.from_numpy(trial.progress.eval_items)
     return tensors

@@ -22,7 +22,7 @@ from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.models.batch import collate, split_passes
 from persona_sweeps.training.limits import Limits, Note, PassExtent, Rows, in_one_pass
 from persona_sweeps.training.memory import HeapWatch, is_out_of_memory, keep_freed_memory
-from persona_sweeps.training.trial import ROW_TOKEN_SLOTS, Trial, with_virtual_tokens
+from persona_sweeps.training.trial import ROW_TOKEN_SLOTS, Trial, Unit, with_virtual_tokens
 
 LogStep = Callable[[int, dict[str, float]], None]
 """called with a trial's index in the group and the values of its step"""
@@ -56,7 +56,7 @@ class Engine:
     def train(self, log_step: LogStep) -> None:
         """Train every trial to its last step; a trial that fails keeps its failure, and the others go on."""
         while self.active:
-            for index, values in self.step().items():
+            for index, values in (*self.start().items(), *self.step().items()):
                 log_step(index, values)
 
     def add(self, trial: Trial) -> int:
@@ -83,6 +83,21 @@ class Engine:
         """The indices of the trials that have steps left."""
         return [index for index, trial in self.trials.items() if trial.active]
 
+    def start(self) -> dict[int, dict[str, float]]:
+        """Evaluate the trials that are to be evaluated before their first step; return the values to log, by trial."""
+        due = [index for index in self.active if self.trials[index].start_evaluation_due]
+        logged = {index: {"eval_nll": self.trials[index].evaluated(s)} for index, s in self.evaluation_nll(due).items()}
+        return {index: values | self._counters(index) for index, values in logged.items()}
+
+    def _counters(self, index: int) -> dict[str, float]:
+        trial = self.trials[index]
+        return {
+            "step": trial.progress.step,
+            "epoch": trial.epoch,
+            "tokens": trial.progress.tokens,
+            "seconds": time.perf_counter() - trial.started,
+        }
+
     def step(self) -> dict[int, dict[str, float]]:
         """Take one optimizer step of every active trial; return the values to log, by trial.
 
@@ -102,33 +117,25 @@ class Engine:
         self._evaluate_due(logged)
         if self._heap is not None:
             self._heap.after_step()
-        for index, values in logged.items():
-            trial = self.trials[index]
-            values |= {
-                "step": trial.progress.step,
-                "epoch": trial.epoch,
-                "tokens": trial.progress.tokens,
-                "seconds": time.perf_counter() - trial.started,
-            }
-        return logged
+        return {index: values | self._counters(index) for index, values in logged.items()}
 
     def _accumulate(self, active: Sequence[int]) -> dict[int, float]:
         """Accumulate the gradients of one step of each trial; return each trial's mean NLL over its step's labels.
 
         Raises DoesNotFit if a single example doesn't fit into memory.
         """
-        examples = {index: self.trials[index].next_examples() for index in active}
-        attempt = partial(self._accumulate_within_limit, examples)
+        units = {index: self.trials[index].next_units() for index in active}
+        attempt = partial(self._accumulate_within_limit, units)
         return self.limits.training.fit(attempt, self.note, undo=self._drop_gradients)
 
-    def _accumulate_within_limit(self, examples: Mapping[int, Sequence[TokenSequence]]) -> dict[int, float]:
+    def _accumulate_within_limit(self, units: Mapping[int, Sequence[Unit]]) -> dict[int, float]:
         """Do the work of `_accumulate` within the current limits. Raises PassOutOfMemory."""
         limit = self.limits.training
-        micro = {index: self.trials[index].micro_batches(chosen, limit.examples) for index, chosen in examples.items()}
-        labels = {index: sum(len(s.tokens) - s.loss_from for s in chosen) for index, chosen in examples.items()}
-        sums = dict.fromkeys(examples, 0.0)
+        micro = {index: self.trials[index].micro_batches(chosen, limit.examples) for index, chosen in units.items()}
+        labels = {index: sum(s.labels for unit in chosen for s in unit) for index, chosen in units.items()}
+        sums = dict.fromkeys(units, 0.0)
         # Outside any pass: its memory doesn't depend on how the passes are divided.
-        self.stack.stack(list(examples))
+        self.stack.stack(list(units))
         for micro_batch in itertools.zip_longest(*micro.values(), fillvalue=()):
             rows = [(index, row) for index, packed in zip(micro, micro_batch, strict=True) for row in packed]
             for chunk in split_passes(rows, limit.token_slots):
@@ -136,9 +143,9 @@ class Engine:
                 for index, nll in nll_sums.items():
                     sums[index] += nll
         self.stack.bind_gradients()
-        for index, chosen in examples.items():
+        for index, chosen in units.items():
             self.trials[index].count(chosen, micro[index], limit.examples)
-        return {index: sums[index] / labels[index] for index in examples}
+        return {index: sums[index] / labels[index] for index in units}
 
     def _backward(self, rows: Rows, labels: Mapping[int, int]) -> dict[int, float]:
         """Add one pass's gradients to the accumulated ones; return each trial's summed NLL.
@@ -161,12 +168,7 @@ class Engine:
     def _evaluate_due(self, logged: dict[int, dict[str, float]]) -> None:
         due = [index for index in logged if self.trials[index].evaluation_due and self.trials[index].evaluation]
         for index, sums in self.evaluation_nll(due).items():
-            trial = self.trials[index]
-            nll = float(sums.sum()) / sum(len(sequence.tokens) - sequence.loss_from for sequence in trial.evaluation)
-            trial.progress.eval_nll = logged[index]["eval_nll"] = nll
-            trial.progress.eval_items = sums
-            best = trial.progress.best_eval_nll
-            trial.progress.best_eval_nll = nll if best is None else min(best, nll)
+            logged[index]["eval_nll"] = self.trials[index].evaluated(sums)
 
     def evaluation_nll(self, indices: Sequence[int]) -> dict[int, np.ndarray]:
         """Return, for each of these trials, the summed NLL in nats of each of its evaluation sequences' labels."""

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 from transformers import get_scheduler
 
 from persona_sweeps.config.schema import TrainConfig
 from persona_sweeps.data.packing import PackedRow, TokenSequence, pack
+from persona_sweeps.data.sequences import TrainingSequences
 from persona_sweeps.errors import TrialError
 from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.training.order import batches, steps_per_epoch, total_steps
@@ -40,6 +42,14 @@ class Progress:
     eval_items: np.ndarray | None = None
     """[N] summed NLL of each evaluation sequence, at the last evaluation point"""
     best_eval_nll: float | None = None
+    best_step: int | None = None
+    """the step of the best regular evaluation"""
+    worse: int = 0
+    """regular evaluations in a row that weren't better than the best"""
+
+
+Unit = tuple[TokenSequence, ...]
+"""what a batch counts as one: an example, a window, or the turns of one dialogue"""
 
 
 class Trial:
@@ -56,21 +66,24 @@ class Trial:
         """Make the optimizer and schedule; `train` and `evaluation` are the examples without virtual tokens."""
         self.adapter = adapter
         self.config = config
-        self.train = [with_virtual_tokens(sequence, adapter.virtual_tokens) for sequence in train]
+        self.train = train
         self.evaluation = evaluation
+        self.units = units_of(train)
+        """what a batch counts: ranges of `train`"""
         self.parameters = list(adapter.parameters())
         self.total_steps = (
-            total_steps(len(train), config.batch_size, config.epochs, config.max_steps) if self.parameters else 0
+            total_steps(len(self.units), config.batch_size, config.epochs, config.max_steps) if self.parameters else 0
         )
-        self.steps_per_epoch = steps_per_epoch(len(train), config.batch_size) if train else 1
+        self.steps_per_epoch = steps_per_epoch(len(self.units), config.batch_size) if self.units else 1
         self.progress = Progress()
         self.started = time.perf_counter()
         self.failure: Exception | None = None
         self.pruned: str | None = None
-        """why it was stopped early"""
+        """why it was stopped early, by others' results"""
+        self.best: list[Tensor] | None = None
+        """copies of the parameters at the best evaluation, with keep=best"""
         self._rungs: dict[int, int] = {}
-        lengths = [len(sequence.tokens) for sequence in train]
-        self._batches = batches(lengths, config.batch_size, seed, self.total_steps)
+        self._batches = batches(unit_lengths(train, self.units), config.batch_size, seed, self.total_steps)
         if self.total_steps:
             self._make_optimizer()
 
@@ -82,13 +95,22 @@ class Trial:
         self.schedule = get_scheduler(
             SCHEDULES[self.config.scheduler],
             self.optimizer,
-            num_warmup_steps=math.ceil(self.config.warmup_ratio * self.total_steps),
+            num_warmup_steps=warmup_steps(self.config, self.total_steps),
             num_training_steps=self.total_steps,
         )
 
     @property
     def active(self) -> bool:
-        return self.failure is None and self.pruned is None and self.progress.step < self.total_steps
+        return self.failure is None and self.pruned is None and not self.is_over
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has taken its last step: that of its schedule, or the one after which its patience ended."""
+        return self.progress.step >= self.total_steps or self.lost_patience
+
+    @property
+    def lost_patience(self) -> bool:
+        return self.config.patience is not None and self.progress.worse >= self.config.patience
 
     @property
     def epoch(self) -> float:
@@ -101,14 +123,59 @@ class Trial:
 
     @property
     def evaluation_due(self) -> bool:
-        """Whether to evaluate after the last step taken: every `eval_every` steps (or epoch), and at the end."""
+        """Whether to evaluate after the last step taken: every `eval_every` steps (or epoch), at rungs and the end."""
+        return self._is_regular or self.progress.step in self._rungs
+
+    @property
+    def _is_regular(self) -> bool:
+        """Whether an evaluation is due whatever the run is compared with."""
         every = self.steps_per_epoch if self.config.eval_every is None else self.config.eval_every or self.total_steps
         step = self.progress.step
-        return step % every == 0 or step == self.total_steps or step in self._rungs
+        return (step % every == 0 and step > 0) or step == self.total_steps or self._is_start
 
-    def next_examples(self) -> list[TokenSequence]:
-        """Draw the examples of the next step; call it once a step, however often the step is retried."""
-        return [self.train[index] for index in next(self._batches)]
+    @property
+    def _is_start(self) -> bool:
+        return self.progress.step == 0 and self.config.eval_at_start
+
+    @property
+    def start_evaluation_due(self) -> bool:
+        """Whether to evaluate before the first step."""
+        return self._is_start and self.progress.eval_nll is None and bool(self.evaluation) and self.active
+
+    def evaluated(self, sums: np.ndarray) -> float:
+        """Note an evaluation, given the summed NLL of each example; return the nats a token.
+
+        Only regular evaluations decide what is kept and when it stops, so that a study's rungs change nothing.
+        """
+        progress = self.progress
+        nll = float(sums.sum()) / sum(sequence.labels for sequence in self.evaluation)
+        progress.eval_nll, progress.eval_items = nll, sums
+        better = progress.best_eval_nll is None or nll < progress.best_eval_nll
+        progress.best_eval_nll = nll if progress.best_eval_nll is None else min(nll, progress.best_eval_nll)
+        if self._is_regular and self.config.monitored:
+            self._remember(better)
+        return nll
+
+    def _remember(self, better: bool) -> None:
+        self.progress.worse = 0 if better else self.progress.worse + 1
+        if better:
+            self.progress.best_step = self.progress.step
+            if self.config.keep == "best":
+                self.best = [parameter.detach().clone() for parameter in self.parameters]
+
+    def keep_best(self) -> None:
+        """Put back the weights of the best evaluation, if these are to be kept."""
+        if self.best is None:
+            return
+        with torch.no_grad():
+            for parameter, best in zip(self.parameters, self.best, strict=True):
+                parameter.copy_(best)
+
+    def next_units(self) -> list[Unit]:
+        """Draw the examples of the next step, by unit; call it once a step, however often the step is retried."""
+        virtual = self.adapter.virtual_tokens
+        units = [self.units[index] for index in next(self._batches)]
+        return [tuple(with_virtual_tokens(self.train[index], virtual) for index in unit) for unit in units]
 
     def skip_batches(self, steps: int) -> None:
         """Skip the batches of the steps that were taken before an interruption."""
@@ -126,14 +193,17 @@ class Trial:
             group["lr"] = rate
         self.schedule._last_lr = rates
 
-    def micro_batches(self, examples: Sequence[TokenSequence], limit: int | None) -> list[list[PackedRow]]:
+    def micro_batches(self, units: Sequence[Unit], limit: int | None) -> list[list[PackedRow]]:
         """Return a step's rows, as a list for each micro-batch of at most `limit` examples (None: no limit)."""
-        size = min(self._micro_batch_size, limit or self._micro_batch_size)
-        return [pack(examples[start : start + size], ROW_TOKEN_SLOTS) for start in range(0, len(examples), size)]
+        size = self._micro_batch_size
+        micro = [[s for unit in units[start : start + size] for s in unit] for start in range(0, len(units), size)]
+        most = limit or max(map(len, micro))
+        parts = [part[start : start + most] for part in micro for start in range(0, len(part), most)]
+        return [pack(part, ROW_TOKEN_SLOTS) for part in parts]
 
-    def count(self, examples: Sequence[TokenSequence], micro: Sequence[Sequence[PackedRow]], limit: int | None) -> None:
+    def count(self, units: Sequence[Unit], micro: Sequence[Sequence[PackedRow]], limit: int | None) -> None:
         """Count the tokens of a step that succeeded, with its micro-batches and their limit."""
-        self.progress.tokens += sum(len(sequence.tokens) for sequence in examples)
+        self.progress.tokens += sum(len(sequence.tokens) for unit in units for sequence in unit)
         self.progress.unique_tokens += sum(len(row) for rows in micro for row in rows)
         self.progress.micro_batch_size = limit if limit is not None and limit < self._micro_batch_size else None
 
@@ -185,12 +255,12 @@ class Trial:
 
     def _step_at(self, examples: int) -> int:
         """Return the first step after which so many examples were seen."""
-        whole, rest = divmod(examples, max(1, len(self.train)))
+        whole, rest = divmod(examples, max(1, len(self.units)))
         return whole * self.steps_per_epoch + -(-rest // self.config.batch_size)
 
     def _examples_at(self, step: int) -> int:
         whole, rest = divmod(step, self.steps_per_epoch)
-        return whole * len(self.train) + min(rest * self.config.batch_size, len(self.train))
+        return whole * len(self.units) + min(rest * self.config.batch_size, len(self.units))
 
     def fail(self, error: Exception) -> None:
         """Leave the group because of an error, and free the gradients."""
@@ -206,8 +276,27 @@ class Trial:
         """Free weights, gradients and optimizer; the progress stays."""
         self.adapter = Adapter(seed=self.adapter.seed)
         self.parameters = []
+        self.best = None
         if self.total_steps:
             del self.optimizer, self.schedule
+
+
+def units_of(train: Sequence[TokenSequence]) -> Sequence[range]:
+    """Return the units of training sequences: their own, or each sequence alone."""
+    return train.units if isinstance(train, TrainingSequences) else [range(n, n + 1) for n in range(len(train))]
+
+
+def unit_lengths(train: Sequence[TokenSequence], units: Sequence[range]) -> list[int]:
+    """Return the number of tokens of each unit."""
+    if isinstance(train, TrainingSequences):
+        lengths = train.lengths
+        return [int(lengths[unit.start : unit.stop].sum()) for unit in units]
+    return [sum(len(train[index].tokens) for index in unit) for unit in units]
+
+
+def warmup_steps(config: TrainConfig, steps: int) -> int:
+    """Return over how many of a trial's steps the rate rises."""
+    return config.warmup_steps if config.warmup_steps is not None else math.ceil(config.warmup_ratio * steps)
 
 
 def with_virtual_tokens(sequence: TokenSequence, count: int) -> TokenSequence:

@@ -106,8 +106,8 @@ def test_an_unknown_scenario_gets_the_nearest_name(capsys: pytest.CaptureFixture
     assert "Did you mean stacked" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["stacked", pytest.param("short-card", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["stacked", "short-card"])
 def test_the_command_measures_in_processes_of_their_own_and_writes(tmp_path: Path, name: str) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"{BEGIN}\n{END}\n", encoding="utf-8")

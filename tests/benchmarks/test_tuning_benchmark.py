@@ -30,8 +30,8 @@ def test_the_pruned_grid_found_what_the_full_one_found_for_a_third_of_its_tokens
     assert pruned["best_nll"] <= 1.01 * grid["best_nll"] and 3 * pruned["tokens"] <= grid["tokens"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("count", [2, pytest.param(len(SEARCHES), marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("count", [2, len(SEARCHES)])
 def test_the_comparison_runs(
     tmp_path: Path, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:

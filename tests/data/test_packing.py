@@ -37,17 +37,17 @@ def test_every_sequence_is_in_one_row_where_its_path_and_labels_spell_it(
     sequences: list[TokenSequence], limit: int
 ) -> None:
     rows = pack(sequences, limit)
-    assert sorted(index for row in rows for index in row.paths) == sorted(s.index for s in sequences)
+    assert sorted(index for row in rows for index, _ in row.paths) == sorted(s.index for s in sequences)
     by_index = {s.index: s for s in sequences}
     for row in rows:
-        for index, path in row.paths.items():
+        for index, path in row.paths:
             sequence = by_index[index]
             assert tuple(row.tokens[path].tolist()) == sequence.tokens[:-1]
             assert row.positions[path].tolist() == list(range(len(path)))
             own = [(node, token) for example, node, token in labels(row) if example == index]
             targets = range(sequence.loss_from, len(sequence.tokens))
             assert own == [(path[place - 1], sequence.tokens[place]) for place in targets]
-        assert len(labels(row)) == sum(len(by_index[i].tokens) - by_index[i].loss_from for i in row.paths)
+        assert len(labels(row)) == sum(len(by_index[i].tokens) - by_index[i].loss_from for i, _ in row.paths)
 
 
 @given(examples(), limits)
@@ -56,7 +56,7 @@ def test_a_row_has_one_node_for_each_prefix_and_keeps_to_the_limit_where_it_can(
 ) -> None:
     by_index = {s.index: s for s in sequences}
     for row in pack(sequences, limit):
-        inside = [by_index[index] for index in row.paths]
+        inside = [by_index[index] for index, _ in row.paths]
         assert len(row) == len(prefixes(inside))
         assert len(row) <= limit or len(inside) == 1
 
@@ -96,7 +96,7 @@ def test_the_order_of_the_examples_changes_no_tree(
 def test_keys_name_prefixes(sequences: list[TokenSequence], limit: int) -> None:
     named: dict[tuple[int, ...], set[int]] = {}
     for row in pack(sequences, limit):
-        for path in row.paths.values():
+        for _, path in row.paths:
             for end in range(1, len(path) + 1):
                 prefix = tuple(row.tokens[path[:end]].tolist())
                 named.setdefault(prefix, set()).add(int(row.keys[path[end - 1]]))
@@ -112,5 +112,5 @@ def test_shared_length_is_that_of_the_common_prefix(a: tuple[int, ...], b: tuple
 def test_a_card_longer_than_a_row_and_no_examples_at_all() -> None:
     long = TokenSequence(tuple(range(50)), 40, 0)
     short = TokenSequence((*range(3), 7), 2, 1)
-    assert [set(row.paths) for row in pack([long, short], 10)] == [{0}, {1}]
+    assert [set(dict(row.paths)) for row in pack([long, short], 10)] == [{0}, {1}]
     assert pack([], 10) == []

@@ -87,7 +87,7 @@ def test_plain_text_is_the_default_of_base_models(make_tokenizer: Tokenizers) ->
     tokenizer = make_tokenizer("none")
     assert rendered(tokenizer).prompt == "Be Hamlet.\n\nWho's there?\n"
     dialogue = (*CONVERSATION, Message("assistant", "Me."), Message("user", "Who?"))
-    assert rendered(tokenizer, dialogue).prompt == "Be Hamlet.\n\nWho's there?\nAssistant: Me.\nWho?\n"
+    assert rendered(tokenizer, dialogue).prompt == "Be Hamlet.\n\nWho's there?\nMe.\nWho?\n"
     assert text_of(tokenizer, rendered(tokenizer, "As is")) == "As isNay — stand!</s>"
 
 

@@ -33,7 +33,7 @@ def test_every_run_is_trained_once_and_both_end_with_all_results(
         pytest.param(0, (), id="the-first-beside-one-of-its-kind"),
         pytest.param(1, (), id="the-second-of-the-same-kind", marks=pytest.mark.long),
         pytest.param(0, LOCAL, id="the-first-beside-a-worker", marks=pytest.mark.long),
-        pytest.param(1, LOCAL, id="the-second-and-its-worker", marks=pytest.mark.slow),
+        pytest.param(1, LOCAL, id="the-second-and-its-worker", marks=pytest.mark.long),
     ],
 )
 def test_when_one_is_killed_the_other_takes_over(

@@ -23,7 +23,10 @@ GIVEN = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("python, submissions", [(None, 3), (sys.executable, 7)], ids=["arrays", "each alone"])
+@pytest.mark.parametrize(
+    "python, submissions",
+    [pytest.param(None, 3, id="arrays"), pytest.param(sys.executable, 7, id="each alone", marks=pytest.mark.long)],
+)
 def test_the_limit_holds_over_jobs_that_ask_for_different_nodes(
     cluster: Cluster, make_cell: Callable, tiny: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     python: str | None, submissions: int,

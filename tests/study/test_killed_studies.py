@@ -37,7 +37,7 @@ def killed_at_random(start: Callable[[], Command], wanted: int) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wanted", [4, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("wanted", [3, pytest.param(20, marks=pytest.mark.long)])
 def test_kills_change_nothing(tiny: tuple[str, ...], tmp_path: Path, shared_cache: Path, wanted: int) -> None:
     """Exactly the trials asked for, none done twice, and the same values as an uninterrupted study's."""
 

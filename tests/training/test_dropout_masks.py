@@ -101,7 +101,7 @@ def test_the_mask_is_the_same_packed_or_padded_and_in_any_group(
     separate = masks(llama, group, collate(pairs, "cpu"))[QUERY]
     for index, sequence in enumerate(sequences):
         length = len(sequence.tokens) - 1
-        assert torch.equal(separate[2 * index + 1, :length], packed[0, row.paths[sequence.index]])
+        assert torch.equal(separate[2 * index + 1, :length], packed[0, dict(row.paths)[sequence.index]])
         assert separate[2 * index, :length].all()
 
 

@@ -285,6 +285,7 @@ def test_without_matplotlib_the_extra_is_named(outputs: Any, report: Callable, m
     assert sorted(path.suffix for path in (outputs.root / "sweeps/s/tables").iterdir()) == [".csv", ".md"]
 
 
+@pytest.mark.long
 def test_ten_times_the_trials_take_ten_times_as_long_at_most(outputs: Any, report: Callable) -> None:
     rng = np.random.default_rng(0)
     seconds = {}
