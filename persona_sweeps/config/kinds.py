@@ -164,6 +164,7 @@ SOURCES = KindGroup(
         "shakespeare": "persona_sweeps.data.shakespeare:Shakespeare",
         "jsonl": "persona_sweeps.data.jsonl:Jsonl",
         "hpd": "persona_sweeps.data.hpd:Hpd",
+        "stories": "persona_sweeps.data.stories:Stories",
     },
 )
 GENERATION = KindGroup(

@@ -116,8 +116,9 @@ def _parsed(text: str, path: Path, notes: list[str]) -> Any:
         return json.loads(_without_trailing_commas(text), strict=False, object_pairs_hook=kept)
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}, column {error.colno}: bad JSON: {error.msg}.") from None
-    except RecursionError:
-        raise DataError(f"{path}: the JSON is nested too deeply.") from None
+    except (RecursionError, ValueError) as error:  # or a number with thousands of digits
+        reason = "the JSON is nested too deeply" if isinstance(error, RecursionError) else str(error).rstrip(".")
+        raise DataError(f"{path}: {reason}.") from None
 
 
 def _without_trailing_commas(text: str) -> str:

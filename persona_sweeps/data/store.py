@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,13 +65,17 @@ def to_dataset(examples: Iterable[RenderedExample], file: Path | None) -> Datase
     from datasets.arrow_writer import ArrowWriter
 
     if file is None:
-        return Dataset.from_list([asdict(example) for example in examples], features=_features())
+        return Dataset.from_list(list(map(_row, examples)), features=_features())
     arrow = file.with_suffix(ARROW)
     with ArrowWriter(features=_features(), path=str(arrow), writer_batch_size=ROWS_AT_ONCE) as writer:
         for example in examples:
-            writer.write(asdict(example))
+            writer.write(_row(example))
         writer.finalize()
     return Dataset.from_file(str(arrow))
+
+
+def _row(example: RenderedExample) -> dict[str, Any]:
+    return {key.name: getattr(example, key.name) for key in fields(example)}  # asdict would copy every token
 
 
 def _features() -> Features:

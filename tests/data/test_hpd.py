@@ -239,6 +239,7 @@ def test_relations_off_their_scale_are_told(tmp_path: Path) -> None:
         ('{"s": {"dialogue": [{"a": 1}]}}', '"dialogue" must hold texts, not dict'),
         ('{"s": {"dialogue": ["a"], "attributes": ["x"]}}', '"attributes" must be an object with an object'),
         ('{"s": {"dialogue": ["A: \\ud83d"]}}', "half of a character"),
+        (f'{{"s": {"9" * 5000}}}', "integer string conversion"),
         ("[" * 5000 + "]" * 5000, "nested too deeply"),
     ],
 )
