@@ -22,7 +22,7 @@ class RunResult:
     `raw` is run.json with the evaluation in it: `config` has the evaluation's groups (dataset, generation, metrics,
     seed, max_length) in place of the run's; `metrics`, `descriptions` and `comparability_key` are the evaluation's;
     what both have (data, resources, provenance, failure) is the run's, and the evaluation's stands under `evaluation`.
-    `status` is the run's, or `failed` where the evaluation failed.
+    `scored` and `personas` are the evaluation's, too. `status` is the run's, or `failed` where the evaluation failed.
     """
 
     run_id: str
@@ -189,6 +189,8 @@ def _merged(run: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Mapping[st
         "metrics": evaluation.get("metrics", {}),
         "descriptions": evaluation.get("descriptions", {}),
         "comparability_key": evaluation.get("comparability_key"),
+        "scored": evaluation.get("scored", {}),
+        "personas": evaluation.get("personas", {}),
         "failure": run.get("failure") if run.get("failure") is not None else evaluation.get("failure"),
         "evaluation": {key: evaluation.get(key) for key in apart},
     }
@@ -214,8 +216,11 @@ def put_together(results: Sequence[RunResult]) -> list[RunResult]:
 
 def _together(group: Sequence[RunResult]) -> RunResult:
     ordered = sorted(group, key=lambda result: (str(result.get("evaluation.provenance.created")), result.evaluation_id))
-    raw = {
-        part: {k: v for result in ordered for k, v in result.part(part).items()} for part in ("metrics", "descriptions")
-    }
+    parts = ("metrics", "descriptions", "scored")
+    raw = {part: {k: v for result in ordered for k, v in result.part(part).items()} for part in parts}
+    raw["personas"] = {}
+    for result in ordered:
+        for name, values in result.part("personas").items():
+            raw["personas"][name] = {**raw["personas"].get(name, {}), **(values if isinstance(values, Mapping) else {})}
     by = {metric: str(result.evaluation_id) for result in ordered for metric in result.part("metrics")}
     return replace(ordered[-1], raw={**ordered[-1].raw, **raw}, evaluated_by=by)

@@ -46,6 +46,8 @@ class Aggregate:
     low: float = -math.inf
     high: float = math.inf
     has_item_values: bool = True
+    columns: tuple[str, ...] = ()
+    """of an item, from which it follows"""
 
     def of_item(self, line: Line) -> float | None:
         """Return the metric of a single item; None where it lacks what is summed, or has no finite value."""
@@ -65,10 +67,10 @@ def aggregate(measure: Measure) -> Aggregate:
     if not isinstance(form, str) or form not in FORMS:
         raise NoAggregate(f"No interval of {measure.label}: its description doesn't say how it follows from items")
     try:
-        summands, value = FORMS[form](described)
+        summands, value, columns = FORMS[form](described)
     except (KeyError, TypeError, ValueError) as error:
         raise NoAggregate(f"No interval of {measure.label}: its aggregate can't be read ({error!r})") from error
-    found = Aggregate(summands, value, log_scale=measure.log_scale, low=measure.low, high=measure.high)
+    found = Aggregate(summands, value, log_scale=measure.log_scale, low=measure.low, high=measure.high, columns=columns)
     if form == NGRAMS:
         return replace(found, weights=(-1, ORDERS - 1), least=6.0, skewed=True, has_item_values=False)
     return found
@@ -87,13 +89,14 @@ def item_scores(metrics: Iterable[Measure]) -> Sequence[tuple[Measure, Callable[
     return found
 
 
-Form = tuple[Callable[[Line], tuple[float, ...]], Callable[[Values], Values]]
+Form = tuple[Callable[[Line], tuple[float, ...]], Callable[[Values], Values], tuple[str, ...]]
+"""(an item's summands, the value of their sums, the columns that they are made of)"""
 MEAN, RATIO, NGRAMS = "mean", "ratio", "ngram_precision"
 
 
 def _mean(described: Mapping[str, Any]) -> Form:
     column = str(described["of"])
-    return lambda line: (float(line[column]), 1.0), _quotient
+    return lambda line: (float(line[column]), 1.0), _quotient, (column,)
 
 
 def _ratio(described: Mapping[str, Any]) -> Form:
@@ -111,7 +114,7 @@ def _ratio(described: Mapping[str, Any]) -> Form:
         with np.errstate(over="ignore"):
             return np.exp(scale * _quotient(sums)) if exponential else scale * _quotient(sums)
 
-    return summands, value
+    return summands, value, (*above, *below)
 
 
 def _columns(value: Any) -> list[str]:
@@ -134,7 +137,7 @@ def _ngram_precision(described: Mapping[str, Any]) -> Form:
             raise ValueError(f"{column} isn't a list of {2 * ORDERS + 2} counts")
         return tuple(float(count) for count in counts)
 
-    return summands, ngram_precision
+    return summands, ngram_precision, (column,)
 
 
 def ngram_precision(sums: Values) -> Values:
@@ -170,7 +173,12 @@ class Sums:
 
 
 def sums_by_cluster(lines: Sequence[Line], of: Aggregate) -> Sums:
-    """Return the sums of each cluster. Raises ValueError, KeyError or TypeError where an item lacks what is summed."""
+    """Return the sums of each cluster, over the items that the metric scored.
+
+    An item that has none of the metric's columns wasn't scored: texts may be generated for some items only. Raises
+    ValueError, KeyError or TypeError where an item lacks one of several columns, or all items lack them.
+    """
+    lines = [line for line in lines if any(column in line for column in of.columns)] or lines
     ids, names = zip(*((str(line["id"]), str(line["cluster"])) for line in lines), strict=True)
     clusters, index = np.unique(np.array(names, dtype=object), return_inverse=True)
     summands = np.array([of.summands(line) for line in lines], dtype=float)

@@ -180,6 +180,7 @@ def _certainty(ranked: Sequence[Placed], measure: Measure) -> list[str]:
     found = [row.measured.estimate for row in ranked if row.measured.estimate is not None]
     trusted = [estimate for estimate in found if estimate.trusted]
     sentences = wording.evaluated_on(found)
+    sentences += wording.scored_on_fewer(result for row in ranked for result in row.setting.results)
     if found:
         sentences += wording.without_training_noise([row.setting for row in ranked])
     if trusted and len(trusted) < len(found):

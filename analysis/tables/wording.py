@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from persona_sweeps.wording import pluralize
+
 from ..read.measures import Measure
+from ..read.results import RunResult
 from ..read.settings import Setting
 from ..statistics.measured import Measured
 from ..statistics.pairs import Pair
@@ -68,6 +71,23 @@ def verdict(pair: Pair, measure: Measure, first: str, second: str) -> str:
 def troubles(found: Iterable[Measured | Pair]) -> list[str]:
     """Return what kept estimates and comparisons from being, each once."""
     return list(dict.fromkeys(one.trouble for one in found if one.trouble))
+
+
+def scored_on_fewer(results: Iterable[RunResult]) -> list[str]:
+    """Name the metrics that were scored on fewer items than others, or on other ones."""
+    fewer: dict[str, tuple[int, int]] = {}
+    for result in results:
+        counts = {
+            str(name): scored["items"]
+            for name, scored in result.part("scored").items()
+            if isinstance(scored, Mapping) and isinstance(scored.get("items"), int)
+        }
+        most = max(counts.values(), default=0)
+        fewer |= {name: (count, most) for name, count in counts.items() if count < most}
+    return [
+        f"metrics.{name} is scored on {pluralize(count, 'item')}, other metrics on {most}."
+        for name, (count, most) in fewer.items()
+    ]
 
 
 def evaluated_on(found: Iterable[Estimate | None]) -> list[str]:

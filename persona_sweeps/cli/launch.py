@@ -83,6 +83,8 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     job = this_job()
     name_job(job.id if job is not None else None)
+    # No file lists these keys, since they are those of whichever methods a sweep has: Hydra wants to hear that.
+    sys.argv[1:] = [f"++{word}" if word.startswith("methods.") else word for word in sys.argv[1:]]
     register_schemas()
     OmegaConf.register_new_resolver("config_groups", config_groups, replace=True)
     application = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(run)

@@ -153,6 +153,8 @@ class RunConfig:
     quantization: QuantizationConfig = MISSING
     peft: Any = MISSING
     """a config.predictor.Predictor"""
+    methods: dict[str, Any] = field(default_factory=dict)
+    """method → keys of `peft` that it has in a sweep over several methods"""
     dataset: Any = MISSING
     """a data.source.Source"""
     metrics: Any = MISSING

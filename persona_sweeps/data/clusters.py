@@ -8,69 +8,86 @@ from __future__ import annotations
 import hashlib
 import re
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
-INDEX = "Q"
-"""type code of arrays of indices: 64 bits, unsigned"""
+INDEX, PERSONA = "Q", "I"
+"""type codes of arrays: of indices, 64 bits, and of numbers of characters, 32 bits"""
+
+
+class Name(NamedTuple):
+    """What a split knows of an example."""
+
+    cluster: str
+    id: str
+    persona: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """Clusters in order: `indices` of their examples, one cluster after the other, and how many each has."""
+    """Clusters in order: `indices` of their examples, one cluster after the other, and how many each has.
+
+    `personas` are numbers for the characters of the examples.
+    """
 
     indices: array[int]
+    personas: array[int]
     sizes: array[int]
 
     def chosen(self, keep: Callable[[int], bool]) -> Clusters:
         """Return the clusters whose number `keep` wants."""
-        kept = [number for number in range(len(self.sizes)) if keep(number)]
-        starts = self._starts()
-        indices = array(INDEX)
-        for number in kept:
-            indices += self.indices[starts[number] : starts[number + 1]]
-        return Clusters(indices, array(INDEX, (self.sizes[number] for number in kept)))
+        return self._of((number, span) for number, span in enumerate(self._spans()) if keep(number))
 
     def capped(self, most: int) -> Clusters:
         """Return the clusters with at most so many examples of each, the first ones."""
-        starts = self._starts()
-        indices = array(INDEX)
-        for start, size in zip(starts, self.sizes, strict=False):
-            indices += self.indices[start : start + min(size, most)]
-        return Clusters(indices, array(INDEX, (min(size, most) for size in self.sizes)))
+        return self._of(
+            (n, slice(span.start, min(span.stop, span.start + most))) for n, span in enumerate(self._spans())
+        )
 
     def held_out(self, fraction: float) -> set[int]:
         """Return the numbers of clusters, in order, as long as each brings the examples nearer to the fraction.
 
-        Neither these nor the others are none.
+        A part is to have about this share of every character. Neither these clusters nor the others are none.
         """
-        target = fraction * len(self.indices)
+        distance = {persona: fraction * count for persona, count in Counter(self.personas).items()}
         chosen: set[int] = set()
-        count = 0
-        for number, size in enumerate(self.sizes):
-            if len(chosen) < len(self.sizes) - 1 and abs(count + size - target) < abs(count - target):
+        for number, span in enumerate(self._spans()):
+            counts = Counter(self.personas[span])
+            change = sum(abs(distance[p] - count) - abs(distance[p]) for p, count in counts.items())
+            if len(chosen) < len(self.sizes) - 1 and change < 0:
                 chosen.add(number)
-                count += size
+                for persona, count in counts.items():
+                    distance[persona] -= count
         return chosen or {min(range(len(self.sizes)), key=self.sizes.__getitem__)}
 
-    def _starts(self) -> array[int]:
-        starts = array(INDEX, [0])
+    def _of(self, spans: Iterable[tuple[int, slice]]) -> Clusters:
+        indices, personas, sizes = array(INDEX), array(PERSONA), array(INDEX)
+        for _, span in spans:
+            indices += self.indices[span]
+            personas += self.personas[span]
+            sizes.append(span.stop - span.start)
+        return Clusters(indices, personas, sizes)
+
+    def _spans(self) -> Iterator[slice]:
+        start = 0
         for size in self.sizes:
-            starts.append(starts[-1] + size)
-        return starts
+            yield slice(start, start + size)
+            start += size
 
 
-def shuffled(names: Sequence[tuple[str, str]], seed: int) -> Clusters:
-    """Return clusters in an order that depends on the seed and their names, with the examples of each by id.
-
-    `names` are the cluster and the id of each example.
-    """
+def shuffled(names: Sequence[Name], seed: int) -> Clusters:
+    """Return clusters in an order that depends on the seed and their names, with the examples of each by id."""
     # Half of a hash orders them; the few that it doesn't tell apart, those of one cluster, are looked at by name.
-    keys = array(INDEX, (int.from_bytes(_hash(seed, cluster)[:8], "big") for cluster, _ in names))
-    order = array(INDEX, sorted(range(len(keys)), key=keys.__getitem__))
+    keys, persona_of = array(INDEX), array(PERSONA)
+    numbers: dict[str | None, int] = {}
+    for name in names:
+        keys.append(int.from_bytes(_hash(seed, name.cluster)[:8], "big"))
+        persona_of.append(numbers.setdefault(name.persona, len(numbers)))
     indices, sizes = array(INDEX), array(INDEX)
-    for members in _runs(order, keys):
+    for members in _runs(sorted(range(len(keys)), key=keys.__getitem__), keys):
         if len(members) == 1:
             indices.append(members[0])
             sizes.append(1)
@@ -78,7 +95,7 @@ def shuffled(names: Sequence[tuple[str, str]], seed: int) -> Clusters:
         for group in _by_name(members, names, seed):
             indices.extend(group)
             sizes.append(len(group))
-    return Clusters(indices, sizes)
+    return Clusters(indices, array(PERSONA, map(persona_of.__getitem__, indices)), sizes)
 
 
 def natural(text: str) -> tuple[list[tuple[int, str]], str]:
@@ -92,11 +109,11 @@ def _runs(order: Sequence[int], keys: Sequence[int]) -> Iterator[list[int]]:
         yield list(members)
 
 
-def _by_name(members: Sequence[int], names: Sequence[tuple[str, str]], seed: int) -> Iterator[list[int]]:
-    known = [(index, *names[index]) for index in members]
-    known.sort(key=lambda item: (_hash(seed, item[1]), item[1], natural(item[2])))
-    for _, group in groupby(known, key=lambda item: item[1]):
-        yield [index for index, *_ in group]
+def _by_name(members: Sequence[int], names: Sequence[Name], seed: int) -> Iterator[list[int]]:
+    known = [(index, names[index]) for index in members]
+    known.sort(key=lambda item: (_hash(seed, item[1].cluster), item[1].cluster, natural(item[1].id)))
+    for _, group in groupby(known, key=lambda item: item[1].cluster):
+        yield [index for index, _ in group]
 
 
 def _hash(seed: int, cluster: str) -> bytes:

@@ -97,10 +97,10 @@ class Source:
         yield from one_of("dataset.template", self.template, TEMPLATES)
         yield from one_of("dataset.too_long", self.too_long, TOO_LONG)
         yield from at_least("dataset.stride", self.stride, 1)
-        if self.stride is not None and self.stride > config.train.max_length:
+        if self.stride is not None and self.stride >= config.train.max_length:
             yield (
-                f"dataset.stride={self.stride} is more than train.max_length={config.train.max_length}: the tokens "
-                "between two windows would be left out."
+                f"dataset.stride={self.stride} must be less than train.max_length={config.train.max_length}: windows "
+                "overlap, since the first token of each is context alone."
             )
         if self.too_long == "windows" and config.peft.shots:
             yield f"dataset.too_long=windows leaves no room for shots (peft={config.peft.method}): choose drop or cut."

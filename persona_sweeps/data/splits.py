@@ -54,8 +54,8 @@ def given_parts(
     require_enough(train, source, hint)
     if not held_out:
         raise DataError(f"The held-out part holds no example to evaluate on.{_spaced(hint)}")
-    evaluated = {cluster for part in (held_out, validation) for cluster, _ in names_of(part)}
-    shared = {cluster for cluster, _ in names_of(train) if cluster in evaluated}
+    evaluated = {cluster for part in (held_out, validation) for cluster, *_ in names_of(part)}
+    shared = {cluster for cluster, *_ in names_of(train) if cluster in evaluated}
     if shared:
         listing = ", ".join(sorted(shared)[:3])
         raise DataError(

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol, overload
 
 from persona_sweeps.cache import cache_dir
-from persona_sweeps.data.clusters import INDEX
+from persona_sweeps.data.clusters import INDEX, Name
 from persona_sweeps.data.example import Example, content_line, example_of
 from persona_sweeps.errors import DataError
 from persona_sweeps.records.files import read_json, replacing, write_json
@@ -101,8 +101,8 @@ class RecordWriter:
             self._ends.tofile(file)
 
 
-class Names(Sequence[tuple[str, str]]):
-    """The cluster and the id of each example of a spool."""
+class Names(Sequence[Name]):
+    """What a split knows of each example of a spool."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
@@ -111,10 +111,10 @@ class Names(Sequence[tuple[str, str]]):
         return len(self._records)
 
     def __getitem__(self, index: Any) -> Any:
-        return tuple(json.loads(self._records[index]))
+        return Name(*json.loads(self._records[index]))
 
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        return (tuple(json.loads(record)) for record in self._records)
+    def __iter__(self) -> Iterator[Name]:
+        return (Name(*json.loads(record)) for record in self._records)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,8 +142,7 @@ class Spooled(Sequence[Example]):
         return (self[index] for index in range(len(self)))
 
     @property
-    def names(self) -> Sequence[tuple[str, str]]:
-        """The cluster and the id of each example."""
+    def names(self) -> Sequence[Name]:
         if isinstance(self.indices, range):
             return self.all_names
         return [self.all_names[index] for index in self.indices]
@@ -158,11 +157,11 @@ class Spooled(Sequence[Example]):
         return Spooled(self.records, self.all_names, array(INDEX, (self.indices[index] for index in indices)))
 
 
-def names_of(examples: Sequence[Example]) -> Sequence[tuple[str, str]]:
-    """Return the cluster and the id of each example."""
+def names_of(examples: Sequence[Example]) -> Sequence[Name]:
+    """Return what a split knows of each example."""
     if isinstance(examples, Spooled):
         return examples.names
-    return [(example.cluster, example.id) for example in examples]
+    return [Name(example.cluster, example.id, example.persona) for example in examples]
 
 
 def selected(examples: Sequence[Example], indices: Sequence[int]) -> Sequence[Example]:
@@ -207,7 +206,7 @@ def _write(folder: Path, read: Read) -> None:
         records, names = RecordWriter(folder / part), RecordWriter(folder / f"{part}-names")
         for example in examples:
             records.add(content_line(example) + json.dumps(example.metadata, default=str).encode())
-            names.add(json.dumps([example.cluster, example.id]).encode())
+            names.add(json.dumps([example.cluster, example.id, example.persona]).encode())
         records.close()
         names.close()
     sizes = {path.name: path.stat().st_size for path in folder.iterdir()}

@@ -56,7 +56,7 @@ class PreparedData:
         return self.eval if self.prompts is None else self.prompts
 
 
-def to_dataset(examples: Iterable[RenderedExample], file: Path | None) -> Dataset:
+def to_dataset(examples: Iterable[RenderedExample], file: Path | None = None) -> Dataset:
     """Return examples as a Dataset, one row each, in the file `file`.arrow, which isn't read into memory.
 
     None makes no file.

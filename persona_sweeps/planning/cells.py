@@ -12,6 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from persona_sweeps.config.method_keys import apply_method_keys
 from persona_sweeps.config.schema import RunConfig, typed
 from persona_sweeps.config.validate import refuse_unknown_keys, validate
 from persona_sweeps.data import corpus_of
@@ -110,6 +111,7 @@ def make_cell(config: DictConfig, overrides: Sequence[str], hydra: dict[str, Any
     """Resolve and validate one composed config. Raises UserError for whatever is wrong with it."""
     device = resolve_device(config.device)
     OmegaConf.set_readonly(config, False)
+    apply_method_keys(config, overrides)
     config.train.precision = resolve_precision(config.train.precision, device)
     run = typed(config)
     container = OmegaConf.to_container(config, resolve=True, enum_to_str=True)

@@ -136,6 +136,7 @@ def _record(
             for key, description in metric.describe().items()
             if key in values
         },
+        "personas": _by_persona(cell, answers) if answers else {},
         "scored": {name: _scored(cell, name, one) for name, one in scores.items()},
         "data": {"train_examples": (run.get("data") or {}).get("train_examples"), **(first.get("data") or {})},
         "predictions": {
@@ -153,10 +154,29 @@ def _record(
     }
 
 
+def _by_persona(cell: Cell, answers: Mapping[Request, Predictions]) -> dict[str, dict[str, float]]:
+    """Return the values of each character's own items; nothing where all items are of one character."""
+    names = dict.fromkeys(line["persona"] for predictions in answers.values() for line in predictions.lines)
+    if len(names) < 2:
+        return {}
+    found: dict[str, dict[str, float]] = {}
+    for name in names:
+        values = found[str(name)] = {}
+        for metric in cell.metrics.values():
+            common = _common(metric, answers)
+            own = {request: [line for line in lines if line["persona"] == name] for request, lines in common.items()}
+            items = len(next(iter(own.values())))
+            values["items"] = max(items, values.get("items", 0))
+            if items:
+                values |= metric.score(own).whole
+    return found
+
+
 def _scored(cell: Cell, name: str, scores: Scores) -> dict[str, Any]:
     """Return what another evaluation of the same predictions needs to reuse these scores."""
     columns = list(scores.items[0]) if scores.items else []
-    return {"key": score_key(cell, cell.metrics[name]), "values": list(scores.whole), "columns": columns}
+    key = score_key(cell, cell.metrics[name])
+    return {"key": key, "values": list(scores.whole), "columns": columns, "items": len(scores.items)}
 
 
 def _max_length(cell: Cell) -> dict[str, int]:

@@ -42,8 +42,9 @@ class Progress:
     eval_items: np.ndarray | None = None
     """[N] summed NLL of each evaluation sequence, at the last evaluation point"""
     best_eval_nll: float | None = None
+    kept_nll: float | None = None
+    """the best of the regular evaluations, and its step"""
     best_step: int | None = None
-    """the step of the best regular evaluation"""
     worse: int = 0
     """regular evaluations in a row that weren't better than the best"""
 
@@ -150,16 +151,17 @@ class Trial:
         progress = self.progress
         nll = float(sums.sum()) / sum(sequence.labels for sequence in self.evaluation)
         progress.eval_nll, progress.eval_items = nll, sums
-        better = progress.best_eval_nll is None or nll < progress.best_eval_nll
         progress.best_eval_nll = nll if progress.best_eval_nll is None else min(nll, progress.best_eval_nll)
         if self._is_regular and self.config.monitored:
-            self._remember(better)
+            self._remember(nll)
         return nll
 
-    def _remember(self, better: bool) -> None:
-        self.progress.worse = 0 if better else self.progress.worse + 1
+    def _remember(self, nll: float) -> None:
+        progress = self.progress
+        better = progress.kept_nll is None or nll < progress.kept_nll
+        progress.worse = 0 if better else progress.worse + 1
         if better:
-            self.progress.best_step = self.progress.step
+            progress.kept_nll, progress.best_step = nll, progress.step
             if self.config.keep == "best":
                 self.best = [parameter.detach().clone() for parameter in self.parameters]
 

@@ -144,3 +144,24 @@ def test_the_embedded_models_tokenizer() -> None:
         "<|im_start|>assistant\nNay — stand!<|im_end|>"
     )
     assert tokenizer.decode(row.input_ids[row.loss_from :]) == "Nay — stand!<|im_end|>"
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_raw_is_prompt_line_break_completion_end_for_any_model(make_tokenizer: Tokenizers, template: str) -> None:
+    tokenizer = make_tokenizer(template, adds_bos=True)
+    (row,) = Renderer(tokenizer, raw=True).render([example("Who's there?")])
+    assert text_of(tokenizer, row) == "<s>Who's there?\nNay — stand!</s>"
+    assert tokenizer.decode(row.input_ids[: row.prompt_length]) == "<s>Who's there?\n"
+    (whole,) = Renderer(tokenizer, raw=True).render([example("")])
+    assert text_of(tokenizer, whole) == "<s>Nay — stand!</s>"
+    assert Renderer(tokenizer, raw=True).template_fingerprint != Renderer(tokenizer).template_fingerprint
+
+
+def test_an_example_that_is_cut_says_what_is_left(make_tokenizer: Tokenizers) -> None:
+    tokenizer = make_tokenizer("none")
+    renderer = Renderer(tokenizer)
+    (whole,) = renderer.render([example("Who's there?\n", "To be, or not to be, that is the question")])
+    for length in range(whole.prompt_length + 1, len(whole.input_ids)):
+        cut = renderer.cut(whole, length)
+        assert cut.input_ids == whole.input_ids[:length] and cut.prompt_length == whole.prompt_length
+        assert whole.completion.startswith(cut.completion) and cut.completion_bytes == len(cut.completion.encode())

@@ -141,3 +141,17 @@ def test_a_split_of_the_data_s_own_is_refused_where_a_cluster_is_on_both_sides()
     train, held_out = examples_of([4, 4, 4])[:8], examples_of([4, 4, 4])[6:]
     with pytest.raises(DataError, match="1 cluster in both.*c1"):
         given_parts(train, held_out, source())
+
+
+@given(st.lists(st.tuples(st.sampled_from("ABC"), st.integers(1, 9)), min_size=12, max_size=40), st.integers(0, 5))
+def test_each_character_has_about_its_share_in_both_parts(scenes: list[tuple[str, int]], seed: int) -> None:
+    examples = [
+        Example(f"c{cluster}/{place}", "p", "c", f"c{cluster}", persona)
+        for cluster, (persona, size) in enumerate(scenes)
+        for place in range(size)
+    ]
+    held_out = split_examples(examples, source(split_seed=seed, eval_fraction=0.25)).eval
+    for persona in {name for name, _ in scenes}:
+        share = sum(size for name, size in scenes if name == persona) * 0.25
+        largest = max(size for name, size in scenes if name == persona)
+        assert abs(sum(example.persona == persona for example in held_out) - share) <= largest

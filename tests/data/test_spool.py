@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from persona_sweeps.data import load_corpus
-from persona_sweeps.data.clusters import shuffled
+from persona_sweeps.data.clusters import Name, shuffled
 from persona_sweeps.data.example import Corpus, Example, Message, content_line, example_of
 from persona_sweeps.data.source import Reading, Source
 from persona_sweeps.data.spool import Records, RecordWriter, Spooled
@@ -51,7 +51,8 @@ class Lines(Source):
             prompt = line if number % 2 else (Message("system", "Wé."), Message("user", line))
             cluster = f"{prefix}{line.split()[0]}"
             dialogue = cluster if number % 3 else None
-            yield Example(f"{prefix}line-{number}", prompt, f"{line}\n", cluster, None, {"n": [number]}, dialogue)
+            persona = ("Ann", "Bö", None)[number % 3]
+            yield Example(f"{prefix}line-{number}", prompt, f"{line}\n", cluster, persona, {"n": [number]}, dialogue)
 
 
 @dataclass
@@ -135,7 +136,7 @@ def test_clusters_come_in_the_order_of_their_hashes_and_examples_in_that_of_thei
         groups.setdefault(cluster, []).append(index)
     order = sorted(groups, key=lambda name: (hashlib.sha256(f"{seed}\0{name}".encode()).digest(), name))
     expected = [index for name in order for index in sorted(groups[name], key=lambda i: natural(pairs[i][1]))]
-    found = shuffled(pairs, seed)
+    found = shuffled([Name(*pair, None) for pair in pairs], seed)
     assert list(found.indices) == expected and list(found.sizes) == [len(groups[name]) for name in order]
 
 

@@ -20,6 +20,7 @@ from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.models.loading import BaseModel, load_base
 from persona_sweeps.prediction import generation
 from persona_sweeps.prediction.decoding import Generation
+from persona_sweeps.prediction.ending import Ending
 from persona_sweeps.prediction.generation import GenerationRequest, generate, requests
 from persona_sweeps.prediction.greedy import Greedy
 from persona_sweeps.prediction.nucleus import Nucleus
@@ -193,3 +194,63 @@ def test_texts_of_a_trained_group_are_those_of_the_finished_adapters(
     assert texts != before
     with AdapterStack(base.model, [adapters[2], adapters[0]]) as stack:
         assert generate(engine_of(base, stack), asked_of([1, 0], prompts), GREEDY, []) == texts
+
+
+@pytest.mark.parametrize("card", ["mistral_7b", "gpt2"])
+@pytest.mark.parametrize("penalty", [1.3, 0.8])
+def test_a_repetition_penalty_is_that_of_transformers(
+    card: str, penalty: float, load: Callable[[str], BaseModel], prompts: Prompts
+) -> None:
+    base = load(card)
+    config = replace(GREEDY, max_new_tokens=24, repetition_penalty=penalty)
+    with AdapterStack(base.model, [adapter_of(base, NONE)]) as stack:
+        ours = generate(engine_of(base, stack), asked_of([0], prompts), config, [])
+    model = load(card).model.eval()
+    for prompt, text in zip(prompts, ours, strict=True):
+        given = torch.tensor([prompt])
+        whole = model.generate(
+            given, attention_mask=torch.ones_like(given), max_new_tokens=24, do_sample=False, eos_token_id=None,
+            pad_token_id=0, repetition_penalty=penalty,
+        )  # fmt: skip
+        assert text == whole[0, given.shape[1] :].tolist()
+
+
+@pytest.mark.parametrize(("top_k", "top_p"), [(3, 1.0), (50, 0.6), (5, 0.9), (1000, 0.5)])
+def test_top_k_then_top_p_leave_what_transformers_leaves(top_k: int, top_p: float) -> None:
+    from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+
+    logits = torch.randn(1, 200, generator=torch.Generator().manual_seed(1)) * 2
+    warped = logits
+    for warper in (TemperatureLogitsWarper(0.7), TopKLogitsWarper(top_k), TopPLogitsWarper(top_p)):
+        warped = warper(torch.zeros(1, 1, dtype=torch.long), warped)
+    chances = warped.softmax(-1)[0]
+    draws = 20_000
+    config = Nucleus(method="nucleus", max_new_tokens=1, temperature=0.7, top_p=top_p, top_k=top_k)
+    tokens = config.chooser()(logits.expand(draws, -1), list(range(draws)), 0)
+    found = torch.bincount(tokens, minlength=200) / draws
+    assert not found[chances == 0].any() and torch.allclose(found, chances, atol=0.015)
+
+
+def test_a_stop_text_ends_its_own_text_wherever_its_tokens_divide(engine: Engine, prompts: Prompts) -> None:
+    letters = {token: chr(97 + token % 26) for token in range(1024)}
+
+    def decode(tokens: Sequence[int]) -> str:
+        return "".join(letters[token] for token in tokens)
+
+    asked = asked_of([0, 1, 2], prompts)
+    config = replace(NUCLEUS, max_new_tokens=40)
+    whole = [decode(tokens) for tokens in generate(engine, asked, config, [])]
+    stops = [whole[0][6:8], whole[4][9:12]]
+    stopped = generate(engine, asked, replace(config, stop=stops), [], decode)
+    ending = Ending(frozenset(), tuple(stops), decode)
+    for text, tokens in zip(whole, stopped, strict=True):
+        first = min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))
+        assert ending.text(tokens) == text[:first]
+        assert decode(tokens) == text[: len(tokens)] and (len(tokens) < 40 or first >= 37)
+    assert len(stopped[0]) == 8
+
+
+def test_white_space_around_a_text_goes_after_the_stop_text_was_looked_for() -> None:
+    ending = Ending(frozenset(), ("\n",), lambda tokens: "".join(map(chr, tokens)))
+    assert ending.text([ord(c) for c in " To be \nor not"]) == "To be"
+    assert ending.text([ord(c) for c in "\nTo be"]) == "", "as with transformers, it ends at once"
