@@ -122,7 +122,8 @@ def _turns(session: Session, persona: str, card: str, prefix: str) -> Iterator[E
 
     def example(line: Line, label: str, negatives: tuple[str, ...] = ()) -> Example:
         metadata = {"position": session.position, **({"negatives": list(negatives)} if negatives else {})}
-        return Example(f"{name}/{label}", prompt(), line.text, name, persona, metadata, dialogue=f"{name}/{persona}")
+        dialogue = f"{name}/{persona}"  # in ids, too: so the turns of one character are neighbours
+        return Example(f"{dialogue}/{label}", prompt(), line.text, name, persona, metadata, dialogue)
 
     for line in _joined(session.lines, persona):
         if not _is(line, persona):

@@ -75,18 +75,18 @@ def turns(tmp_path: Path) -> dict[str, Example]:
 
 def test_each_turn_of_the_character_is_an_example_behind_the_turns_before(turns: dict[str, Example]) -> None:
     assert len(turns) == 6
-    first, second = turns["Session-1/line-3"], turns["Session-1/line-5"]
+    first, second = turns["Session-1/Harry/line-3"], turns["Session-1/Harry/line-5"]
     assert first.completion == "Who are you?"
     assert second.completion == "Oh: right.\nAnd what do you do?", "what is said in a row is one turn"
     assert first.prompt[-1].content == "Hagrid: Look: it's yer birthday!\nUncle Vernon: Stop!"
     assert [message.role for message in second.prompt] == ["system", "user", "assistant", "user"]
     assert second.prompt[: len(first.prompt)] == first.prompt and second.prompt[2].content == first.completion
-    assert first.dialogue == second.dialogue != turns["Session-2/line-3"].dialogue
+    assert first.dialogue == second.dialogue != turns["Session-2/Harry/line-3"].dialogue
     assert first.cluster == second.cluster == "Session-1" and first.persona == "Harry"
 
 
 def test_the_card_holds_attributes_relations_and_scene(turns: dict[str, Example]) -> None:
-    card = turns["Session-1/line-3"].prompt[0].content
+    card = turns["Session-1/Harry/line-3"].prompt[0].content
     assert card.split("\n\n") == [
         "You are Harry. Answer with Harry's next words in the dialogue, and with nothing else.",
         "About Harry: Gender: male. Age: 11. Spells: none.\nAbout Hagrid: Gender: male. Belongings: umbrella, owls.",
@@ -109,7 +109,7 @@ def test_parts_of_the_card_can_be_left_out(tmp_path: Path, part: str) -> None:
 
 def test_only_the_last_turn(tmp_path: Path) -> None:
     path = write(tmp_path / "d.json", sessions(4))
-    assert {name.split("/")[1] for name in everything(load_corpus(source(path, turns="last")))} == {"line-5"}
+    assert {name.split("/")[2] for name in everything(load_corpus(source(path, turns="last")))} == {"line-5"}
 
 
 def test_a_positive_response_is_the_completion_and_negatives_are_kept(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_positive_response_is_the_completion_and_negatives_are_kept(tmp_path: 
     test = write(tmp_path / "test.json", {"dialogue-16": ASKED, "Session-1": ASKED})
     corpus = load_corpus(source(train, eval_path=str(test)))
     assert len(corpus.train) == 4 and {example.id for example in corpus.eval} == {
-        "test/dialogue-16/response", "test/Session-1/response",
+        "test/dialogue-16/Harry/response", "test/Session-1/Harry/response",
     }  # fmt: skip
     asked = corpus.eval[0]
     assert asked.completion == "Keys: to what?"
@@ -139,10 +139,13 @@ def test_other_characters_and_several(tmp_path: Path) -> None:
     path = write(tmp_path / "d.json", sessions(3))
     hagrid = everything(load_corpus(source(path, persona="hagrid")))
     assert {example.persona for example in hagrid.values()} == {"Hagrid"} and len(hagrid) == 9
-    assert hagrid["Session-1/line-4"].prompt[0].content.split("\n\n")[1].startswith("About Hagrid")
+    assert hagrid["Session-1/Hagrid/line-4"].prompt[0].content.split("\n\n")[1].startswith("About Hagrid")
     two = everything(load_corpus(source(path, persona=["Harry", "Hagrid"])))
-    assert len(two) == 15 and two["Session-1/line-4"].dialogue != two["Session-1/line-3"].dialogue
+    assert len(two) == 15 and two["Session-1/Hagrid/line-4"].dialogue != two["Session-1/Harry/line-3"].dialogue
+    every = load_corpus(source(path, persona="all")).train
     assert len(everything(load_corpus(source(path, persona="all")))) == 18
+    dialogues = [example.dialogue for example in every]
+    assert dialogues == sorted(dialogues, key=dialogues.index), "the turns of a dialogue are neighbours"
     with pytest.raises(ConfigError, match="Hagird has no example. Did you mean Hagrid"):
         load_corpus(source(path, persona="Hagird"))
 
