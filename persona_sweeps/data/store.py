@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 MANIFEST = "prepared.json"
 PARTS = ("train", "eval", "validation", "prompts")
 ARROW = ".arrow"
-ROWS_AT_ONCE = 1000
+ROWS_AT_ONCE = 2000
 """rows that are held in memory before they are written"""
 
 

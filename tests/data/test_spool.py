@@ -159,3 +159,10 @@ def test_an_example_comes_back_from_its_line(prompt: str | tuple, dialogue: str 
     example = Example("a", prompt, "c\u2028", "k", "P", {"x": 1}, dialogue)
     line = content_line(example)
     assert line.count(b"\n") == 1 and example_of(line, {"x": 1}) == example
+
+
+def test_many_keys_are_sorted_like_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = [Name(f"c{n % 700}", f"e{n}", None) for n in range(2000)]
+    few = shuffled(pairs, 1)
+    monkeypatch.setattr("persona_sweeps.data.clusters.MANY", 1)
+    assert shuffled(pairs, 1) == few
