@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from persona_sweeps.data.card_files import card_text
 from persona_sweeps.data.library import display_name
 from persona_sweeps.data.plays import Play
 
@@ -28,14 +29,14 @@ SHORT = "You are {name}, a character in {work}. Answer with {name}'s next speech
 
 
 def persona_card(card: str, play: Play, persona: str, author: str | None = None) -> str | None:
-    """Return the text of a card: that of `long` or `short`, None for `none`, and any other text unchanged.
+    """Return a card's text: that of `long`, `short` or a card's file, None for `none`, and any other text unchanged.
 
     `persona` is a speaker of `play`, as `display_name` writes it.
     """
     templates = {"long": LONG, "short": SHORT, "none": None}
     template = templates.get(card.strip().casefold(), card)
     if template is None or template is card:
-        return template
+        return card_text(template, persona)
     kind = KINDS.get(play.kind, "play")
     work = f"{author}'s {kind} {play.title}" if author else f"the {kind} {play.title}"
     return template.format(name=persona, work=work, partners=_listed(partners(play, persona)) or "unnamed")

@@ -16,11 +16,16 @@ def of_personas(examples: Iterable[Example], personas: Sequence[str]) -> list[Ex
     every = list(examples)
     if not personas:
         return every
-    known = {example.persona.casefold() for example in every if example.persona}
-    for name in personas:
-        if name.casefold() not in known:
-            names = sorted({example.persona for example in every if example.persona})
-            hint = did_you_mean(name, names) or f" There are {', '.join(names[:10]) or 'no personas at all'}."
-            raise ConfigError(f"dataset.persona={name} has no example.{hint}")
+    require_known(personas, (example.persona for example in every if example.persona))
     wanted = {name.casefold() for name in personas}
     return [example for example in every if (example.persona or "").casefold() in wanted]
+
+
+def require_known(personas: Sequence[str], names: Iterable[str]) -> None:
+    """Raise `ConfigError` for the first of the personas that isn't among these names, in any case."""
+    spellings = {name.casefold(): name for name in names}
+    for name in personas:
+        if name.casefold() not in spellings:
+            known = sorted(spellings.values())
+            hint = did_you_mean(name, known) or f" There are {', '.join(known[:10]) or 'no personas at all'}."
+            raise ConfigError(f"dataset.persona={name} has no example.{hint}")

@@ -56,3 +56,7 @@ def decode_line(raw: bytes) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"byte {error.start + 1} isn't UTF-8; save the file as UTF-8") from None
+
+
+class RowError(ValueError):
+    """The reason why a row is no example; the reader of the file adds its place."""

@@ -37,6 +37,8 @@ SUFFIXES = {
 }
 SAVED = ("dataset_dict.json", "state.json")
 """the files by which a folder that `datasets` saved is recognized"""
+_failed: dict[str, str] = {}
+"""what was said of ids of the hub that couldn't be loaded"""
 
 
 @dataclass
@@ -122,11 +124,12 @@ def _files(path: Path) -> list[Path]:
 
 
 def _may_be_hub_id(name: str) -> bool:
-    """Return whether a name that is no path can be `owner/name`: no known suffix, and no folder here called owner."""
-    owner, slash, _ = name.partition("/")
-    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) or Path(name).suffix.lower() in SUFFIXES:
-        return False
-    return bool(slash) and not Path(owner).is_dir()
+    """Return whether a name that is no path can be an id: `owner/name`, or `owner/name:config`.
+
+    It has no known suffix, and there is no folder here called owner.
+    """
+    is_path = Path(name).suffix.lower() in SUFFIXES or Path(name.partition("/")[0]).is_dir()
+    return not is_path and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*(:\w[\w.-]*)?", name) is not None
 
 
 def _sniffed(path: Path) -> str:
@@ -165,15 +168,19 @@ def _from_folder(path: Path) -> Any:
 
 
 def _from_hub(name: str, split: str | None) -> Any:
+    """Return a data set of the hub; a name that failed isn't tried again, since that takes half a minute offline."""
     from datasets import load_dataset
 
-    try:
-        return load_dataset(name, split=split)
-    except Exception as error:  # whatever the network, or a data set, makes it raise
-        raise DataError(
-            f"{name} is no file or folder here, and can't be loaded as a data set of the hub: {_first_line(error)} "
-            "Without a network, download it elsewhere and give its files' path."
-        ) from None
+    if name not in _failed:
+        hub_id, _, config = name.partition(":")
+        try:
+            return load_dataset(hub_id, config or None, split=split)
+        except Exception as error:  # whatever the network, or a data set, makes it raise
+            _failed[name] = (
+                f"{name} is no file or folder here, and can't be loaded as a data set of the hub: {_first_line(error)} "
+                "Without a network, download it elsewhere and give its files' path."
+            )
+    raise DataError(_failed[name])
 
 
 def _first_line(error: Exception) -> str:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import MISSING
 
 from persona_sweeps.config.checks import at_least
+from persona_sweeps.data.card_files import is_card_file
 from persona_sweeps.data.cards import persona_card
 from persona_sweeps.data.example import Example, Message
 from persona_sweeps.data.library import Role, choose_roles, ranking
 from persona_sweeps.data.plays import Act, Play, Scene, Speech, StageDirection
+from persona_sweeps.data.rows import source_files
 from persona_sweeps.data.source import Reading, Source
 
 if TYPE_CHECKING:
@@ -43,11 +45,12 @@ class Shakespeare(Source):
         yield from at_least("dataset.context_lines", self.context_lines, 0)
 
     def files(self) -> list[Path]:
-        """Return the plays at `path`; those of the package don't change."""
+        """Return the plays at `path` and the card's file; the plays of the package don't change."""
+        card = source_files(self.card) if is_card_file(self.card) else []
         if self.path is None:
-            return []
+            return card
         root = Path(self.path).expanduser()
-        return [file for file in (sorted(root.rglob("*.md")) if root.is_dir() else [root]) if file.exists()]
+        return [*card, *(file for file in (sorted(root.rglob("*.md")) if root.is_dir() else [root]) if file.exists())]
 
     def read(self) -> Reading:
         """Return the speeches of the characters, in the order of their plays.

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from persona_sweeps.config.schema import RunConfig
 
 TEMPLATES = ("auto", "raw")
+REPORTS = ("run", "only")
 TOO_LONG = ("drop", "cut", "windows")
 AFTER_READING = (
     "limit", "eval_limit", "eval_per_cluster", "eval_fraction", "split_seed", "evaluate_on", "validation_fraction",
-    "min_examples", "loss_on", "template", "too_long", "stride",
+    "min_examples", "loss_on", "template", "too_long", "stride", "report",
 )  # fmt: skip
 """keys that have no part in what is read"""
 
@@ -74,6 +75,7 @@ class Source:
     template: str = "auto"
     too_long: str = "drop"
     stride: int | None = None
+    report: str = "run"
 
     @property
     def personas(self) -> tuple[str, ...]:
@@ -94,6 +96,7 @@ class Source:
             if not names or not all(isinstance(name, str | int) for name in names):
                 yield f"dataset.persona={self.persona} must be a name, a list of names ([Hamlet,Falstaff]), or null."
         yield from one_of("dataset.loss_on", self.loss_on, ("completion", "all_tokens"))
+        yield from one_of("dataset.report", self.report, REPORTS)
         yield from one_of("dataset.template", self.template, TEMPLATES)
         yield from one_of("dataset.too_long", self.too_long, TOO_LONG)
         yield from at_least("dataset.stride", self.stride, 1)

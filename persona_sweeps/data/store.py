@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 MANIFEST = "prepared.json"
 PARTS = ("train", "eval", "validation", "prompts")
 ARROW = ".arrow"
-ROWS_AT_ONCE = 2000
+ROWS_AT_ONCE = 1000
 """rows that are held in memory before they are written"""
 
 
@@ -75,7 +75,11 @@ def to_dataset(examples: Iterable[RenderedExample], file: Path | None = None) ->
 
 
 def _row(example: RenderedExample) -> dict[str, Any]:
-    return {key.name: getattr(example, key.name) for key in fields(example)}  # asdict would copy every token
+    """Return an example as a row, its tokens as compact as they are written."""
+    import numpy as np
+
+    row = {key.name: getattr(example, key.name) for key in fields(example)}
+    return row | {"input_ids": np.asarray(example.input_ids, dtype=np.int32)}
 
 
 def _features() -> Features:
