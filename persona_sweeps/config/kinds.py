@@ -164,6 +164,8 @@ SOURCES = KindGroup(
     {
         "shakespeare": "persona_sweeps.data.shakespeare:Shakespeare",
         "jsonl": "persona_sweeps.data.jsonl:Jsonl",
+        "hpd": "persona_sweeps.data.hpd:Hpd",
+        "stories": "persona_sweeps.data.stories:Stories",
         "table": "persona_sweeps.data.table:Table",
         "conversations": "persona_sweeps.data.conversations:Conversations",
     },

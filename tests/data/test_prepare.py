@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from persona_sweeps.data import load_corpus
 from persona_sweeps.data.jsonl import Jsonl
 from persona_sweeps.data.prepare import TOO_LONG, forget_prepared, prepare
 from persona_sweeps.data.rendering import RenderedExample, Renderer
-from persona_sweeps.data.store import MANIFEST, PreparedData, save_entry
+from persona_sweeps.data.store import MANIFEST, PreparedData, save_entry, to_dataset
 from persona_sweeps.errors import DataError
 from persona_sweeps.prediction.references.untuned import Untuned
 
@@ -119,7 +119,7 @@ def test_a_changed_source_is_read_again_even_in_one_process(run: Run, source: Pa
     assert all(text.startswith("reply") for text in after.train["completion"])
 
 
-@pytest.mark.parametrize("file", [MANIFEST, "train/data-00000-of-00001.arrow", "eval/state.json"])
+@pytest.mark.parametrize("file", [MANIFEST, "train.arrow", "eval.arrow"])
 @pytest.mark.parametrize("damage", ["cut", "gone", "flipped"])
 def test_a_damaged_entry_is_made_again(
     run: Run, own_cache: Path, file: str, damage: str, caplog: pytest.LogCaptureFixture
@@ -147,8 +147,15 @@ def test_what_later_work_leaves_beside_an_entry_does_no_harm(run: Run, caplog: p
 def test_writers_at_the_same_time_all_get_the_data(run: Run, own_cache: Path) -> None:
     data = run()
     folder = own_cache / "data" / "shared"
+
+    def make(draft: Path | None) -> PreparedData:
+        parts = {"train": data.train, "eval": data.eval}
+        path = {part: draft and draft / part for part in parts}
+        made = {part: to_dataset((RenderedExample(**row) for row in rows), path[part]) for part, rows in parts.items()}
+        return replace(data, **made)
+
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: save_entry(folder, data), range(8)))
+        found = list(pool.map(lambda _: save_entry(folder, make), range(8)))
     assert all(rows(one) == rows(data) for one in found)
     assert len(entries(own_cache)) == 2
 
