@@ -153,6 +153,7 @@ METRICS = KindGroup(
     {
         "likelihood": "persona_sweeps.metrics.likelihood:Likelihood",
         "overlap": "persona_sweeps.metrics.overlap:Overlap",
+        "match": "persona_sweeps.metrics.match:Match",
     },
 )
 SOURCES = KindGroup(
@@ -163,6 +164,8 @@ SOURCES = KindGroup(
     {
         "shakespeare": "persona_sweeps.data.shakespeare:Shakespeare",
         "jsonl": "persona_sweeps.data.jsonl:Jsonl",
+        "hpd": "persona_sweeps.data.hpd:Hpd",
+        "stories": "persona_sweeps.data.stories:Stories",
         "table": "persona_sweeps.data.table:Table",
         "conversations": "persona_sweeps.data.conversations:Conversations",
         "script": "persona_sweeps.data.script:ScriptSource",

@@ -90,8 +90,12 @@ class Predictor:
         return None
 
     def create(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int) -> Adapter:
-        """Return the fresh adapter that training starts with. References return an empty one."""
+        """Return a fresh adapter. References return an empty one."""
         raise NotImplementedError(f"{type(self).__name__}.create")
+
+    def start(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int) -> Adapter:
+        """Return the adapter that training starts with: a fresh one, or one with the weights of another run."""
+        return self.create(model, tokenizer, seed)
 
     def save(
         self, adapter: Adapter, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, base_name: str, folder: Path

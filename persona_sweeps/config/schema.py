@@ -176,7 +176,8 @@ class RunConfig:
     @property
     def only_reports(self) -> bool:
         """Whether this command reports something and runs nothing."""
-        return PlanMode.only in (self.plan, self.status) or self.show_examples is not None
+        reported = self.show_examples is not None or self.dataset.report == "only"
+        return PlanMode.only in (self.plan, self.status) or reported
 
     @property
     def requests(self) -> tuple[Request, ...]:

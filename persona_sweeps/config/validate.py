@@ -80,6 +80,11 @@ def _kinds(config: RunConfig) -> Iterator[str]:
         yield from part.check(config)
     for metric in config.metrics.values():
         yield from metric.check(config)
+    if getattr(config.peft, "start_from", None) is not None and not config.peft.can_start_from:
+        yield (
+            f"peft.start_from can't be had with peft={config.peft.method}, whose export doesn't hold all that it "
+            "trains: for a whole model, give its folder as model.hub_id."
+        )
 
 
 def _metrics(config: RunConfig) -> Iterator[str]:

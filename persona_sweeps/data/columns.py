@@ -11,6 +11,8 @@ from persona_sweeps.errors import ConfigError, did_you_mean
 
 NONE = "none"
 """the name with which the config says that a table has no such column"""
+LONG_NAME = 40
+"""characters of a column's name in a message: where a table lacks its header, names are texts"""
 WHOLE_TEXT = ("text", "script", "story", "transcript")
 """columns that hold the completion, or, where there is no prompt, a whole text"""
 USUAL = {
@@ -151,4 +153,5 @@ def _names(value: Any) -> tuple[str, ...]:
 
 
 def _listed(keys: Iterable[str]) -> str:
-    return ", ".join(key or '""' for key in keys) or "no columns"
+    named = [key if len(key) <= LONG_NAME else f"{key[:LONG_NAME]}…" for key in keys]
+    return ", ".join(name or '""' for name in named) or "no columns"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -77,13 +77,27 @@ def _joined(*hashes: str) -> str:
     return hashlib.sha256("\0".join(hashes).encode()).hexdigest()
 
 
-def _content_sha256(examples: Iterable[Example]) -> str:
+def content_line(example: Example) -> bytes:
+    """Return what an example says as a line of JSON: all of it that can change what is trained."""
+    prompt = example.prompt
+    prompt_content = prompt if isinstance(prompt, str) else [[message.role, message.content] for message in prompt]
+    content = [example.id, prompt_content, example.completion, example.cluster, example.persona]
+    if example.dialogue is not None:
+        content.append(example.dialogue)
+    return json.dumps(content).encode() + b"\n"
+
+
+def example_of(content: bytes, metadata: Mapping[str, Any]) -> Example:
+    """Return the example of a line that `content_line` made."""
+    name, prompt, completion, cluster, persona, *dialogue = json.loads(content)
+    if not isinstance(prompt, str):
+        prompt = tuple(Message(role, text) for role, text in prompt)
+    return Example(name, prompt, completion, cluster, persona, metadata, dialogue[0] if dialogue else None)
+
+
+def _content_sha256(examples: Sequence[Example]) -> str:
     digest = hashlib.sha256()
-    for example in examples:
-        prompt = example.prompt
-        prompt_content = prompt if isinstance(prompt, str) else [[message.role, message.content] for message in prompt]
-        content = [example.id, prompt_content, example.completion, example.cluster, example.persona]
-        if example.dialogue is not None:
-            content.append(example.dialogue)
-        digest.update(json.dumps(content).encode() + b"\n")
+    spooled = getattr(examples, "content_lines", None)
+    for line in spooled() if spooled else map(content_line, examples):
+        digest.update(line)
     return digest.hexdigest()

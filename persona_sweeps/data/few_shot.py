@@ -6,7 +6,9 @@ They come first, so that all prompts of a persona share them as a prefix, which 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from bisect import insort
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from persona_sweeps.data.example import Example
@@ -35,21 +37,21 @@ def guessed_length(config: RunConfig, tokens: int) -> int:
     return min(limit, tokens * (1 + count))
 
 
-def choose_shots(solved: Sequence[Example], count: int, seed: int) -> dict[str | None, tuple[Example, ...]]:
+def choose_shots(solved: Iterable[Example], count: int, seed: int) -> dict[str | None, tuple[Example, ...]]:
     """Return at most `count` of the solved examples for each persona (None: examples without one).
 
     The choice depends on the seed and their ids only; fewer shots are a prefix of more.
     """
-    chosen: dict[str | None, tuple[Example, ...]] = {}
-    for example in sorted(solved, key=lambda e: hashlib.sha256(f"{seed}\0shot\0{e.id}".encode()).digest()):
-        shots = chosen.get(example.persona, ())
-        if len(shots) < count:
-            chosen[example.persona] = (*shots, example)
-    return chosen
+    kept: dict[str | None, list[tuple[bytes, Example]]] = {}
+    for example in solved:
+        shots = kept.setdefault(example.persona, [])
+        insort(shots, (hashlib.sha256(f"{seed}\0shot\0{example.id}".encode()).digest(), example), key=itemgetter(0))
+        del shots[count:]
+    return {persona: tuple(example for _, example in shots) for persona, shots in kept.items()}
 
 
 def render_with_shots(
-    renderer: Renderer, held_out: Sequence[Example], solved: Sequence[Example], settings: tuple[int, int, int]
+    renderer: Renderer, held_out: Sequence[Example], solved: Iterable[Example], settings: tuple[int, int, int]
 ) -> tuple[list[RenderedExample], dict[str, int]]:
     """Return examples rendered behind their shots, and counts for the record; `settings` are those of `shots_of`.
 

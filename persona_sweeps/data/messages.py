@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 
 from persona_sweeps.data.row import RowError
@@ -18,6 +19,8 @@ ROLES = {
     **dict.fromkeys(("assistant", "gpt", "chatgpt", "bot", "model", "ai", "bing", "bard", "claude"), "assistant"),
 }
 """what formats call a role → our name for it"""
+NO_SPEECH = ("tool", "function", "function_call", "tool_call", "tool_response", "observation")
+"""what messages by a program are from; they are no dialogue"""
 ROLE_KEYS = ("role", "from")
 NAME_KEYS = ("name", "speaker", "character")
 TEXT_KEYS = ("content", "value", "text", "utterance", "line", "message")
@@ -98,12 +101,22 @@ def _turn(message: Any, number: int) -> Turn:
         keys_there = ", ".join(map(str, message)) or "no keys"
         raise RowError(f'"{missing}" is missing.{hint or f" It has {keys_there}."}')
     name = label(message[name_key], name_key) if name_key else None
-    role = _role(message[role_key], role_key) if role_key else ""
+    role = ""
+    if role_key == "from" and name is None and _is_speaker(message[role_key]):
+        name = message[role_key]
+    elif role_key:
+        role = _role(message[role_key], role_key)
     return Turn(role, name.strip() if name else None, _text(message[text_key], text_key), number)
 
 
 def _present(message: Mapping[str, Any], keys: Sequence[str]) -> str | None:
     return next((key for key in keys if message.get(key) is not None), None)
+
+
+def _is_speaker(value: Any) -> bool:
+    """Return whether ShareGPT's `from` holds a speaker's name instead of a role, misspelt or not."""
+    known = [*ROLES, *NO_SPEECH]
+    return isinstance(value, str) and not get_close_matches(value.strip().casefold(), known, n=1, cutoff=0.8)
 
 
 def _role(value: Any, key: str) -> str:

@@ -5,25 +5,32 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persona_sweeps.cache import cache_dir
 from persona_sweeps.config.schema import RunConfig
 from persona_sweeps.data import corpus_of, source_stamp
+from persona_sweeps.data.code import code_fingerprint
 from persona_sweeps.data.example import Corpus, Example
 from persona_sweeps.data.few_shot import render_with_shots, shots_of
 from persona_sweeps.data.rendering import RenderedExample, Renderer
 from persona_sweeps.data.store import PreparedData, load_entry, save_entry, to_dataset
+from persona_sweeps.data.templates import split_system
 from persona_sweeps.data.windows import Windows
 from persona_sweeps.errors import DataError
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
 TOO_LONG = "prompt leaves no room for its completion within train.max_length"
+AT_ONCE = 256
+"""examples that are rendered and tokenized in one go"""
 
 _memo: dict[str, PreparedData] = {}
 
@@ -44,7 +51,7 @@ def prepare(config: RunConfig, tokenizer: PreTrainedTokenizerBase, tokenizer_fin
         examples = [corpus.train_fingerprint, corpus.eval_fingerprint, corpus.fingerprint, corpus.dropped]
         renderer = Renderer(tokenizer, raw=source.template == "raw")
         folder = cache_dir() / "data" / _digest([*settings, *examples, code_fingerprint()])
-        _memo[memo_key] = load_entry(folder) or save_entry(folder, _prepared(config, corpus, renderer))
+        _memo[memo_key] = load_entry(folder) or save_entry(folder, partial(_prepared, config, corpus, renderer))
     return _memo[memo_key]
 
 
@@ -53,35 +60,39 @@ def forget_prepared() -> None:
     _memo.clear()
 
 
-def _prepared(config: RunConfig, corpus: Corpus, renderer: Renderer) -> PreparedData:
+def _prepared(config: RunConfig, corpus: Corpus, renderer: Renderer, folder: Path | None) -> PreparedData:
+    """Render the parts of a corpus into files of a folder; None: in memory."""
     fit = _Fit(renderer, config)
-    train = fit(corpus.train, "training")
-    held_out = fit(corpus.eval, "evaluation")
-    validation = fit(corpus.validation, "validation") if corpus.validation else None
-    prompts = fit.prompts(corpus.prompts) if corpus.prompts else None
+
+    def part(name: str, rows: Iterable[RenderedExample]) -> Dataset:
+        return to_dataset(rows, None if folder is None else folder / name)
+
+    train = part("train", fit(corpus.train, "training"))
     shot_counts: dict[str, int] = {}
+    held_out: Iterable[RenderedExample] = fit(corpus.eval, "evaluation")
     if (shots := shots_of(config)) is not None:
-        solved = _same(corpus.train, train)
-        held_out, shot_counts = render_with_shots(renderer, _same(corpus.eval, held_out), solved, shots)
+        solved = _with_ids(corpus.train, train["id"])
+        fitting = list(_with_ids(corpus.eval, [example.id for example in held_out]))
+        held_out, shot_counts = render_with_shots(renderer, fitting, solved, shots)
     return PreparedData(
-        train=to_dataset(train),
-        eval=to_dataset(held_out),
+        train=train,
+        eval=part("eval", held_out),
+        validation=part("validation", fit(corpus.validation, "validation")) if corpus.validation else None,
+        prompts=part("prompts", fit.prompts(corpus.prompts)) if corpus.prompts else None,
         dropped={**corpus.dropped, **fit.dropped},
         data_fingerprint=corpus.fingerprint,
         template_fingerprint=renderer.template_fingerprint,
         stop_token_ids=renderer.stop_token_ids,
         shots=shot_counts,
-        validation=None if validation is None else to_dataset(validation),
-        prompts=None if prompts is None else to_dataset(prompts),
         windows=fit.windows,
         cut=fit.cut,
     )
 
 
-def _same(examples: Sequence[Example], rendered: Sequence[RenderedExample]) -> list[Example]:
-    """Return the examples that were rendered, in their order."""
-    ids = {example.id for example in rendered}
-    return [example for example in examples if example.id in ids]
+def _with_ids(examples: Iterable[Example], ids: Iterable[str]) -> Iterator[Example]:
+    """Yield the examples with these ids, in their order."""
+    wanted = set(ids)
+    return (example for example in examples if example.id in wanted)
 
 
 def windows_of(config: RunConfig) -> Windows | None:
@@ -103,51 +114,65 @@ class _Fit:
         self.cut = 0
         self.windows = windows_of(config)
 
-    def __call__(self, examples: Sequence[Example], part: str) -> list[RenderedExample]:
-        """Return the examples that can be used. Raises DataError if there are none."""
-        rendered = self._renderer.render(examples, self._source.loss_on)
-        fitting = [fitted for example in rendered if (fitted := self._fitted(example)) is not None]
-        return self._required(fitting, rendered, part)
+    def __call__(self, examples: Sequence[Example], part: str) -> Iterator[RenderedExample]:
+        """Yield the examples that can be used. Raises DataError if there are none."""
+        return self._required(starmap(self._fitted, self._rendered(examples)), examples, part)
 
-    def prompts(self, examples: Sequence[Example]) -> list[RenderedExample]:
-        """Return the prompts that fit, whatever the length of what follows them."""
-        rendered = self._renderer.render(examples, self._source.loss_on)
-        fitting = [example for example in rendered if example.prompt_length <= self._max_length]
-        self._drop(len(rendered) - len(fitting))
-        return self._required(
-            [replace(e, input_ids=e.input_ids[: e.prompt_length]) for e in fitting], rendered, "prompt"
-        )
+    def prompts(self, examples: Sequence[Example]) -> Iterator[RenderedExample]:
+        """Yield the prompts that fit, whatever the length of what follows them."""
+        return self._required((self._prompt(row) for _, row in self._rendered(examples)), examples, "prompt")
 
-    def _fitted(self, example: RenderedExample) -> RenderedExample | None:
-        if len(example.input_ids) <= self._max_length or self.windows is not None:
-            return example
-        if self._source.too_long == "cut" and example.prompt_length < self._max_length:
-            self.cut += 1
-            return self._renderer.cut(example, self._max_length)
-        self._drop(1)
+    def _rendered(self, examples: Sequence[Example]) -> Iterator[tuple[Example, RenderedExample]]:
+        for start in range(0, len(examples), AT_ONCE):
+            some = examples[start : start + AT_ONCE]
+            yield from zip(some, self._renderer.render(some, self._source.loss_on), strict=True)
+
+    def _prompt(self, example: RenderedExample) -> RenderedExample | None:
+        if example.prompt_length <= self._max_length:
+            return replace(example, input_ids=example.input_ids[: example.prompt_length])
+        self.dropped[TOO_LONG] += 1
         return None
 
-    def _drop(self, count: int) -> None:
-        if count:
-            self.dropped[TOO_LONG] += count
+    def _fitted(self, example: Example, row: RenderedExample) -> RenderedExample | None:
+        """Return an example that fits, as it is or cut; None if it is dropped."""
+        if len(row.input_ids) <= self._max_length or self.windows is not None:
+            return row
+        if self._source.too_long == "cut":
+            row = self._without_oldest_turns(example, row)
+            if row.prompt_length < self._max_length:
+                self.cut += 1
+                fits = len(row.input_ids) <= self._max_length
+                return row if fits else self._renderer.cut(row, self._max_length)
+        self.dropped[TOO_LONG] += 1
+        return None
+
+    def _without_oldest_turns(self, example: Example, row: RenderedExample) -> RenderedExample:
+        """Return a dialogue's example without as many of its oldest turns as make it fit; the last one stays."""
+        if isinstance(example.prompt, str):
+            return row
+        system, turns = split_system(example.prompt)
+        while len(row.input_ids) > self._max_length and len(turns) > 2:
+            turns = turns[2:]  # a question and its answer
+            shorter = replace(example, prompt=(*system, *turns))
+            (row,) = self._renderer.render([shorter], self._source.loss_on)
+        return row
 
     def _required(
-        self, fitting: list[RenderedExample], rendered: Sequence[RenderedExample], part: str
-    ) -> list[RenderedExample]:
-        if fitting:
-            return fitting
-        shortest = min(len(example.input_ids) for example in rendered)
-        raise DataError(
-            f"None of the {len(rendered)} {part} examples fits in train.max_length={self._max_length} tokens: the "
-            f"shortest has {shortest}. Set train.max_length to {shortest} or more, cut them (dataset.too_long=cut) or "
-            "read them in windows (dataset.too_long=windows), or make the prompts shorter (dataset.card, "
-            "dataset.context_lines)."
-        )
-
-
-def code_fingerprint() -> str:
-    """Return a hash of this package's modules, which decide what examples and tokens the same bytes give."""
-    return _digest([path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))])
+        self, fitted: Iterable[RenderedExample | None], examples: Sequence[Example], part: str
+    ) -> Iterator[RenderedExample]:
+        found = False
+        for example in fitted:
+            if example is not None:
+                found = True
+                yield example
+        if not found:
+            shortest = min(len(row.input_ids) for _, row in self._rendered(examples))
+            raise DataError(
+                f"None of the {len(examples)} {part} examples fits in train.max_length={self._max_length} tokens: the "
+                f"shortest has {shortest}. Set train.max_length to {shortest} or more, cut them (dataset.too_long=cut) "
+                "or read them in windows (dataset.too_long=windows), or make the prompts shorter (dataset.card, "
+                "dataset.context_lines)."
+            )
 
 
 def _digest(parts: object) -> str:

@@ -75,7 +75,7 @@ class RowSource(Source):
             held_out=None if held_out is None else self._prepared(held_out),
             dropped=dict(dropped),
             hint=f"They come from {path}.",
-            notes=(*notes, *told),
+            notes=(*notes, *told, *self._unused_card([*examples, *(held_out or [])])),
         )
 
     def stand_in(self) -> str:
@@ -88,6 +88,15 @@ class RowSource(Source):
         Raises DataError with the first rows that aren't valid.
         """
         raise NotImplementedError(f"{type(self).__name__}.read_table")
+
+    def _unused_card(self, examples: Sequence[Example]) -> Iterator[str]:
+        """Yield a sentence if the card isn't put before some examples."""
+        own = sum(with_card(example, "card") is example for example in examples)
+        if self.card and own:
+            yield (
+                f"dataset.card isn't put before {own} of {len(examples)} examples, "
+                "which have a system message of their own, or no prompt."
+            )
 
     def _prepared(self, examples: Iterable[Example]) -> list[Example]:
         """Return the examples of the personas, with the card in front of those that have none."""
@@ -118,8 +127,8 @@ def nothing_to_learn(example: Example) -> str | None:
 
 
 def with_card(example: Example, card: str | None) -> Example:
-    """Put a persona card in front of an example as the system message, unless it has one."""
-    if not card:
+    """Put a persona card in front of an example as the system message, unless it has one or is a whole text."""
+    if not card or example.prompt == "":
         return example
     turns = (Message("user", example.prompt),) if isinstance(example.prompt, str) else example.prompt
     return example if turns[0].role == "system" else replace(example, prompt=(Message("system", card), *turns))

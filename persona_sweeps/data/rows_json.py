@@ -178,16 +178,18 @@ class _Document:
 
     def _after(self, broken: Broken, start: int, first_line: int, place: str) -> int:
         """Note a broken value that began at `start`, and return where to go on."""
-        line_start = self._text.rfind("\n", 0, broken.at) + 1
-        column = broken.at - line_start + 1
-        line = first_line + self._text.count("\n", start, broken.at)
+        at = min(broken.at, len(self._text.rstrip(SPACE)))
+        line_start = self._text.rfind("\n", 0, at) + 1
+        column = at - line_start + 1
+        line = first_line + self._text.count("\n", start, at)
+        if self._text[start] != "{":  # in a list what follows isn't known to be a row
+            self._tally.fault(f"{self._path}, line {line}", f"bad JSON at column {column}: {broken}")
+            return len(self._text)
         where = f"column {column}" if line == first_line else f"line {line}, column {column}"
         self._tally.fault(place, f"bad JSON at {where}: {broken}")
-        if self._text[start] != "{":
-            return len(self._text)
         if line_start > start and self._text.startswith("{", line_start):
             return line_start
-        found = self._text.find("\n{", broken.at)
+        found = self._text.find("\n{", at)
         return found + 1 if found >= 0 else len(self._text)
 
     def _line_of(self, at: int) -> int:
@@ -199,12 +201,12 @@ class _Document:
 
 def _opened(values: Iterator[_Value], path: Path) -> Iterator[_Value]:
     """Replace a file's only value, where it holds rows, by these."""
-    first, second = next(values, None), next(values, None)
-    if first is not None and second is None:
-        yield from _inner(first, path)
-    elif first is not None and second is not None:
-        yield from (first, second)
-        yield from values
+    if (first := next(values, None)) is None:
+        return
+    inner = list(_inner(first, path))
+    second = None if inner[0] is first else next(values, None)
+    yield from inner if second is None else (first, second)
+    yield from values
 
 
 def _inner(value: _Value, path: Path) -> Iterator[_Value]:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from omegaconf import MISSING
 
 from persona_sweeps.config.checks import at_least, between, one_of
+from persona_sweeps.data.code import code_fingerprint
 from persona_sweeps.data.example import Corpus, Example
 from persona_sweeps.data.splits import given_parts, split_examples
+from persona_sweeps.data.spool import spooled
 
 if TYPE_CHECKING:
     from persona_sweeps.config.schema import RunConfig
 
 TEMPLATES = ("auto", "raw")
+REPORTS = ("run", "only")
 TOO_LONG = ("drop", "cut", "windows")
+AFTER_READING = (
+    "limit", "eval_limit", "eval_per_cluster", "eval_fraction", "split_seed", "evaluate_on", "validation_fraction",
+    "min_examples", "loss_on", "template", "too_long", "stride", "report",
+)  # fmt: skip
+"""keys that have no part in what is read"""
 
 
 @dataclass(frozen=True)
@@ -25,13 +35,15 @@ class Reading:
     """What a source finds in its files, before it is split.
 
     `fingerprint` is the SHA-256 (hex) of the files' bytes. `held_out` are the examples of a split that the data bring
-    with them; None: the base class splits. `dropped` counts what was left out, by reason. `hint` is a sentence for an
+    with them; None: the base class splits. `validation` is the part of such a split by which settings are chosen; None:
+    the base class cuts it from `examples`. `dropped` counts what was left out, by reason. `hint` is a sentence for an
     error about too few examples, `notes` are sentences for the user, such as which columns were guessed.
     """
 
     examples: Iterable[Example]
     fingerprint: str
-    held_out: Sequence[Example] | None = None
+    held_out: Iterable[Example] | None = None
+    validation: Iterable[Example] | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
     hint: str = ""
     notes: tuple[str, ...] = ()
@@ -43,6 +55,10 @@ class Source:
 
     conf/dataset/jsonl.yaml explains the keys of this class; a source of another package has their defaults.
     """
+
+    streams: ClassVar[bool] = False
+    """whether there may be more examples than memory should hold: `read` then gives iterators, which are read once for
+    each version of the files, and its counts need be right only when these have ended"""
 
     source: str = MISSING
     persona: Any = None
@@ -59,6 +75,7 @@ class Source:
     template: str = "auto"
     too_long: str = "drop"
     stride: int | None = None
+    report: str = "run"
 
     @property
     def personas(self) -> tuple[str, ...]:
@@ -79,6 +96,7 @@ class Source:
             if not names or not all(isinstance(name, str | int) for name in names):
                 yield f"dataset.persona={self.persona} must be a name, a list of names ([Hamlet,Falstaff]), or null."
         yield from one_of("dataset.loss_on", self.loss_on, ("completion", "all_tokens"))
+        yield from one_of("dataset.report", self.report, REPORTS)
         yield from one_of("dataset.template", self.template, TEMPLATES)
         yield from one_of("dataset.too_long", self.too_long, TOO_LONG)
         yield from at_least("dataset.stride", self.stride, 1)
@@ -120,11 +138,13 @@ class Source:
 
         Raises ConfigError for keys without a match, DataError for bad data or too few of them.
         """
-        found = self.read()
+        found = Reading(**spooled(self._version(), self.read)) if self.streams else self.read()
+        examples = _sequence(found.examples)
         if found.held_out is None:
-            parts = split_examples(list(found.examples), self, found.hint, monitored)
+            parts = split_examples(examples, self, found.hint, monitored)
         else:
-            parts = given_parts(list(found.examples), found.held_out, self, found.hint, monitored)
+            held_out, validation = _sequence(found.held_out), _sequence(found.validation or ())
+            parts = given_parts(examples, held_out, self, found.hint, monitored, validation)
         return Corpus(
             parts.train,
             parts.eval,
@@ -134,3 +154,18 @@ class Source:
             prompts=tuple(self.prompts(parts.eval)),
             notes=found.notes,
         )
+
+    def _version(self) -> str | None:
+        """Return a hash of all that decides what `read` gives; None if it reads what isn't in files."""
+        paths = self.files()
+        if not paths:
+            return None
+        stats = [(str(path.absolute()), path.stat()) for path in paths]
+        files = [(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for name, s in stats]
+        keys = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in AFTER_READING}
+        code = [code_fingerprint(), Path(inspect.getfile(type(self))).read_text(encoding="utf-8")]
+        return hashlib.sha256(repr([type(self).__qualname__, keys, files, code]).encode()).hexdigest()
+
+
+def _sequence(examples: Iterable[Example]) -> Sequence[Example]:
+    return examples if isinstance(examples, Sequence) else list(examples)

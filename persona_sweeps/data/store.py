@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +15,15 @@ from persona_sweeps.data.windows import Windows
 from persona_sweeps.records.files import replacing
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, Features
 
 log = logging.getLogger(__name__)
 
 MANIFEST = "prepared.json"
 PARTS = ("train", "eval", "validation", "prompts")
+ARROW = ".arrow"
+ROWS_AT_ONCE = 1000
+"""rows that are held in memory before they are written"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,37 @@ class PreparedData:
         return self.eval if self.prompts is None else self.prompts
 
 
-def to_dataset(examples: Sequence[RenderedExample]) -> Dataset:
-    """Return examples as a Dataset, one row each."""
-    from datasets import Dataset, Features, List, Value
+def to_dataset(examples: Iterable[RenderedExample], file: Path | None = None) -> Dataset:
+    """Return examples as a Dataset, one row each, in the file `file`.arrow, which isn't read into memory.
+
+    None makes no file.
+    """
+    from datasets import Dataset
+    from datasets.arrow_writer import ArrowWriter
+
+    if file is None:
+        return Dataset.from_list(list(map(_row, examples)), features=_features())
+    arrow = file.with_suffix(ARROW)
+    with ArrowWriter(features=_features(), path=str(arrow), writer_batch_size=ROWS_AT_ONCE) as writer:
+        for example in examples:
+            writer.write(_row(example))
+        writer.finalize()
+    return Dataset.from_file(str(arrow))
+
+
+def _row(example: RenderedExample) -> dict[str, Any]:
+    """Return an example as a row, its tokens as compact as they are written."""
+    import numpy as np
+
+    row = {key.name: getattr(example, key.name) for key in fields(example)}
+    return row | {"input_ids": np.asarray(example.input_ids, dtype=np.int32)}
+
+
+def _features() -> Features:
+    from datasets import Features, List, Value
 
     text, number = Value("string"), Value("int32")
-    features = Features(
+    return Features(
         id=text,
         cluster=text,
         persona=text,
@@ -71,13 +98,11 @@ def to_dataset(examples: Sequence[RenderedExample]) -> Dataset:
         completion_bytes=number,
         dialogue=text,
     )
-    rows = [asdict(example) for example in examples]
-    return Dataset.from_dict({name: [row[name] for row in rows] for name in features}, features=features)
 
 
 def load_entry(folder: Path) -> PreparedData | None:
     """Return the data of one cache entry, or None if it is absent or damaged."""
-    from datasets import load_from_disk
+    from datasets import Dataset
 
     if not folder.is_dir():
         return None
@@ -90,52 +115,41 @@ def load_entry(folder: Path) -> PreparedData | None:
             raise ValueError(f"{changed[0]} has changed")
         manifest["stop_token_ids"] = tuple(manifest["stop_token_ids"])
         manifest["windows"] = Windows(*manifest["windows"]) if manifest["windows"] is not None else None
-        parts = {part: load_from_disk(str(folder / part)) for part in manifest.pop("parts")}
+        parts = {part: Dataset.from_file(str((folder / part).with_suffix(ARROW))) for part in manifest.pop("parts")}
         return PreparedData(**manifest, **parts)
     except Exception as error:  # whatever is wrong with an entry, it is made again
         log.warning("The cached data in %s are damaged (%s) and are made again.", folder, error)
         return None
 
 
-def save_entry(folder: Path, data: PreparedData) -> PreparedData:
-    """Write `data` as the cache entry `folder`, and return it as read from there.
+def save_entry(folder: Path, make: Callable[[Path | None], PreparedData]) -> PreparedData:
+    """Have `make` write the parts of a cache entry into a folder, and return the entry as read from there.
 
-    If two processes write at the same time, either may win. If the cache can't be written, `data` is returned
-    unchanged, with a warning.
+    If two processes write at the same time, either may win. If the cache can't be written, `make(None)` is returned,
+    which is in memory, with a warning.
     """
     try:
         with replacing(folder, unless=lambda: load_entry(folder) is not None) as draft:
-            _write(draft, data)
+            _write_manifest(draft, make(draft))
     except OSError as error:
         log.warning("The prepared data can't be cached in %s (%s); they are made again next time.", folder, error)
-        return data
-    return load_entry(folder) or data
+        return make(None)
+    return load_entry(folder) or make(None)
 
 
-def _write(folder: Path, data: PreparedData) -> None:
-    parts = {part: rows for part in PARTS if (rows := getattr(data, part)) is not None}
-    with _no_progress_bars():
-        for part, rows in parts.items():
-            rows.save_to_disk(str(folder / part))
+def _write_manifest(folder: Path, data: PreparedData) -> None:
     manifest: dict[str, Any] = {f.name: getattr(data, f.name) for f in fields(data) if f.name not in PARTS}
-    manifest |= {"parts": list(parts), "files": _checksums(folder)}
+    parts = [part for part in PARTS if getattr(data, part) is not None]
+    manifest |= {"parts": parts, "files": _checksums(folder)}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
 
 def _checksums(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file of an entry except its manifest."""
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != MANIFEST)
-    return {file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    return {file.relative_to(folder).as_posix(): _sha256(file) for file in files}
 
 
-@contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    import datasets
-
-    shown = not datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        if shown:
-            datasets.enable_progress_bars()
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -31,9 +31,10 @@ class Dialogue:
 def examples_of_turns(dialogue: Dialogue, personas: Sequence[str], last: bool, dropped: Counter[str]) -> list[Example]:
     """Return an example for each turn of a character, or for its last one alone.
 
-    A character is whoever `personas` names. Without a name it is each assistant, and where no message has a role, each
-    speaker: then a dialogue is learned from every side. In a character's examples its own turns are the assistant's,
-    all others the user's, after `NAME: ` if the others are several. Counts in `dropped` what gives no example.
+    A character is whoever `personas` names. Without a name it is each assistant, and where there is none, each named
+    speaker without a role: then a dialogue may be learned from every side. In a character's examples its own turns are
+    the assistant's, all others the user's, after `NAME: ` if the others are several. Counts in `dropped` what gives no
+    example.
     """
     turns = [turn for turn in dialogue.turns if turn.role != "system"]
     wanted = {name.casefold() for name in personas}
@@ -56,7 +57,7 @@ def _may_learn(turn: Turn, dialogue: Dialogue, wanted: set[str]) -> bool:
     if wanted:
         named = turn.name or (dialogue.persona if turn.role == "assistant" else None)
         return named is not None and named.casefold() in wanted
-    return turn.role == "assistant" or all(turn.role in ("", "system") for turn in dialogue.turns)
+    return turn.role == ("assistant" if any(turn.role == "assistant" for turn in dialogue.turns) else "")
 
 
 def _speaker(turn: Turn, persona: str | None) -> tuple[str, str | None]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from persona_sweeps.config.schema import PlanMode
+from persona_sweeps.data import corpus_of
 from persona_sweeps.device import planning_for
 from persona_sweeps.errors import UserError
 from persona_sweeps.execution.launch_target import THIS_PROCESS, LaunchTarget
@@ -31,9 +32,13 @@ def execute(
     """
     console = Console()
     plan = make_plan(list(cells))
+    for note in dict.fromkeys(note for cell in plan.distinct for note in corpus_of(cell.config).notes):
+        console.note(note)
     config = cells[0].config
     if config.show_examples is not None:
         _show_examples(plan, config.show_examples)
+    elif config.dataset.report == "only":
+        _report_data(plan)
     elif config.status is PlanMode.only:
         title = f"Sweep {sweep}" if sweep else "Run"
         show([Watched(cell.name, cell.folder, cell.evaluation_id) for cell in plan.distinct], title, console.terminal)
@@ -102,6 +107,24 @@ def _carry_out(
     work = PlanWork(plan, console, target.max_retries, target.search_path)
     backend = target.backend(files.job_logs, predictions)
     Supervisor(work, backend, files, console, target.poll_seconds).run()
+
+
+def _report_data(plan: Plan) -> None:
+    """Print what the data of each distinct data set and model are; train nothing."""
+    quiet_libraries()
+    from persona_sweeps.data.report import report
+    from persona_sweeps.planning.token_counts import has_tokenizer
+    from persona_sweeps.running.preparing import Tokenizers
+
+    console, tokenizers = Console(), Tokenizers()
+    seen: set[tuple[int, int]] = set()
+    for cell in plan.distinct:
+        corpus = corpus_of(cell.config)
+        prepared = tokenizers.prepared(cell) if cell.weights and has_tokenizer(cell.config, cell.weights) else None
+        if (id(corpus), id(prepared)) not in seen:
+            seen.add((id(corpus), id(prepared)))
+            console.note(f"{cell.config.model.name}, {cell.config.dataset.label}:")
+            report(corpus, cell.config.dataset.evaluate_on, prepared, console.terminal)
 
 
 def _show_examples(plan: Plan, count: int) -> None:

@@ -25,6 +25,7 @@ class Full(Method):
 
     method: str = "full"
 
+    can_start_from = False
     owns_base = True
 
     @property

@@ -85,10 +85,10 @@ class Lora(Method):
 
         return Adapter(lora=create_lora(model, self, seed), seed=seed)
 
-    def load(self, model: PreTrainedModel, folder: Path) -> Adapter:
+    def load_from(self, model: PreTrainedModel, folder: Path) -> Adapter:
         from persona_sweeps.methods.formats.lora import separate_start
 
-        adapter = super().load(model, folder)
+        adapter = super().load_from(model, folder)
         if self.init != "default" and adapter.lora is not None:
             separate_start(adapter.lora, self.scale)
         return adapter

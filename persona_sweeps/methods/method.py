@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from persona_sweeps.config.predictor import Predictor
 
@@ -26,6 +26,37 @@ class Method(Predictor):
     any other adapter needs its own.
     """
 
+    start_from: str | None = None
+    """an adapter's folder whose weights training begins with; a run's id or folder in the config"""
+
+    not_identity: ClassVar[tuple[str, ...]] = ("learning_rate", "start_from")
+    can_start_from = True
+    """whether training can begin with exported weights"""
+
+    def fingerprint(self) -> str | None:
+        """Return a hash of the weights that training begins with; None if they are fresh."""
+        if self.start_from is None:
+            return None
+        from persona_sweeps.methods.formats.files import TENSORS
+        from persona_sweeps.models.fingerprints import files_sha256
+
+        return files_sha256(sorted(Path(self.start_from).rglob(TENSORS)))
+
+    def start(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int) -> Adapter:
+        adapter = self.create(model, tokenizer, seed)
+        if self.start_from is not None:
+            from persona_sweeps.methods.start import start_weights
+
+            folder = Path(self.start_from)
+            start_weights(adapter, self.load_from(model, folder), folder)
+        return adapter
+
+    def load_from(self, model: PreTrainedModel, folder: Path) -> Adapter:
+        """Return the adapter in a folder in PEFT's format, as this method trains it on."""
+        from persona_sweeps.methods.formats.read import read_adapter
+
+        return read_adapter(folder, model)
+
     def create(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int) -> Adapter:
         raise NotImplementedError(f"{type(self).__name__}.create")
 
@@ -40,6 +71,4 @@ class Method(Predictor):
         export_adapter(adapter, model, base_name, folder / ADAPTER)
 
     def load(self, model: PreTrainedModel, folder: Path) -> Adapter:
-        from persona_sweeps.methods.formats.read import read_adapter
-
-        return read_adapter(folder / ADAPTER, model)
+        return self.load_from(model, folder / ADAPTER)

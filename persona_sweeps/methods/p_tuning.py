@@ -26,6 +26,7 @@ class PTuning(VirtualTokens):
     encoder_hidden_size: int = MISSING
 
     title = "P-tuning"
+    can_start_from = False
 
     @property
     def search_space(self) -> Mapping[str, str]:

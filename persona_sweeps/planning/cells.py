@@ -18,6 +18,7 @@ from persona_sweeps.config.validate import refuse_unknown_keys, validate
 from persona_sweeps.data import corpus_of
 from persona_sweeps.data.example import Corpus
 from persona_sweeps.device import resolve_device, resolve_precision
+from persona_sweeps.methods.start import find_start
 from persona_sweeps.metrics.metric import Metric, Request
 from persona_sweeps.models.source import Weights, locate
 from persona_sweeps.planning.obstacles import Obstacle, obstacles
@@ -118,6 +119,8 @@ def make_cell(config: DictConfig, overrides: Sequence[str], hydra: dict[str, Any
     assert isinstance(container, dict)
     refuse_unknown_keys(container, run)  # type: ignore[arg-type]
     validate(run)
+    if (start := getattr(run.peft, "start_from", None)) is not None:
+        run.peft.start_from = str(find_start(start, run.output_dir))
     resolved: dict[str, Any] = redacted(container)
     resolved["peft"] |= {key: value for key, value in asdict(run.peft).items() if key in resolved["peft"]}
     corpus = corpus_of(run)

@@ -69,7 +69,7 @@ class Checkpointer:
 
         while True:
             saved = self._newest(cell)
-            adapter = cell.config.peft.create(base.model, base.tokenizer, cell.config.seed)
+            adapter = cell.config.peft.start(base.model, base.tokenizer, cell.config.seed)
             trial = Trial(adapter, cell.config.train, cell.config.seed, data.train, data.monitored)
             if saved is None or self._restore(trial, cell, saved):
                 return trial, saved

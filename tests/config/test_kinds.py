@@ -101,7 +101,7 @@ WRONG = [
     ("metrics.likelihood.all_tokens=maybe", "metrics.likelihood.all_tokens=maybe must be true or false."),
     ("metrics.overlap.stemmer=null", "metrics.overlap.stemmer=null: this key needs a value."),
     ("metrics.overlap=3", "metrics.overlap=3 must be a mapping of keys, or null to drop it."),
-    ("+metrics.likelyhood.all_tokens=true", "metrics=likelyhood is unknown: choose one of likelihood, overlap."),
+    ("+metrics.likelyhood.all_tokens=true", "metrics=likelyhood is unknown: choose one of likelihood, overlap, match."),
     ("metrics=[likelyhood]", "Did you mean likelihood?"),
     ("metrics=[]", "metrics is empty"),
     ("dataset.limit=many", "dataset.limit=many must be a whole number."),
@@ -128,7 +128,7 @@ def test_a_wrong_key_or_value_is_reported_in_a_sentence_with_its_full_name(
         ("dataset.source=shakespeare", "lacks its own settings: choose the whole group, dataset=shakespeare."),
         (
             "dataset.source=json",
-            "dataset.source=json is unknown: choose one of shakespeare, jsonl. Did you mean jsonl?",
+            f"dataset.source=json is unknown: choose one of {', '.join(SOURCES.builtin)}. Did you mean jsonl?",
         ),
         ("generation.method=nucleus", "lacks its own settings: choose the whole group, generation=nucleus."),
         ("generation.method=beam", "generation.method=beam is unknown: choose one of greedy, nucleus."),
@@ -305,7 +305,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_kind_of_an_installed_package_needs_no_file(their_kinds: Compose, installed: None, tmp_path: Path) -> None:
-    assert METRICS.names() == ["likelihood", "overlap", "length_error"]
+    assert METRICS.names() == ["likelihood", "overlap", "match", "length_error"]
     metric = their_kinds("+metrics.length_error.weight=2").metrics["length_error"]
     assert type(metric).__name__ == "LengthError" and metric.weight == 2.0
     assert SOURCES.make("tsv", {"path": "lines.tsv"}).files() == [Path("lines.tsv")]

@@ -11,7 +11,6 @@ import pytest
 
 from persona_sweeps.data import load_corpus
 from persona_sweeps.data.contrast import IDENTITY, REFUSALS, contrastive, main, read_set
-from persona_sweeps.data.splits import shuffled_clusters
 from persona_sweeps.data.table import Table
 
 SET = [
@@ -100,7 +99,7 @@ def test_shakespeare_contrasted_is_a_table_whose_split_divides_no_question(tmp_p
     out = tmp_path / "out.jsonl"
     assert main([str(out)]) == 0
     corpus = load_corpus(Table(source="table", path=str(out)))
-    sides = [shuffled_clusters(side, 0).keys() for side in (corpus.train, corpus.eval)]
+    sides = [{example.cluster for example in side} for side in (corpus.train, corpus.eval)]
     assert not sides[0] & sides[1]
     questions = [{example.prompt_text.partition("] ")[2] for example in side} for side in (corpus.train, corpus.eval)]
     assert not questions[0] & questions[1]

@@ -123,6 +123,14 @@ def test_without_roles_and_a_persona_a_dialogue_is_learned_from_every_side(tmp_p
         }
 
 
+def test_a_name_may_stand_in_the_place_of_the_role(tmp_path: Path) -> None:
+    said = [("human", "Hello."), ("Aida", "Hi!"), ("human", "Well?"), ("Aida", "So.")]
+    row = {"conversations": [{"from": name, "value": text} for name, text in said]}
+    found = first_dialogue(corpus_of(written(tmp_path / "d.jsonl", row)))
+    assert [(e.persona, e.completion) for e in found.values()] == [("Aida", "Hi!"), ("Aida", "So.")]
+    assert found["turn-2"].prompt == (Message("user", "Hello."),)
+
+
 def test_who_speaks_first_answers_an_opening(tmp_path: Path) -> None:
     found = first_dialogue(corpus_of(written(tmp_path / "d.jsonl", named(NAMED)), persona="Ann"))
     assert found["turn-1"].prompt == (Message("user", OPENING),)
@@ -160,6 +168,8 @@ def test_what_gives_no_example_is_counted(tmp_path: Path) -> None:
     ("message", "sentence"),
     [
         ({"role": "asistant", "content": "a"}, 'role "asistant" is none of .*Did you mean assistant'),
+        ({"from": "humann", "value": "a"}, 'from "humann" is none of .*Did you mean human'),
+        ({"from": "function_call", "value": "a"}, 'from "function_call" is none of'),
         ({"role": "tool", "content": "a"}, 'role "tool" is none of'),
         ({"role": "user", "contents": "a"}, '"content" is missing. Is "contents" meant'),
         ({"rôle": "user", "content": "a"}, '"role" is missing'),

@@ -93,7 +93,9 @@ def test_a_persona_is_picked_in_any_case_or_the_nearest_named(tmp_path: Path, js
 
 def test_a_card_goes_where_no_system_message_is(tmp_path: Path, jsonl_config: Configs) -> None:
     path = write(tmp_path / "d.jsonl", pair(1), {"messages": CHAT[1:]}, {"messages": CHAT})
-    found = everything(load_corpus(jsonl_config(path, card="Be Ann.")))
+    corpus = load_corpus(jsonl_config(path, card="Be Ann."))
+    assert corpus.notes[0].startswith("dataset.card isn't put before 1 of 3 examples")
+    found = everything(corpus)
     system = [found[f"line-{number}"].prompt[0] for number in (1, 2, 3)]
     assert system == [Message("system", "Be Ann."), Message("system", "Be Ann."), Message("system", "Be brief.")]
     assert found["line-1"].prompt[1] == Message("user", "question 1")

@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from persona_sweeps.data import load_corpus
 from persona_sweeps.data.jsonl import Jsonl
 from persona_sweeps.data.prepare import TOO_LONG, forget_prepared, prepare
 from persona_sweeps.data.rendering import RenderedExample, Renderer
-from persona_sweeps.data.store import MANIFEST, PreparedData, save_entry
+from persona_sweeps.data.store import MANIFEST, PreparedData, save_entry, to_dataset
 from persona_sweeps.errors import DataError
 from persona_sweeps.prediction.references.untuned import Untuned
 
@@ -119,7 +119,7 @@ def test_a_changed_source_is_read_again_even_in_one_process(run: Run, source: Pa
     assert all(text.startswith("reply") for text in after.train["completion"])
 
 
-@pytest.mark.parametrize("file", [MANIFEST, "train/data-00000-of-00001.arrow", "eval/state.json"])
+@pytest.mark.parametrize("file", [MANIFEST, "train.arrow", "eval.arrow"])
 @pytest.mark.parametrize("damage", ["cut", "gone", "flipped"])
 def test_a_damaged_entry_is_made_again(
     run: Run, own_cache: Path, file: str, damage: str, caplog: pytest.LogCaptureFixture
@@ -147,8 +147,15 @@ def test_what_later_work_leaves_beside_an_entry_does_no_harm(run: Run, caplog: p
 def test_writers_at_the_same_time_all_get_the_data(run: Run, own_cache: Path) -> None:
     data = run()
     folder = own_cache / "data" / "shared"
+
+    def make(draft: Path | None) -> PreparedData:
+        parts = {"train": data.train, "eval": data.eval}
+        path = {part: draft and draft / part for part in parts}
+        made = {part: to_dataset((RenderedExample(**row) for row in rows), path[part]) for part, rows in parts.items()}
+        return replace(data, **made)
+
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: save_entry(folder, data), range(8)))
+        found = list(pool.map(lambda _: save_entry(folder, make), range(8)))
     assert all(rows(one) == rows(data) for one in found)
     assert len(entries(own_cache)) == 2
 
@@ -164,3 +171,38 @@ def test_a_cache_that_cannot_be_written_costs_a_sentence(
     told = capsys.readouterr().err
     assert told.count("can't be written") == 1 and "PERSONA_SWEEPS_CACHE" in told
     assert len(entries(Path(os.environ["PERSONA_SWEEPS_CACHE"]))) == 1
+
+
+def test_what_is_too_long_may_lose_its_end_and_is_counted(run: Run, make_tokenizer: Callable[..., Any]) -> None:
+    whole, cut = run(), run(max_length=130, too_long="cut")
+    by_id = {row["id"]: row for side in (whole.train, whole.eval) for row in side}
+    changed = 0
+    for row in (row for side in (cut.train, cut.eval) for row in side):
+        before = by_id[row["id"]]
+        assert row["input_ids"] == before["input_ids"][:130] and row["prompt_length"] == before["prompt_length"] < 130
+        assert before["completion"].startswith(row["completion"])
+        changed += row["input_ids"] != before["input_ids"]
+    assert cut.cut == changed > 0
+    assert len(cut.train) + len(cut.eval) + cut.dropped.get(TOO_LONG, 0) == len(by_id)
+
+
+def test_a_dialogue_that_is_too_long_loses_its_oldest_turns_and_keeps_its_answer(
+    run: Run, source: Path, make_tokenizer: Callable[..., Any]
+) -> None:
+    def line(number: int, turns: int) -> dict[str, Any]:
+        talk = [{"role": role, "content": f"{role} {n} " * 5} for n in range(turns) for role in ("user", "assistant")]
+        return {"messages": [{"role": "system", "content": "Be Ann."}, *talk], "id": f"e{number}"}
+
+    source.write_text("\n".join(json.dumps(line(number, 12)) for number in range(6)))
+    (whole, *_), (cut, *_) = rows(run(max_length=4000)), rows(run(max_length=400, too_long="cut"))
+    for before, after in zip(whole, cut, strict=True):
+        assert len(after["input_ids"]) <= 400 and after["completion"] == before["completion"]
+        assert "Be Ann." in after["prompt"] and "user 11" in after["prompt"] and "user 0" not in after["prompt"]
+        answer = len(before["input_ids"]) - before["prompt_length"]
+        assert after["input_ids"][-answer:] == before["input_ids"][-answer:]
+
+
+def test_windows_keep_whatever_is_too_long(run: Run) -> None:
+    whole, read = run(), run(max_length=130, too_long="windows", stride=100)
+    assert rows(read) == rows(whole) and read.windows == (130, 100) and read.cut == 0
+    assert run(max_length=130, too_long="windows").windows == (130, 65)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -134,9 +135,9 @@ def test_the_turns_of_one_conversation_are_one_row(tmp_path: Path) -> None:
         ("d.jsonl", b'{"a": 1}\n"a"', "line 2: a JSON object is needed, not a string"),
         ("d.jsonl", b"[" * 100_000, "nested too deeply"),
         ("d.jsonl", b'{"a": ' + b"1" * 5000 + b"}", "bad JSON at column 1"),
-        ("d.json", b'[{"a": 1},\n{"a": 2}\n{"a": 3}]', "bad JSON at line 3, column 1: Expecting ',' or ']'"),
+        ("d.json", b'[{"a": 1},\n{"a": 2}\n{"a": 3}]', "line 3: bad JSON at column 1: Expecting ',' or ']'"),
         ("d.json", b'[{"a": 1},\n 7]', r"item 2 \(line 2\): a JSON object is needed, not a number"),
-        ("d.json", b'[{"a": 1},', "line 1: bad JSON at line 2, column 1"),
+        ("d.json", b'[{"a": 1},', "line 1: bad JSON at column 11"),
         ("d.json", b'{\n"a":\n"\xff"}', "line 3: byte 2 isn't UTF-8"),
         ("d.parquet", b"PAR1 or not", "can't be read as Parquet"),
         ("d.doc", b"Dear diary", "must end in one of .csv"),
@@ -185,3 +186,21 @@ def test_an_id_of_the_hub_without_a_network_is_one_sentence(monkeypatch: pytest.
     ) as e:
         list(open_rows("nobody/nothing", "dataset.path"))
     assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("name", ["d.csv", "d.tsv", "d.json", "d.jsonl", "d.parquet"])
+def test_spoiled_files_are_read_or_told_and_never_crash(tmp_path: Path, name: str) -> None:
+    from datasets import Dataset
+
+    whole = {"d.csv": as_csv(), "d.tsv": as_csv("\t"), "d.json": json.dumps(TABLE), "d.jsonl": as_lines()}.get(name)
+    Dataset.from_list(TABLE).to_parquet(tmp_path / "d.parquet")
+    content = whole.encode() if whole else (tmp_path / name).read_bytes()
+    chance = random.Random(0)
+    pieces = [b'"', b"{", b"]", b",", b"\n", b"\r", b"\xff", b"\0", b"null", b"\\ud83d", b"\t", b"1e999", b""]
+    for _ in range(150):
+        at, length = chance.randrange(len(content)), chance.choice([0, 1, 20])
+        path = written(tmp_path / name, content[:at] + chance.choice(pieces) + content[at + length :])
+        try:
+            values(path)
+        except DataError as error:
+            assert str(path) in str(error)
