@@ -169,6 +169,7 @@ SOURCES = KindGroup(
         "table": "persona_sweeps.data.table:Table",
         "conversations": "persona_sweeps.data.conversations:Conversations",
         "script": "persona_sweeps.data.script:ScriptSource",
+        "pairs": "persona_sweeps.data.pairs:Pairs",
     },
 )
 GENERATION = KindGroup(
