@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import NamedTuple
 
 LONGEST_CUE = 60
@@ -36,9 +37,11 @@ _MARKER = re.compile(
     r"to be continued)\W*",
     re.I,
 )
+_ORDINAL = r"(?:[IVX]+|\d+|ONE|TWO|THREE|FOUR|FIVE)\b"
 _HEADING = re.compile(
-    r"[\[(]?\s*(?:scene\b(?! \w+ (?:is|was)\b)|cut to\b[:\s]+\w)|(?:\w{1,5}[.\s]+)?(?:INT|EXT|I/E)\s*[./]|"
-    r"[\[(]?\s*ACT (?:[IVX]+|\d+|ONE|TWO|THREE|FOUR|FIVE)\b",
+    rf"[\[(]\s*(?:scene\b|cut to\b[:\s]+\w)|scene\s*(?:[:,]|{_ORDINAL})|cut to:\s*\w|"
+    rf"[\[(]?\s*ACT {_ORDINAL}\s*(?:[:.,)\]]|$)|"
+    r"(?:\w{1,5}[.\s]+)?(?-i:INT|EXT|I/E)\s*[./]",
     re.I,
 )
 _ACT = re.compile(r"act \w+\W*", re.I)
@@ -62,27 +65,32 @@ class CueLine(NamedTuple):
     text: str
 
 
-def cue_line(line: str, delimiter: str = ":") -> CueLine | None:
-    """Return a line such as `Rachel (as Monica): Hi.` as its cue and its speech; None for any other line."""
+def cue_line(line: str, delimiter: str = ":", known: Collection[str] = ()) -> CueLine | None:
+    """Return a line such as `Rachel (as Monica): Hi.` as its cue and its speech; None for any other line.
+
+    A name of `known` (casefolded) is one however it is written.
+    """
     head, found, text = line.replace("**", "").replace("__", "").partition(delimiter)
     if not found and delimiter == ":":
         head, found, text = line.partition("\uff1a")  # the full-width colon of Chinese and Japanese
     if not found or len(head) > LONGEST_CUE or text.startswith("//") or (text[:1].isdigit() and head[-1:].isdigit()):
         return None
     cue = divided(head)
-    if cue is None or not is_name(cue.name) or (delimiter == "." and not cue.name.isupper()):
+    if cue is None or (delimiter == "." and not cue.name.isupper()):
+        return None
+    if not is_name(cue.name) and cue.name.casefold() not in known:
         return None
     return CueLine(cue, text.strip())
 
 
 def divided(head: str) -> Cue | None:
     """Return `JOKER (V.O.) (CONT'D)` as a cue; None if more than brackets follows the name."""
-    match = _BRACKETED.fullmatch(head.strip().lstrip("@"))
+    match = _BRACKETED.fullmatch(head.strip().lstrip("@").rstrip(",; "))
     if match is None or not match["name"].strip():
         return None
     notes = [note.strip() for note in _NOTE.findall(match["notes"])]
     kept = tuple(note for note in notes if note and not _CONTINUED.fullmatch(note))
-    return Cue(" ".join(match["name"].split()), kept, len(kept) < len([note for note in notes if note]))
+    return Cue(" ".join(match["name"].split()).rstrip(",;"), kept, len(kept) < len([note for note in notes if note]))
 
 
 def is_name(name: str) -> bool:

@@ -17,13 +17,13 @@ Token = tuple[str, str | Cue]
 
 
 def line_tokens(text: str, delimiter: str, known: Collection[str] = ()) -> Iterator[Token]:
-    """Yield what each line of a script is; a name of `known` also begins a speech inside a line."""
+    """Yield what each line of a script is; a name of `known` begins a speech in any case, and also inside a line."""
     second = _second_speech(known, delimiter)
     after_blank = False
     for raw in _joined(_apart(text)).split("\n"):
         line = raw.strip()
         if line:
-            yield from _tokens(line, delimiter, second, after_blank)
+            yield from _tokens(line, delimiter, known, second, after_blank)
         after_blank = not line
 
 
@@ -40,7 +40,9 @@ def leading_names(text: str, delimiter: str) -> Iterator[str]:
             yield found.cue.name
 
 
-def _tokens(line: str, delimiter: str, second: re.Pattern[str] | None, after_blank: bool) -> Iterator[Token]:
+def _tokens(
+    line: str, delimiter: str, known: Collection[str], second: re.Pattern[str] | None, after_blank: bool
+) -> Iterator[Token]:
     if is_heading(line):
         yield "heading", line
     elif is_marker(line) or is_credit_line(line):
@@ -48,8 +50,8 @@ def _tokens(line: str, delimiter: str, second: re.Pattern[str] | None, after_bla
     elif line[0] in "[(" and (end := _end_of_direction(line)) is not None:
         yield "direction", line[:end]
         if rest := line[end:].strip(" ."):
-            yield from _tokens(rest, delimiter, second, after_blank)
-    elif found := cue_line(line, delimiter):
+            yield from _tokens(rest, delimiter, known, second, after_blank)
+    elif found := cue_line(line, delimiter, known):
         yield "cue", found.cue
         yield from _said(found.text, second)
     elif after_blank:

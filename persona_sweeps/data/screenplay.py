@@ -77,9 +77,10 @@ class Script:
 
 
 def parse_script(text: str, name: str, layout: str = "auto", known: Collection[str] = ()) -> Script:
-    """Parse plain text. A name of `known` (casefolded) also begins a speech inside a line, after the end of a sentence.
+    """Parse plain text.
 
-    Words are never lost: what belongs to no scene is in `credits`.
+    A name of `known` (casefolded) begins a speech however it is written, and also inside a line, after the end of a
+    sentence. Words are never lost: what belongs to no scene is in `credits`.
     """
     layout = layout_of(text) if layout == "auto" else layout
     tokens = cue_tokens(text) if layout == "cues" else line_tokens(text, DELIMITERS[layout], known)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,15 +97,15 @@ class ScriptSource(Source):
         )
 
     def prompts(self, held_out: Sequence[Example]) -> Sequence[Example]:
-        """Return for each held-out script the beginnings of its scenes, up to the name of who speaks next."""
+        """Return for each held-out script the beginnings of its scenes, up to the name of who speaks next.
+
+        The first scenes of all scripts come first, so that generation.limit spreads over scripts.
+        """
         if self.unit != "episodes":
             return ()
         names = {name.casefold() for name in self._canonical()}
-        return [
-            prompt
-            for example in held_out
-            for prompt in scene_prompts(example, self.instruction, self.seed_lines, names, self.ending)
-        ]
+        of_each = (scene_prompts(one, self.instruction, self.seed_lines, names, self.ending) for one in held_out)
+        return [prompt for nth in zip_longest(*of_each) for prompt in nth if prompt is not None]
 
     def _canonical(self) -> Sequence[str]:
         cast = Cast(self.personas, as_lists(self.aliases))

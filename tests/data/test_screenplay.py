@@ -100,6 +100,13 @@ def test_two_speeches_on_a_line_are_divided_at_known_names_after_a_sentence() ->
     assert len(speeches(text)) == 1
 
 
+def test_known_names_are_cues_however_they_are_written() -> None:
+    assert speeches("ross: Hi.\nRoss, (entering): Bye.\nfat guy: Oh.", known={"ross"}) == [
+        ("ross", "Hi."),
+        ("Ross", "(entering) Bye. fat guy: Oh."),
+    ]
+
+
 def test_a_speech_goes_on_in_the_next_line_and_what_follows_a_blank_one_is_a_direction() -> None:
     assert parsed("Ann: One\ntwo:\nthree.\n\nThey leave.\nBen: It is 10:30, see http://x: ok")[0][1] == [
         ("Ann", "One two: three."),
@@ -120,6 +127,9 @@ def test_a_speech_goes_on_in_the_next_line_and_what_follows_a_blank_one_is_a_dir
         "https://example.org is a page.",
         "A very long beginning of a sentence that goes on: it has a colon.",
         "Oh! Really? Joey: no.",
+        "Scene of the crime!",
+        "Cut to the chase.",
+        "Act one of these days.",
     ],
 )
 def test_sentences_with_a_colon_are_no_cues(line: str) -> None:

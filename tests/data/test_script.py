@@ -97,6 +97,8 @@ def test_prompts_of_held_out_episodes_are_beginnings_of_scenes(table: Path) -> N
         assert str(prompt.prompt).startswith("Go on.\n\n[Scene: Place") and str(prompt.prompt).endswith("\nBen:")
         assert str(prompt.prompt).removeprefix("Go on.\n\n") + prompt.completion in whole
         assert "[" not in prompt.completion
+    halves = [{p.cluster for p in half} for half in (corpus.prompts[: len(corpus.eval)], corpus.prompts)]
+    assert halves[0] == halves[1]
     assert len({p.id for p in (*corpus.prompts, *corpus.eval)}) == len(corpus.prompts) + len(corpus.eval)
     spoken_by_ann = load_corpus(script(table, unit="episodes", seed_lines=1, persona="Ann")).prompts
     assert spoken_by_ann and all(str(prompt.prompt).endswith("\nAnn:") for prompt in spoken_by_ann)
