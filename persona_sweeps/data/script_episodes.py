@@ -40,8 +40,8 @@ def scene_prompts(
             prompt=f"{instruction}\n\n{before}" if instruction else before,
             completion="\n".join([said, *lines[index + 1 :]]),
             cluster=example.cluster,
-            persona=speaker,
-            metadata={"script": example.id},
+            persona=speaker if personas else None,
+            metadata={"script": example.id, "speaker": speaker},
         )
 
 

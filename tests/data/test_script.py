@@ -102,6 +102,7 @@ def test_prompts_of_held_out_episodes_are_beginnings_of_scenes(table: Path) -> N
     assert len({p.id for p in (*corpus.prompts, *corpus.eval)}) == len(corpus.prompts) + len(corpus.eval)
     spoken_by_ann = load_corpus(script(table, unit="episodes", seed_lines=1, persona="Ann")).prompts
     assert spoken_by_ann and all(str(prompt.prompt).endswith("\nAnn:") for prompt in spoken_by_ann)
+    assert {prompt.persona for prompt in spoken_by_ann} == {"Ann"} and corpus.prompts[0].persona is None
     assert not load_corpus(script(table)).prompts
 
 
