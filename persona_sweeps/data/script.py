@@ -23,7 +23,7 @@ from persona_sweeps.data.rows import source_files
 from persona_sweeps.data.screenplay import DELIMITERS, LAYOUTS, Script, Speech, layout_of, names_of, parse_script
 from persona_sweeps.data.script_episodes import ENDING, INSTRUCTION, episode, scene_prompts
 from persona_sweeps.data.script_files import Found, ScriptColumns, ScriptText, find_scripts, script_paths
-from persona_sweeps.data.script_speeches import SpeechMaker
+from persona_sweeps.data.script_speeches import SpeechMaker, in_stretches
 from persona_sweeps.data.source import Reading, Source
 from persona_sweeps.data.speakers import Cast, as_lists, is_crowd, name_lists
 from persona_sweeps.errors import DataError
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 UNITS = ("speeches", "episodes")
 NO_SPEECH = "script without a speech"
+STRETCH = 20
+"""speeches that count as a scene where there is only one"""
 KNOWN_FROM = 2
 """lines that a name must begin before it is looked for inside lines"""
 
@@ -85,6 +87,11 @@ class ScriptSource(Source):
             spoken_in = [script for script in scripts if not personas or {*personas} & {*names_of([script])}]
             examples = [episode(script, self.ending) for script in spoken_in]
         else:
+            if sum(len(script.scenes) for script in scripts) == 1:
+                scripts = [in_stretches(scripts[0], STRETCH)]
+                notes.append(
+                    f"No scene is marked: each {STRETCH} speeches count as one, which stays on one side."
+                )
             maker = SpeechMaker(scripts, personas, self.work, self.card, self.context_lines)
             examples = list(maker.examples())
             dropped += maker.dropped

@@ -16,7 +16,7 @@ from persona_sweeps.data.script_text import decoded, plain_text
 from persona_sweeps.data.values import text_of
 from persona_sweeps.errors import ConfigError, DataError, did_you_mean
 
-TEXTS = (".txt", ".text", ".htm", ".html", ".md", ".fountain", ".script", ".srt.txt")
+TEXTS = (".txt", ".text", ".htm", ".html", ".md", ".fountain", ".script")
 """names of a folder's files that are read"""
 USUAL = {
     "script": ("script", "screenplay", "transcript", "text", "dialogue", "content", "episode_script"),
@@ -78,7 +78,7 @@ def _is_saved(folder: Path) -> bool:
 def _in_files(root: Path) -> Found:
     files = script_paths(str(root))
     if not files:
-        raise DataError(f"dataset.path={root} holds no script: their files end in {', '.join(TEXTS[:-1])}.")
+        raise DataError(f"dataset.path={root} holds no script: their files end in {', '.join(TEXTS)}.")
     found, digest, by_page = Found([], ""), hashlib.sha256(), []
     for file in files:
         raw = file.read_bytes()

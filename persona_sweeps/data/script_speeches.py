@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from persona_sweeps.data.card_files import card_text
@@ -95,6 +97,16 @@ class SpeechMaker:
             return None
         others = [name for name, _ in self._partners.get(speaker, Counter()).most_common(5)]
         return template.format(name=speaker, work=self._work, partners=listed(others) or "unnamed")
+
+
+def in_stretches(script: Script, length: int) -> Script:
+    """Return a script whose scenes are divided into stretches of so many speeches."""
+    scenes = []
+    for scene in script.scenes:
+        starts = [index for index, item in enumerate(scene.items) if isinstance(item, Speech)][length::length]
+        for start, end in pairwise([0, *starts, len(scene.items)]):
+            scenes.append(replace(scene, items=scene.items[start:end]))
+    return replace(script, scenes=tuple(scenes))
 
 
 def context(before: Sequence[Speech | Direction], n: int) -> list[str]:

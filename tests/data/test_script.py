@@ -131,6 +131,15 @@ def test_tables_files_and_folders_give_the_same_speeches(tmp_path: Path) -> None
     assert "joker.html: not UTF-8" in " ".join(script(folder).read().notes)
 
 
+def test_a_script_without_scenes_is_divided_into_stretches(tmp_path: Path) -> None:
+    (tmp_path / "chat.txt").write_text("\n".join(f"{'BA'[n % 2]}nn: line {n}" for n in range(50)))
+    corpus = load_corpus(script(tmp_path / "chat.txt", persona="Ann", card="none"))
+    found = everything(corpus)
+    assert len(found) == 25 and {e.cluster for e in found.values()} == {f"chat/scene-{n}" for n in (1, 2, 3)}
+    assert found["chat/scene-2/speech-2"].prompt_text == "Bnn: line 20"
+    assert any("each 20 speeches count as one" in note for note in corpus.notes)
+
+
 def test_episodes_of_one_title_keep_apart(tmp_path: Path) -> None:
     rows = [["Pilot", SCENE.format(n=n)] for n in range(3)]
     corpus = load_corpus(script(write_table(tmp_path / "a.csv", ["title", "text"], rows), unit="episodes"))
