@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from typing import NamedTuple
 
 LONGEST_CUE = 60
@@ -83,6 +84,7 @@ def cue_line(line: str, delimiter: str = ":", known: Collection[str] = ()) -> Cu
     return CueLine(cue, text.strip())
 
 
+@lru_cache(maxsize=2**14)
 def divided(head: str) -> Cue | None:
     """Return `JOKER (V.O.) (CONT'D)` as a cue; None if more than brackets follows the name."""
     match = _BRACKETED.fullmatch(head.strip().lstrip("@").rstrip(",; "))
@@ -93,6 +95,7 @@ def divided(head: str) -> Cue | None:
     return Cue(" ".join(match["name"].split()).rstrip(",;"), kept, len(kept) < len([note for note in notes if note]))
 
 
+@lru_cache(maxsize=2**14)
 def is_name(name: str) -> bool:
     """Return whether a text can be a speaker's name rather than the beginning of a sentence."""
     words = name.split()

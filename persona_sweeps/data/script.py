@@ -89,9 +89,7 @@ class ScriptSource(Source):
         else:
             if sum(len(script.scenes) for script in scripts) == 1:
                 scripts = [in_stretches(scripts[0], STRETCH)]
-                notes.append(
-                    f"No scene is marked: each {STRETCH} speeches count as one, which stays on one side."
-                )
+                notes.append(f"No scene is marked: each {STRETCH} speeches count as one, which stays on one side.")
             maker = SpeechMaker(scripts, personas, self.work, self.card, self.context_lines)
             examples = list(maker.examples())
             dropped += maker.dropped

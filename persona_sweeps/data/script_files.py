@@ -50,6 +50,7 @@ class Found:
     fingerprint: str
     dropped: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    titles: Counter[str] = field(default_factory=Counter)
 
 
 def script_paths(path: str) -> list[Path]:
@@ -120,8 +121,9 @@ def _add(found: Found, title: str, text: str, place: str) -> None:
         found.dropped[EMPTY] += 1
         return
     slug = re.sub(r"[^\w/]+", "-", title.casefold()).strip("-/") or "script"
-    taken = sum(1 for other in found.texts if re.fullmatch(re.escape(slug) + r"(?:--\d+)?", other.name))
-    found.texts.append(ScriptText(f"{slug}--{taken + 1}" if taken else slug, text, place))
+    found.titles[slug] += 1
+    count = found.titles[slug]
+    found.texts.append(ScriptText(f"{slug}--{count}" if count > 1 else slug, text, place))
 
 
 def _columns(keys: Sequence[str], columns: ScriptColumns, table: str) -> dict[str, str]:
