@@ -57,7 +57,8 @@ def decoding_label(result: RunResult, separator: str = " ") -> str | None:
     generation = result.get("config.generation")
     if not isinstance(generation, Mapping):
         return None
-    settings = [f"{key}={plain(value)}" for key, value in generation.items() if key != "method" and value is not None]
+    given = {key: value for key, value in generation.items() if key != "method" and value not in (None, [])}
+    settings = [f"{key}={plain(value)}" for key, value in given.items()]
     return separator.join([str(generation.get("method", "?")), *settings])
 
 

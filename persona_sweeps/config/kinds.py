@@ -153,6 +153,7 @@ METRICS = KindGroup(
     {
         "likelihood": "persona_sweeps.metrics.likelihood:Likelihood",
         "overlap": "persona_sweeps.metrics.overlap:Overlap",
+        "match": "persona_sweeps.metrics.match:Match",
     },
 )
 SOURCES = KindGroup(

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from persona_sweeps.data.example import Corpus, Example
 from persona_sweeps.data.few_shot import render_with_shots, shots_of
 from persona_sweeps.data.rendering import RenderedExample, Renderer
 from persona_sweeps.data.store import PreparedData, load_entry, save_entry, to_dataset
+from persona_sweeps.data.templates import split_system
 from persona_sweeps.data.windows import Windows
 from persona_sweeps.errors import DataError
 
@@ -114,15 +116,16 @@ class _Fit:
 
     def __call__(self, examples: Sequence[Example], part: str) -> Iterator[RenderedExample]:
         """Yield the examples that can be used. Raises DataError if there are none."""
-        return self._required(map(self._fitted, self._rendered(examples)), examples, part)
+        return self._required(starmap(self._fitted, self._rendered(examples)), examples, part)
 
     def prompts(self, examples: Sequence[Example]) -> Iterator[RenderedExample]:
         """Yield the prompts that fit, whatever the length of what follows them."""
-        return self._required(map(self._prompt, self._rendered(examples)), examples, "prompt")
+        return self._required((self._prompt(row) for _, row in self._rendered(examples)), examples, "prompt")
 
-    def _rendered(self, examples: Sequence[Example]) -> Iterator[RenderedExample]:
+    def _rendered(self, examples: Sequence[Example]) -> Iterator[tuple[Example, RenderedExample]]:
         for start in range(0, len(examples), AT_ONCE):
-            yield from self._renderer.render(examples[start : start + AT_ONCE], self._source.loss_on)
+            some = list(examples[start : start + AT_ONCE])
+            yield from zip(some, self._renderer.render(some, self._source.loss_on), strict=True)
 
     def _prompt(self, example: RenderedExample) -> RenderedExample | None:
         if example.prompt_length <= self._max_length:
@@ -130,14 +133,29 @@ class _Fit:
         self.dropped[TOO_LONG] += 1
         return None
 
-    def _fitted(self, example: RenderedExample) -> RenderedExample | None:
-        if len(example.input_ids) <= self._max_length or self.windows is not None:
-            return example
-        if self._source.too_long == "cut" and example.prompt_length < self._max_length:
-            self.cut += 1
-            return self._renderer.cut(example, self._max_length)
+    def _fitted(self, example: Example, row: RenderedExample) -> RenderedExample | None:
+        """Return an example that fits, as it is or cut; None if it is dropped."""
+        if len(row.input_ids) <= self._max_length or self.windows is not None:
+            return row
+        if self._source.too_long == "cut":
+            row = self._without_oldest_turns(example, row)
+            if row.prompt_length < self._max_length:
+                self.cut += 1
+                fits = len(row.input_ids) <= self._max_length
+                return row if fits else self._renderer.cut(row, self._max_length)
         self.dropped[TOO_LONG] += 1
         return None
+
+    def _without_oldest_turns(self, example: Example, row: RenderedExample) -> RenderedExample:
+        """Return a dialogue's example without as many of its oldest turns as make it fit; the last one stays."""
+        if isinstance(example.prompt, str):
+            return row
+        system, turns = split_system(example.prompt)
+        while len(row.input_ids) > self._max_length and len(turns) > 2:
+            turns = turns[2:]  # a question and its answer
+            shorter = replace(example, prompt=(*system, *turns))
+            (row,) = self._renderer.render([shorter], self._source.loss_on)
+        return row
 
     def _required(
         self, fitted: Iterable[RenderedExample | None], examples: Sequence[Example], part: str
@@ -148,7 +166,7 @@ class _Fit:
                 found = True
                 yield example
         if not found:
-            shortest = min(len(example.input_ids) for example in self._rendered(examples))
+            shortest = min(len(row.input_ids) for _, row in self._rendered(examples))
             raise DataError(
                 f"None of the {len(examples)} {part} examples fits in train.max_length={self._max_length} tokens: the "
                 f"shortest has {shortest}. Set train.max_length to {shortest} or more, cut them (dataset.too_long=cut) "

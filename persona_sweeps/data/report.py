@@ -34,7 +34,7 @@ def report(corpus: Corpus, evaluated_on: str, prepared: PreparedData | None, con
     console.print(_sizes(parts, lengths))
     if (characters := _characters(parts)) is not None:
         console.print(characters)
-    for line in [*_left_out(corpus, prepared), *_leaks(parts), *corpus.notes]:
+    for line in [*_left_out(corpus, prepared), *_leaks(parts)]:
         console.print(Text(line), soft_wrap=True)
 
 
@@ -100,7 +100,7 @@ def _leaks(parts: Mapping[str, Sequence[Example]]) -> list[str]:
             continue
         lines += _leak(name, copies(examples, parts["train"]))
     if twice := repeated(parts["train"]):
-        lines.append(f"{pluralize(twice, 'training example')} repeat another, prompt and completion.")
+        lines.append(f"Repeated in train, prompt and completion: {pluralize(twice, 'example')}.")
     return lines
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from persona_sweeps.config.schema import PlanMode
+from persona_sweeps.data import corpus_of
 from persona_sweeps.device import planning_for
 from persona_sweeps.errors import UserError
 from persona_sweeps.execution.launch_target import THIS_PROCESS, LaunchTarget
@@ -31,6 +32,8 @@ def execute(
     """
     console = Console()
     plan = make_plan(list(cells))
+    for note in dict.fromkeys(note for cell in plan.distinct for note in corpus_of(cell.config).notes):
+        console.note(note)
     config = cells[0].config
     if config.show_examples is not None:
         _show_examples(plan, config.show_examples)
@@ -109,7 +112,6 @@ def _carry_out(
 def _report_data(plan: Plan) -> None:
     """Print what the data of each distinct data set and model are; train nothing."""
     quiet_libraries()
-    from persona_sweeps.data import corpus_of
     from persona_sweeps.data.report import report
     from persona_sweeps.planning.token_counts import has_tokenizer
     from persona_sweeps.running.preparing import Tokenizers

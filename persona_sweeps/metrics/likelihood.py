@@ -23,10 +23,11 @@ VERSION = "1"
 class Likelihood(Metric):
     """Score each reference by its NLL: the mean for each token, the perplexity, and bits for each byte of its text.
 
-    Means are over tokens, not over items.
+    Means are over tokens, not over items; `mean_ppl` adds the mean of the items' perplexities, as some papers have it.
     """
 
     all_tokens: bool = MISSING
+    mean_ppl: bool = False
 
     def check(self, config: RunConfig) -> Iterator[str]:
         if self.all_tokens and config.peft.shots:
@@ -39,7 +40,7 @@ class Likelihood(Metric):
         return (NLL, NLL_ALL_TOKENS) if self.all_tokens else (NLL,)
 
     def version(self) -> str:
-        return VERSION
+        return f"{VERSION}, mean" if self.mean_ppl else VERSION
 
     def describe(self) -> dict[str, Description]:
         bits = Description(
@@ -54,6 +55,19 @@ class Likelihood(Metric):
         )
         descriptions = _described("completion", "completion_tokens", "", "completion token", 50)
         descriptions["bits_per_byte"] = bits
+        if self.mean_ppl:
+            descriptions["mean_ppl"] = Description(
+                label="mean PPL",
+                higher_is_better=False,
+                range=(1.0, None),
+                version=VERSION,
+                aggregate={"form": "mean", "of": "item_ppl"},
+                per_token=True,
+                log_scale=True,
+                format=".2f",
+                explanation="mean PPL is the mean of the items' own perplexities, which a few unlikely items decide",
+                headline=45,
+            )
         if self.all_tokens:
             descriptions |= _described("all_tokens", "all_tokens_count", "all-token ", "token, the prompt's among them")
         return descriptions
@@ -70,6 +84,10 @@ class Likelihood(Metric):
             }
             for line in lines
         ]
+        if self.mean_ppl and lines:
+            for item in items:
+                item["item_ppl"] = _exp(item["completion_nll"])
+            whole["mean_ppl"] = math.fsum(item["item_ppl"] for item in items) / len(items)
         if lines:
             whole["bits_per_byte"] = _sum(lines, "nll") / math.log(2) / max(1, _sum(lines, "bytes"))
         if self.all_tokens:
@@ -87,7 +105,11 @@ def _per_token(name: str, lines: Sequence[Line]) -> dict[str, float]:
     if not lines:
         return {}
     mean = _sum(lines, "nll") / _sum(lines, "tokens")
-    return {f"{name}_nll": mean, f"{name}_ppl": math.exp(mean) if mean < 700 else math.inf}
+    return {f"{name}_nll": mean, f"{name}_ppl": _exp(mean)}
+
+
+def _exp(nll: float) -> float:
+    return math.exp(nll) if nll < 700 else math.inf
 
 
 def _sum(lines: Sequence[Line], column: str) -> float:

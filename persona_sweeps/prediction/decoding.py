@@ -25,7 +25,7 @@ class Generation:
 
     method: str = MISSING
     max_new_tokens: int = MISSING
-    repetition_penalty: float = 1.0
+    repetition_penalty: float | None = None
     stop: list[str] = field(default_factory=list)
     limit: int | None = None
 
@@ -36,7 +36,7 @@ class Generation:
         """Yield a sentence for each wrong key. Subclasses also yield from this one."""
         yield from at_least("generation.max_new_tokens", self.max_new_tokens, 1)
         yield from at_least("generation.limit", self.limit, 1)
-        if not self.repetition_penalty > 0:
+        if self.repetition_penalty is not None and not self.repetition_penalty > 0:
             yield f"generation.repetition_penalty={self.repetition_penalty:g} must be above 0; 1 changes nothing."
         if not all(self.stop):
             yield "generation.stop holds an empty text, which would end every completion at once."

@@ -132,7 +132,7 @@ class _Decoding:
 
     def _penalized(self, logits: Tensor) -> Tensor:
         """Make the tokens of each sequence so far, its prompt's too, less probable (Keskar et al. 2019)."""
-        if self.penalty == 1.0:
+        if self.penalty is None:
             return logits
         for row, index in enumerate(self.unfinished):
             seen = torch.tensor(sorted({*self.requests[index].prompt, *self.texts[index]}), device=logits.device)

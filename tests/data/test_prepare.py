@@ -171,3 +171,38 @@ def test_a_cache_that_cannot_be_written_costs_a_sentence(
     told = capsys.readouterr().err
     assert told.count("can't be written") == 1 and "PERSONA_SWEEPS_CACHE" in told
     assert len(entries(Path(os.environ["PERSONA_SWEEPS_CACHE"]))) == 1
+
+
+def test_what_is_too_long_may_lose_its_end_and_is_counted(run: Run, make_tokenizer: Callable[..., Any]) -> None:
+    whole, cut = run(), run(max_length=130, too_long="cut")
+    by_id = {row["id"]: row for side in (whole.train, whole.eval) for row in side}
+    changed = 0
+    for row in (row for side in (cut.train, cut.eval) for row in side):
+        before = by_id[row["id"]]
+        assert row["input_ids"] == before["input_ids"][:130] and row["prompt_length"] == before["prompt_length"] < 130
+        assert before["completion"].startswith(row["completion"])
+        changed += row["input_ids"] != before["input_ids"]
+    assert cut.cut == changed > 0
+    assert len(cut.train) + len(cut.eval) + cut.dropped.get(TOO_LONG, 0) == len(by_id)
+
+
+def test_a_dialogue_that_is_too_long_loses_its_oldest_turns_and_keeps_its_answer(
+    run: Run, source: Path, make_tokenizer: Callable[..., Any]
+) -> None:
+    def line(number: int, turns: int) -> dict[str, Any]:
+        talk = [{"role": role, "content": f"{role} {n} " * 5} for n in range(turns) for role in ("user", "assistant")]
+        return {"messages": [{"role": "system", "content": "Be Ann."}, *talk], "id": f"e{number}"}
+
+    source.write_text("\n".join(json.dumps(line(number, 12)) for number in range(6)))
+    (whole, *_), (cut, *_) = rows(run(max_length=4000)), rows(run(max_length=400, too_long="cut"))
+    for before, after in zip(whole, cut, strict=True):
+        assert len(after["input_ids"]) <= 400 and after["completion"] == before["completion"]
+        assert "Be Ann." in after["prompt"] and "user 11" in after["prompt"] and "user 0" not in after["prompt"]
+        answer = len(before["input_ids"]) - before["prompt_length"]
+        assert after["input_ids"][-answer:] == before["input_ids"][-answer:]
+
+
+def test_windows_keep_whatever_is_too_long(run: Run) -> None:
+    whole, read = run(), run(max_length=130, too_long="windows", stride=100)
+    assert rows(read) == rows(whole) and read.windows == (130, 100) and read.cut == 0
+    assert run(max_length=130, too_long="windows").windows == (130, 65)

@@ -133,3 +133,12 @@ def test_a_run_s_metrics_are_those_of_the_model_s_own_probabilities(
         "all_tokens_ppl": math.exp(whole / tokens),
     }
     assert record["metrics"] == pytest.approx(expected, rel=1e-4)
+
+
+@given(EXAMPLES)
+def test_the_mean_of_perplexities_is_that_of_items_and_no_less_than_the_geometric_one(examples: Examples) -> None:
+    found = Likelihood(all_tokens=False, mean_ppl=True).score({NLL: lines(examples)})
+    own = [math.exp(nll / tokens) if nll / tokens < 700 else math.inf for nll, tokens, _ in examples]
+    assert found.whole["mean_ppl"] == pytest.approx(sum(own) / len(own))
+    assert [item["item_ppl"] for item in found.items] == pytest.approx(own)
+    assert {k: v for k, v in found.whole.items() if k != "mean_ppl"} == score(examples).whole

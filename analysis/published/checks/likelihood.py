@@ -39,7 +39,7 @@ CONVERSIONS: dict[str | None, Conversion] = {
         bound="at most ",
         note="A mean of per-story perplexities isn't the perplexity of the corpus: every story weighs the same however "
         "long it is, and hard stories pull the mean up. By Jensen's inequality its logarithm is an upper bound of the "
-        "stories' mean NLL; the corpus perplexity doesn't follow from it, and ours isn't set beside it.",
+        "stories' mean NLL; the corpus perplexity doesn't follow from it. Our mean PPL is such a mean.",
     ),
 }
 """by the unit that was printed"""
