@@ -168,6 +168,8 @@ SOURCES = KindGroup(
         "stories": "persona_sweeps.data.stories:Stories",
         "table": "persona_sweeps.data.table:Table",
         "conversations": "persona_sweeps.data.conversations:Conversations",
+        "script": "persona_sweeps.data.script:ScriptSource",
+        "pairs": "persona_sweeps.data.pairs:Pairs",
     },
 )
 GENERATION = KindGroup(

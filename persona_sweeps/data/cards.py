@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from persona_sweeps.data.card_files import card_text
 from persona_sweeps.data.library import display_name
@@ -39,7 +40,7 @@ def persona_card(card: str, play: Play, persona: str, author: str | None = None)
         return card_text(template, persona)
     kind = KINDS.get(play.kind, "play")
     work = f"{author}'s {kind} {play.title}" if author else f"the {kind} {play.title}"
-    return template.format(name=persona, work=work, partners=_listed(partners(play, persona)) or "unnamed")
+    return template.format(name=persona, work=work, partners=listed(partners(play, persona)) or "unnamed")
 
 
 def partners(play: Play, persona: str, n: int = 5) -> list[str]:
@@ -54,5 +55,6 @@ def partners(play: Play, persona: str, n: int = 5) -> list[str]:
     return [name for name in ranked if name.casefold() not in (persona.casefold(), "all", "both")][:n]
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return "Ann, Ben and Cleo"."""
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

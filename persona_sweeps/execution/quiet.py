@@ -7,7 +7,7 @@ import os
 
 
 def quiet_libraries() -> None:
-    """Silence progress bars and advice of transformers, datasets and bitsandbytes."""
+    """Silence progress bars and advice of transformers, datasets and bitsandbytes, and the Hub's reports of retries."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import datasets
     from transformers.utils import logging as transformers_logging
@@ -17,4 +17,5 @@ def quiet_libraries() -> None:
     datasets.disable_progress_bars()
     transformers_logging.set_verbosity_error()
     logging.getLogger("absl").setLevel(logging.WARNING)
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     silence_bitsandbytes()

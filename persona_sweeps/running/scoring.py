@@ -156,12 +156,13 @@ def _record(
 
 def _by_persona(cell: Cell, answers: Mapping[Request, Predictions]) -> dict[str, dict[str, float]]:
     """Return the values of each character's own items; nothing where all items are of one character."""
-    names = dict.fromkeys(line["persona"] for predictions in answers.values() for line in predictions.lines)
+    lines = (line for predictions in answers.values() for line in predictions.lines)
+    names = dict.fromkeys(line["persona"] for line in lines if line["persona"] is not None)
     if len(names) < 2:
         return {}
     found: dict[str, dict[str, float]] = {}
     for name in names:
-        values = found[str(name)] = {}
+        values = found[name] = {}
         for metric in cell.metrics.values():
             common = _common(metric, answers)
             own = {request: [line for line in lines if line["persona"] == name] for request, lines in common.items()}
