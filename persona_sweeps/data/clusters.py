@@ -112,9 +112,7 @@ def _sorted(keys: array[int]) -> Sequence[int]:
         return sorted(range(len(keys)), key=keys.__getitem__)
     import numpy as np
 
-    order = array(INDEX)
-    order.frombytes(np.argsort(np.frombuffer(keys, dtype=np.uint64), kind="stable").astype(np.uint64).tobytes())
-    return order
+    return array(INDEX, np.argsort(np.frombuffer(keys, dtype=np.uint64), kind="stable").view(np.uint64).tobytes())
 
 
 def _runs(order: Sequence[int], keys: Sequence[int]) -> Iterator[list[int]]:

@@ -124,7 +124,7 @@ class _Fit:
 
     def _rendered(self, examples: Sequence[Example]) -> Iterator[tuple[Example, RenderedExample]]:
         for start in range(0, len(examples), AT_ONCE):
-            some = examples[start : start + AT_ONCE]
+            some = list(examples[start : start + AT_ONCE])  # examples on the disk are read once
             yield from zip(some, self._renderer.render(some, self._source.loss_on), strict=True)
 
     def _prompt(self, example: RenderedExample) -> RenderedExample | None:
