@@ -162,14 +162,14 @@ SOURCES = KindGroup(
     "persona_sweeps.sources",
     "persona_sweeps.data.source:Source",
     {
-        "shakespeare": "persona_sweeps.data.shakespeare:Shakespeare",
-        "jsonl": "persona_sweeps.data.jsonl:Jsonl",
-        "hpd": "persona_sweeps.data.hpd:Hpd",
-        "stories": "persona_sweeps.data.stories:Stories",
-        "table": "persona_sweeps.data.table:Table",
-        "conversations": "persona_sweeps.data.conversations:Conversations",
-        "script": "persona_sweeps.data.script:ScriptSource",
-        "pairs": "persona_sweeps.data.pairs:Pairs",
+        "shakespeare": "persona_sweeps.data.sources.shakespeare:Shakespeare",
+        "jsonl": "persona_sweeps.data.sources.jsonl:Jsonl",
+        "hpd": "persona_sweeps.data.sources.hpd:Hpd",
+        "stories": "persona_sweeps.data.sources.stories:Stories",
+        "table": "persona_sweeps.data.sources.table:Table",
+        "conversations": "persona_sweeps.data.sources.conversations:Conversations",
+        "script": "persona_sweeps.data.sources.script:ScriptSource",
+        "pairs": "persona_sweeps.data.sources.pairs:Pairs",
     },
 )
 GENERATION = KindGroup(

@@ -11,5 +11,5 @@ from pathlib import Path
 @lru_cache(maxsize=1)
 def code_fingerprint() -> str:
     """Return a hash of this package's modules, which decide what examples and tokens the same bytes give."""
-    modules = [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))]
+    modules = [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.rglob("*.py"))]
     return hashlib.sha256(json.dumps(modules).encode()).hexdigest()

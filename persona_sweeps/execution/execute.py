@@ -112,7 +112,7 @@ def _carry_out(
 def _report_data(plan: Plan) -> None:
     """Print what the data of each distinct data set and model are; train nothing."""
     quiet_libraries()
-    from persona_sweeps.data.report import report
+    from persona_sweeps.data.inspection.report import report
     from persona_sweeps.planning.token_counts import has_tokenizer
     from persona_sweeps.running.preparing import Tokenizers
 
@@ -130,7 +130,7 @@ def _report_data(plan: Plan) -> None:
 def _show_examples(plan: Plan, count: int) -> None:
     """Print rendered training examples of every distinct data set and model; train nothing."""
     quiet_libraries()
-    from persona_sweeps.data.show import show_examples
+    from persona_sweeps.data.inspection.show import show_examples
     from persona_sweeps.running.preparing import Tokenizers
 
     console, tokenizers = Console(), Tokenizers()

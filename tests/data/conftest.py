@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from persona_sweeps.data.jsonl import Jsonl
-from persona_sweeps.data.shakespeare import Shakespeare
+from persona_sweeps.data.sources.jsonl import Jsonl
+from persona_sweeps.data.sources.shakespeare import Shakespeare
 
 SPECIAL = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "<start_of_turn>", "<end_of_turn>"]
 CHATML = (

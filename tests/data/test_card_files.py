@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from persona_sweeps.data import load_corpus
-from persona_sweeps.data.card_files import LARGEST_TEXT, PNG, card_text, read_card
+from persona_sweeps.data.cards.card_files import LARGEST_TEXT, PNG, card_text, read_card
 from persona_sweeps.data.example import Message
 from persona_sweeps.errors import DataError
 

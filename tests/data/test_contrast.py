@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from persona_sweeps.data import load_corpus
-from persona_sweeps.data.contrast import IDENTITY, REFUSALS, contrastive, main, read_set
-from persona_sweeps.data.table import Table
+from persona_sweeps.data.contrast.command import IDENTITY, REFUSALS, contrastive, main, read_set
+from persona_sweeps.data.sources.table import Table
 
 SET = [
     ("Ann", "Where do you live?", "In the lighthouse; the lighthouse is cold."),

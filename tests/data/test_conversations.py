@@ -12,7 +12,7 @@ import pytest
 from persona_sweeps.config.kinds import SOURCES
 from persona_sweeps.data import load_corpus
 from persona_sweeps.data.example import Corpus, Example, Message
-from persona_sweeps.data.turns import NO_TURN, OPENING, UNANSWERED
+from persona_sweeps.data.rows.turns import NO_TURN, OPENING, UNANSWERED
 from persona_sweeps.errors import ConfigError, DataError
 
 SAID = [

@@ -15,8 +15,8 @@ from omegaconf import OmegaConf
 from persona_sweeps.config.kinds import SOURCES
 from persona_sweeps.config.schema import register_schemas
 from persona_sweeps.data import load_corpus
-from persona_sweeps.data.jsonl import Jsonl
-from persona_sweeps.data.shakespeare import Shakespeare
+from persona_sweeps.data.sources.jsonl import Jsonl
+from persona_sweeps.data.sources.shakespeare import Shakespeare
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -30,7 +30,7 @@ def composed(name: str, *overrides: str) -> object:
 def test_loading_a_play_imports_no_heavy_library() -> None:
     program = (
         "import sys\n"
-        "from persona_sweeps.data.shakespeare import Shakespeare\n"
+        "from persona_sweeps.data.sources.shakespeare import Shakespeare\n"
         "from persona_sweeps.data import load_corpus, jsonl, rendering, prepare, show\n"
         "load_corpus(Shakespeare(source='shakespeare', persona='Hamlet', context_lines=4, card='long',\n"
         "    eval_fraction=0.2, split_seed=0, min_examples=8, loss_on='completion'))\n"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persona_sweeps.data.detokenize import detokenize, is_tokenized
+from persona_sweeps.data.formats.detokenize import detokenize, is_tokenized
 
 CASES = {
     "`` Is n't it ? '' he said .<newline><newline>`` No , '' she said ; `` it ca n't be . ''": (

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from persona_sweeps.data.duplicates import copies, repeated
 from persona_sweeps.data.example import Corpus, Example
-from persona_sweeps.data.report import report
+from persona_sweeps.data.inspection.duplicates import copies, repeated
+from persona_sweeps.data.inspection.report import report
 
 LONG = "To be, or not to be, that is the question: whether it is nobler in the mind to suffer the slings and arrows"
 

@@ -11,8 +11,8 @@ import pytest
 
 from persona_sweeps.data import load_corpus
 from persona_sweeps.data.example import Corpus, Example, Message
-from persona_sweeps.data.jsonl import Jsonl
 from persona_sweeps.data.source import Source
+from persona_sweeps.data.sources.jsonl import Jsonl
 
 EXAMPLE = Example("a/1", (Message("system", "Be Ann."), Message("user", "Who's there?")), "Ann.", "a", "Ann", {"n": 1})
 OTHER = replace(EXAMPLE, id="a/2", completion="Ann, again.")

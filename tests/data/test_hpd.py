@@ -10,8 +10,8 @@ import pytest
 
 from persona_sweeps.data import load_corpus
 from persona_sweeps.data.example import Corpus, Example
-from persona_sweeps.data.hpd import MORE, OPENING, Hpd
-from persona_sweeps.data.hpd_file import read_sessions, spoken
+from persona_sweeps.data.formats.hpd_file import read_sessions, spoken
+from persona_sweeps.data.sources.hpd import MORE, OPENING, Hpd
 from persona_sweeps.errors import ConfigError, DataError
 
 SESSION: dict[str, Any] = {

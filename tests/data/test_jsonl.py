@@ -11,7 +11,7 @@ import pytest
 
 from persona_sweeps.data import load_corpus
 from persona_sweeps.data.example import Corpus, Example, Message
-from persona_sweeps.data.jsonl import Jsonl
+from persona_sweeps.data.sources.jsonl import Jsonl
 from persona_sweeps.errors import ConfigError, DataError
 
 Configs = Callable[..., Jsonl]

@@ -12,7 +12,7 @@ import pytest
 from persona_sweeps.config.kinds import SOURCES
 from persona_sweeps.data import load_corpus
 from persona_sweeps.data.example import Corpus, Message
-from persona_sweeps.data.pairs import Pairs
+from persona_sweeps.data.sources.pairs import Pairs
 from persona_sweeps.errors import ConfigError, DataError
 
 DIALOGUE = [

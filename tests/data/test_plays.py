@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from persona_sweeps.data.library import play_paths
-from persona_sweeps.data.plays import Play, Speech, StageDirection, parse_play, read_play
+from persona_sweeps.data.plays.library import play_paths
+from persona_sweeps.data.plays.plays import Play, Speech, StageDirection, parse_play, read_play
 from persona_sweeps.errors import DataError
 
 

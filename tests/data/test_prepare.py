@@ -15,9 +15,9 @@ import pytest
 
 from persona_sweeps.config.schema import RunConfig, TrainConfig
 from persona_sweeps.data import load_corpus
-from persona_sweeps.data.jsonl import Jsonl
 from persona_sweeps.data.prepare import TOO_LONG, forget_prepared, prepare
 from persona_sweeps.data.rendering import RenderedExample, Renderer
+from persona_sweeps.data.sources.jsonl import Jsonl
 from persona_sweeps.data.store import MANIFEST, PreparedData, save_entry, to_dataset
 from persona_sweeps.errors import DataError
 from persona_sweeps.prediction.references.untuned import Untuned

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from persona_sweeps.data.rows import Row, Rows, open_rows
+from persona_sweeps.data.rows.files import Row, Rows, open_rows
 from persona_sweeps.errors import DataError
 
 TABLE = [

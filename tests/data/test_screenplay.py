@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 
-from persona_sweeps.data.screenplay import Direction, Script, layout_of, parse_script, written_scene
-from persona_sweeps.data.script_text import decoded, plain_text
-from persona_sweeps.data.speakers import Cast, is_crowd
+from persona_sweeps.data.scripts.screenplay import Direction, Script, layout_of, parse_script, written_scene
+from persona_sweeps.data.scripts.speakers import Cast, is_crowd
+from persona_sweeps.data.scripts.text import decoded, plain_text
 from persona_sweeps.errors import ConfigError, DataError
 
 EPISODE = """The One Where It Begins

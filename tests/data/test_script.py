@@ -12,8 +12,8 @@ import pytest
 from persona_sweeps.config.kinds import SOURCES
 from persona_sweeps.data import load_corpus
 from persona_sweeps.data.example import Corpus, Example, Message
-from persona_sweeps.data.library import display_name, open_play, play_paths
-from persona_sweeps.data.script import ScriptSource
+from persona_sweeps.data.plays.library import display_name, open_play, play_paths
+from persona_sweeps.data.sources.script import ScriptSource
 from persona_sweeps.data.stand_ins.scripts import PLAYS, stand_in
 from persona_sweeps.errors import ConfigError, DataError
 

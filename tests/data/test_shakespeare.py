@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from persona_sweeps.data import load_corpus
-from persona_sweeps.data.cards import partners, persona_card
+from persona_sweeps.data.cards.cards import partners, persona_card
 from persona_sweeps.data.example import Corpus, Example
-from persona_sweeps.data.library import choose_roles, display_name, open_play, play_paths, speech_counts
-from persona_sweeps.data.shakespeare import Shakespeare
+from persona_sweeps.data.plays.library import choose_roles, display_name, open_play, play_paths, speech_counts
+from persona_sweeps.data.sources.shakespeare import Shakespeare
 from persona_sweeps.errors import ConfigError, DataError
 
 Configs = Callable[..., Shakespeare]

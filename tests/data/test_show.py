@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 
 from persona_sweeps.config.schema import RunConfig, TrainConfig
-from persona_sweeps.data.jsonl import Jsonl
+from persona_sweeps.data.inspection.show import show_examples
 from persona_sweeps.data.prepare import prepare
-from persona_sweeps.data.show import show_examples
+from persona_sweeps.data.sources.jsonl import Jsonl
 from persona_sweeps.prediction.references.untuned import Untuned
 
 Show = Callable[..., str]

@@ -16,7 +16,7 @@ from persona_sweeps.data import load_corpus
 from persona_sweeps.data.example import Corpus, Example
 from persona_sweeps.data.prepare import prepare
 from persona_sweeps.data.rendering import RenderedExample, Renderer
-from persona_sweeps.data.stories import Stories
+from persona_sweeps.data.sources.stories import Stories
 from persona_sweeps.errors import ConfigError, DataError
 from persona_sweeps.prediction.references.untuned import Untuned
 

@@ -13,7 +13,7 @@ import pytest
 from persona_sweeps.config.kinds import SOURCES
 from persona_sweeps.data import load_corpus
 from persona_sweeps.data.example import Corpus, Example, Message
-from persona_sweeps.data.table import Table
+from persona_sweeps.data.sources.table import Table
 from persona_sweeps.errors import ConfigError, DataError
 
 

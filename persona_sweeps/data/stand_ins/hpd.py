@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from persona_sweeps.cache import cache_dir
-from persona_sweeps.data.library import display_name, open_play, play_paths
-from persona_sweeps.data.plays import Play, Scene, Speech
-from persona_sweeps.data.shakespeare import heading
+from persona_sweeps.data.plays.context import heading
+from persona_sweeps.data.plays.library import display_name, open_play, play_paths
+from persona_sweeps.data.plays.plays import Play, Scene, Speech
 from persona_sweeps.records.files import write_text
 
 PLAY, HERO = "hamlet", "Hamlet"

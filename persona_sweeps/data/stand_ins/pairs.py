@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from persona_sweeps.cache import cache_dir
-from persona_sweeps.data.library import open_play, play_paths
-from persona_sweeps.data.plays import Speech
+from persona_sweeps.data.plays.library import open_play, play_paths
+from persona_sweeps.data.plays.plays import Speech
 from persona_sweeps.records.files import write_text
 
 PLAYS = ("henry-iv-part-1", "henry-iv-part-2", "the-merry-wives-of-windsor")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from persona_sweeps.cache import cache_dir
-from persona_sweeps.data.library import display_name, open_play, play_paths
-from persona_sweeps.data.plays import Play, Scene
+from persona_sweeps.data.plays.library import display_name, open_play, play_paths
+from persona_sweeps.data.plays.plays import Play, Scene
 from persona_sweeps.records.files import replacing_file
 
 THREE = {"hamlet": "Hamlet", "henry-iv-part-1": "Falstaff", "as-you-like-it": "Rosalind"}

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from persona_sweeps.cache import cache_dir
-from persona_sweeps.data.library import display_name, open_play, play_paths
-from persona_sweeps.data.plays import Act, Scene, Speech
+from persona_sweeps.data.plays.library import display_name, open_play, play_paths
+from persona_sweeps.data.plays.plays import Act, Scene, Speech
 from persona_sweeps.records.files import write_text
 
 VERSION = 2

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from persona_sweeps.cache import cache_dir
-from persona_sweeps.data.library import display_name, open_play, play_paths
-from persona_sweeps.data.plays import Play, Scene, Speech, StageDirection
+from persona_sweeps.data.plays.library import display_name, open_play, play_paths
+from persona_sweeps.data.plays.plays import Play, Scene, Speech, StageDirection
 from persona_sweeps.records.files import write_json_lines
 
 SHOWN = 5

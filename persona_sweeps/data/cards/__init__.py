@@ -1,0 +1,1 @@
+"""Persona cards: made from a play, written by the user, or read from a character card's file."""

@@ -1,0 +1,1 @@
+"""Parsers of other formats: Harry Potter dialogues, pairs of lines, stories."""

@@ -1,0 +1,1 @@
+"""Look at data before training: examples as tokens, amounts, leaks between parts."""

@@ -1,0 +1,1 @@
+"""Plays in Markdown: their parser, and the library of plays that are installed."""

@@ -1,0 +1,1 @@
+"""Scripts and screenplays: layouts, speakers, scenes, speeches and whole episodes."""

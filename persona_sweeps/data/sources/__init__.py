@@ -1,0 +1,1 @@
+"""The data sources: one module for each option of `dataset=`."""
