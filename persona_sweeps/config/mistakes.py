@@ -14,6 +14,8 @@ from persona_sweeps.errors import UserError, did_you_mean
 TYPES = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
 """OmegaConf's name of a type → what a message calls it"""
 
+SHARED = "shared"
+"""the folder of a group with the keys that its options share"""
 PLUGINS = ("hydra/launcher", "hydra/sweeper")
 """groups whose options have different keys under the same name"""
 COMPOSERS = ("hydra.", "omegaconf.", "antlr4.")
@@ -197,7 +199,7 @@ def keys(conf: Path) -> list[str]:
     names = dict.fromkeys(_dotted(conf / "config.yaml", ""))
     for group in groups(conf):
         prefix = "" if group == "experiment" else f"{group}."
-        for path in sorted((conf / group).glob("*.yaml")):
+        for path in sorted([*(conf / group).glob("*.yaml"), *(conf / group / SHARED).glob("*.yaml")]):
             names.update(dict.fromkeys(_dotted(path, prefix)))
     return [key for key in names if not key.startswith("hydra")]
 

@@ -31,9 +31,13 @@ def schema_of(path: Path) -> type:
 
 
 def written_in(path: Path) -> dict[str, Any]:
+    """Return the keys of a file, with those of the shared file that its defaults list names."""
     content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     assert isinstance(content, dict)
-    return {str(key): value for key, value in content.items() if key != "defaults"}
+    named = [str(item).split("@")[0] for item in content.get("defaults", ())]
+    shared = [written_in(path.parent / f"{name}.yaml") for name in named if name.startswith("shared/")]
+    own = {str(key): value for key, value in content.items() if key != "defaults"}
+    return {key: value for part in (*shared, own) for key, value in part.items()}
 
 
 @pytest.mark.parametrize("path", YAML, ids=lambda path: str(path.relative_to(CONF)))

@@ -38,8 +38,10 @@ each_kind = pytest.mark.parametrize(("group", "name"), KINDS, ids=[f"{group.name
 
 
 def written(group: KindGroup, name: str) -> dict[str, Any]:
-    """Return the keys of a kind's YAML file."""
+    """Return the keys of a kind's YAML file, with those that all sources share."""
     content = yaml.safe_load((CONF / group.name / f"{name}.yaml").read_text())
+    if group.name == "dataset":
+        content = {**yaml.safe_load((CONF / "dataset/shared/keys.yaml").read_text()), **content}
     return content[name] if group.key is None else {key: content[key] for key in content if key != "defaults"}
 
 

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from persona_sweeps.config.kinds import SOURCES
 from persona_sweeps.config.schema import register_schemas
 from persona_sweeps.data import load_corpus
+from persona_sweeps.data.source import Source
 from persona_sweeps.data.sources.jsonl import Jsonl
 from persona_sweeps.data.sources.shakespeare import Shakespeare
 
@@ -31,7 +32,9 @@ def test_loading_a_play_imports_no_heavy_library() -> None:
     program = (
         "import sys\n"
         "from persona_sweeps.data.sources.shakespeare import Shakespeare\n"
-        "from persona_sweeps.data import load_corpus, jsonl, rendering, prepare, show\n"
+        "from persona_sweeps.data import load_corpus, prepare, rendering\n"
+        "from persona_sweeps.data.inspection import show\n"
+        "from persona_sweeps.data.sources import jsonl\n"
         "load_corpus(Shakespeare(source='shakespeare', persona='Hamlet', context_lines=4, card='long',\n"
         "    eval_fraction=0.2, split_seed=0, min_examples=8, loss_on='completion'))\n"
         "print([name for name in ('torch', 'transformers', 'datasets', 'numpy') if name in sys.modules])\n"
@@ -55,5 +58,9 @@ def test_jsonl_needs_its_path(tmp_path: Path) -> None:
 def test_every_key_of_an_option_is_explained_once(name: str) -> None:
     text = (CONF / "dataset" / f"{name}.yaml").read_text()
     assert text.startswith("# ")
-    explained = re.findall(r"^(\w+): .*# \S", text, re.M)
-    assert sorted(explained) == sorted(field.name for field in fields(SOURCES.find(name)))
+    own, shared = (
+        re.findall(r"^(\w+): .*# \S", of, re.M) for of in (text, (CONF / "dataset/shared/keys.yaml").read_text())
+    )
+    assert len(set(own)) == len(own) and len(set(shared)) == len(shared)
+    assert {*own, *shared} == {field.name for field in fields(SOURCES.find(name))}
+    assert {field.name for field in fields(Source)} == {*shared, "source", "persona"}
