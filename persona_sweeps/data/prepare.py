@@ -78,7 +78,7 @@ def _prepared(config: RunConfig, corpus: Corpus, renderer: Renderer, folder: Pat
         train=train,
         eval=part("eval", held_out),
         validation=part("validation", fit(corpus.validation, "validation")) if corpus.validation else None,
-        prompts=part("prompts", fit.prompts(corpus.prompts)) if corpus.prompts else None,
+        prompts=part("prompts", fit.prompts(corpus)) if corpus.prompts else None,
         dropped={**corpus.dropped, **fit.dropped},
         data_fingerprint=corpus.fingerprint,
         template_fingerprint=renderer.template_fingerprint,
@@ -118,14 +118,19 @@ class _Fit:
         """Yield the examples that can be used. Raises DataError if there are none."""
         return self._required(starmap(self._fitted, self._rendered(examples)), examples, part)
 
-    def prompts(self, examples: Sequence[Example]) -> Iterator[RenderedExample]:
+    def prompts(self, corpus: Corpus) -> Iterator[RenderedExample]:
         """Yield the prompts that fit, whatever the length of what follows them."""
-        return self._required((self._prompt(row) for _, row in self._rendered(examples)), examples, "prompt")
+        whole_texts = not any(example.prompt for example in corpus.eval[:1])
+        rows = self._rendered(corpus.prompts, continued=whole_texts)
+        return self._required((self._prompt(row) for _, row in rows), corpus.prompts, "prompt")
 
-    def _rendered(self, examples: Sequence[Example]) -> Iterator[tuple[Example, RenderedExample]]:
+    def _rendered(
+        self, examples: Sequence[Example], continued: bool = False
+    ) -> Iterator[tuple[Example, RenderedExample]]:
         for start in range(0, len(examples), AT_ONCE):
             some = list(examples[start : start + AT_ONCE])  # examples on the disk are read once
-            yield from zip(some, self._renderer.render(some, self._source.loss_on), strict=True)
+            rendered = self._renderer.render(some, self._source.loss_on, continued=continued)
+            yield from zip(some, rendered, strict=True)
 
     def _prompt(self, example: RenderedExample) -> RenderedExample | None:
         if example.prompt_length <= self._max_length:

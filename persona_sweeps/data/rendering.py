@@ -49,7 +49,8 @@ class Renderer:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, raw: bool = False) -> None:
         self._tokenizer = tokenizer
         self._template = RawTemplate() if raw else template_of(tokenizer)
-        self._bos = self._bos_tokens()
+        self._plain_bos = self._bos_tokens()
+        self._bos = self._plain_bos if self._template.begins_plain else []  # chat templates write their own
         self.end_token_id = self._end_token()
         self.template_fingerprint: str = self._template.fingerprint
         """SHA-256 (hex) of the template's text, or of the plain template's version."""
@@ -79,20 +80,30 @@ class Renderer:
         examples: Sequence[Example],
         loss_on: str = "completion",
         shots: Mapping[str | None, Sequence[Example]] | None = None,
+        continued: bool = False,
     ) -> list[RenderedExample]:
         """Render examples in their order; `shots` are solved examples to put before the prompts, by persona.
+
+        A whole text has an empty prompt, and no template. With `continued`, prompts are beginnings of such texts, which
+        the completion goes on from: they have none either.
 
         Raises `ConfigError` for an unknown `loss_on`, `DataError` if the template refuses an example's messages.
         """
         if loss_on not in LOSS_ON:
             hint = did_you_mean(loss_on, LOSS_ON)
             raise ConfigError(f"dataset.loss_on={loss_on} is none of {', '.join(LOSS_ON)}.{hint}")
-        prompts = [self._prompt_of(example, (shots or {}).get(example.persona, ())) for example in examples]
+        bare = [continued or not example.prompt for example in examples]
+        prompts = [
+            example.prompt_text if plain else self._prompt_of(example, (shots or {}).get(example.persona, ()))
+            for example, plain in zip(examples, bare, strict=True)
+        ]
         prompt_ids = self._prompt_ids(examples, prompts)
         completion_ids = self._encode([example.completion for example in examples])
         rendered = []
-        for example, prompt, before, after in zip(examples, prompts, prompt_ids, completion_ids, strict=True):
-            prompt_length = len(self._bos) + len(before)
+        rows = zip(examples, bare, prompts, prompt_ids, completion_ids, strict=True)
+        for example, plain, prompt, before, after in rows:
+            bos = self._plain_bos if plain else self._bos
+            prompt_length = len(bos) + len(before)
             rendered.append(
                 RenderedExample(
                     id=example.id,
@@ -100,7 +111,7 @@ class Renderer:
                     persona=example.persona,
                     prompt=prompt,
                     completion=example.completion,
-                    input_ids=[*self._bos, *before, *after, self.end_token_id],
+                    input_ids=[*bos, *before, *after, self.end_token_id],
                     prompt_length=prompt_length,
                     loss_from=max(1, prompt_length if loss_on == "completion" else 1),
                     completion_bytes=len(example.completion.encode()),
@@ -149,9 +160,9 @@ class Renderer:
         return self._tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
 
     def _bos_tokens(self) -> list[int]:
-        """Return the tokens that this tokenizer puts before plain text; chat templates write their own."""
+        """Return the tokens that this tokenizer puts before plain text."""
         bos = self._tokenizer.bos_token_id
-        if not self._template.begins_plain or bos is None:
+        if bos is None:
             return []
         return [bos] if self._tokenizer("a")["input_ids"][:1] == [bos] else []
 

@@ -47,6 +47,7 @@ def training_tokens(config: RunConfig, weights: Weights, group_size: int) -> Tra
 
 def cached_slots(config: RunConfig, weights: Weights) -> int:
     """Return the token slots of the texts that are generated side by side, each as wide as the longest."""
+    from persona_sweeps.data import corpus_of
     from persona_sweeps.data.few_shot import guessed_length
     from persona_sweeps.prediction.generation import SEQUENCES
 
@@ -56,9 +57,10 @@ def cached_slots(config: RunConfig, weights: Weights) -> int:
         prompts = _prepared(config).texts["prompt_length"][: config.generation.limit]
         texts, longest = len(prompts), max(prompts)
     else:
-        lengths = _guessed_lengths(config)
-        texts = config.dataset.eval_limit or len(lengths)
-        longest = guessed_length(config, round(sum(lengths) / len(lengths)))
+        corpus = corpus_of(config)
+        lengths = [round(_length(example.prompt) / BYTES_A_TOKEN) for example in corpus.prompts or corpus.eval]
+        texts = min(len(lengths), config.generation.limit or len(lengths))
+        longest = guessed_length(config, min(config.train.max_length, max(lengths)))
     return min(texts, SEQUENCES) * (longest + config.peft.virtual_tokens + new)
 
 

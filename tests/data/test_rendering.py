@@ -165,3 +165,13 @@ def test_an_example_that_is_cut_says_what_is_left(make_tokenizer: Tokenizers) ->
         cut = renderer.cut(whole, length)
         assert cut.input_ids == whole.input_ids[:length] and cut.prompt_length == whole.prompt_length
         assert whole.completion.startswith(cut.completion) and cut.completion_bytes == len(cut.completion.encode())
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_whole_text_and_its_beginnings_have_no_template(make_tokenizer: Tokenizers, template: str) -> None:
+    tokenizer = make_tokenizer(template, adds_bos=True)
+    renderer = Renderer(tokenizer)
+    (whole,) = renderer.render([example("")])
+    assert tokenizer.decode(whole.input_ids[:-1]) == "<s>Nay — stand!" and whole.prompt_length == 1
+    (begun,) = renderer.render([example("BERNARDO: Who's there?\nFRANCISCO:")], continued=True)
+    assert tokenizer.decode(begun.input_ids[: begun.prompt_length]) == "<s>BERNARDO: Who's there?\nFRANCISCO:"
