@@ -14,7 +14,13 @@ def existing_file(name: str, key: str) -> Path:
         return path
     if path.is_dir():
         raise DataError(f"{key}={name} is a folder; give a file.")
+    raise missing(name, key)
+
+
+def missing(name: str, key: str) -> DataError:
+    """Return the error for a path that doesn't exist, with the nearest name beside it."""
+    path = Path(name).expanduser()
     folder = path.parent
-    files = sorted(entry.name for entry in folder.iterdir() if entry.is_file()) if folder.is_dir() else []
+    names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
     where = "" if folder.is_dir() else f" The folder {folder} doesn't exist either."
-    raise DataError(f"{key}={name} doesn't exist.{did_you_mean(path.name, files)}{where}")
+    return DataError(f"{key}={name} doesn't exist.{did_you_mean(path.name, names)}{where}")

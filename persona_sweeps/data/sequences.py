@@ -20,23 +20,51 @@ if TYPE_CHECKING:
     from persona_sweeps.data.store import PreparedData
 
 
+class Units(Sequence[range]):
+    """What a batch counts, as ranges of neighbouring sequences."""
+
+    def __init__(self, starts: IntArray, end: int) -> None:
+        self._bounds = np.append(starts, end)
+
+    def __len__(self) -> int:
+        return len(self._bounds) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> range: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[range]: ...
+    def __getitem__(self, index: int | slice) -> range | list[range]:
+        if isinstance(index, slice):
+            return [self[one] for one in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        begin, end = self._bounds[index % len(self) :][:2].tolist()
+        return range(begin, end)
+
+    def sums(self, values: IntArray) -> IntArray:
+        """Return the sum of the sequences' values in each unit."""
+        return np.add.reduceat(values, self._bounds[:-1])
+
+
 class TrainingSequences(Sequence[TokenSequence]):
     """The training sequences of prepared data, read from the disk when they are asked for.
 
-    `units` are what a batch counts, as ranges of indices: a window, or an example, or the turns of one dialogue, which
-    stay together so that their context is computed once.
+    A sequence takes a few bytes in memory, so that there may be very many. `units` are what a batch counts: a window,
+    or an example, or the turns of one dialogue, which stay together so that their context is computed once.
     """
 
     def __init__(self, prepared: PreparedData) -> None:
         self._rows = prepared.train
         lengths = _lengths(self._rows)
-        spans: Iterable[tuple[int, int, int]] = ((row, 0, length) for row, length in enumerate(lengths.tolist()))
-        if prepared.windows is not None:
-            spans = _with_loss(spans, self._rows["loss_from"], prepared.windows)
-        self._spans = np.asarray(list(spans), dtype=np.int64).reshape(-1, 3)
+        if prepared.windows is None:
+            self._spans = np.column_stack([np.arange(len(lengths)), np.zeros_like(lengths), lengths])
+        else:
+            spans = _with_loss(lengths, self._rows["loss_from"], prepared.windows)
+            self._spans = np.asarray(list(spans), dtype=np.int64).reshape(-1, 3)
+        """[N, 3] row, begin and end of each sequence"""
         self.lengths: IntArray = self._spans[:, 2] - self._spans[:, 1]
         """[N] tokens of each sequence"""
-        self.units = _units(self._rows, self._spans[:, 0])
+        self.units = Units(_unit_starts(self._rows, self._spans[:, 0]), len(self._spans))
 
     def __len__(self) -> int:
         return len(self._spans)
@@ -76,11 +104,9 @@ def labels_of(sequences: Iterable[TokenSequence], examples: int) -> list[int]:
     return counts
 
 
-def _with_loss(
-    examples: Iterable[tuple[int, int, int]], loss_from: Sequence[int], windows: Windows
-) -> Iterator[tuple[int, int, int]]:
+def _with_loss(lengths: IntArray, loss_from: Sequence[int], windows: Windows) -> Iterator[tuple[int, int, int]]:
     """Yield the windows of each example, except those inside its prompt, which have nothing to learn."""
-    for row, _, length in examples:
+    for row, length in enumerate(lengths.tolist()):
         for begin, end in windows.spans(length):
             if max(begin + 1, loss_from[row]) < end:
                 yield row, begin, end
@@ -96,16 +122,10 @@ def _lengths(rows: Dataset) -> IntArray:
     return np.asarray(pc.list_value_length(column).to_numpy(), dtype=np.int64)
 
 
-def _units(rows: Dataset, row_of: IntArray) -> list[range]:
-    """Group neighbouring sequences of one dialogue; windows and other examples are alone."""
-    dialogues = rows["dialogue"] if rows.data.column("dialogue").null_count < len(rows) else None
-    if dialogues is None:
-        return [range(index, index + 1) for index in range(len(row_of))]
-    names = [dialogues[row] for row in row_of.tolist()]
-    units: list[range] = []
-    for index, name in enumerate(names):
-        if units and name is not None and names[units[-1].start] == name:
-            units[-1] = range(units[-1].start, index + 1)
-        else:
-            units.append(range(index, index + 1))
-    return units
+def _unit_starts(rows: Dataset, row_of: IntArray) -> IntArray:
+    """Return the first sequence of each unit: neighbours of one dialogue are one, windows and other examples alone."""
+    if rows.data.column("dialogue").null_count == len(rows):
+        return np.arange(len(row_of))
+    names = np.asarray(rows["dialogue"], dtype=object)[row_of]
+    alone = np.asarray([name is None for name in names])
+    return np.flatnonzero(np.append(True, (names[1:] != names[:-1]) | alone[1:]))

@@ -291,8 +291,7 @@ def units_of(train: Sequence[TokenSequence]) -> Sequence[range]:
 def unit_lengths(train: Sequence[TokenSequence], units: Sequence[range]) -> list[int]:
     """Return the number of tokens of each unit."""
     if isinstance(train, TrainingSequences):
-        lengths = train.lengths
-        return [int(lengths[unit.start : unit.stop].sum()) for unit in units]
+        return train.units.sums(train.lengths).tolist()
     return [sum(len(train[index].tokens) for index in unit) for unit in units]
 
 

@@ -19,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from persona_sweeps.data.paths import missing
 from persona_sweeps.data.rows.csv_files import read_csv
 from persona_sweeps.data.rows.json_files import CONVERSATION_KEYS, JsonDecoder, kind_of, read_json
 from persona_sweeps.data.rows.row import BLANK, Row, Tally
@@ -106,10 +107,7 @@ def open_rows(name: str, key: str, split: str | None = None) -> Rows:
         raise DataError(f"{key}={name} is a folder, and not one that datasets.save_to_disk made; give a file.")
     if _may_be_hub_id(name):
         return Rows(name, None, split)
-    folder = path.parent
-    files = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-    where = "" if folder.is_dir() else f" The folder {folder} doesn't exist either."
-    raise DataError(f"{key}={name} doesn't exist.{did_you_mean(path.name, files)}{where}")
+    raise missing(name, key)
 
 
 def source_files(*names: str | None) -> list[Path]:
