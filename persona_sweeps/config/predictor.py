@@ -54,7 +54,8 @@ class Predictor:
     def label(self) -> str:
         """Its name in tables, with its settings, such as `LoRA r=8 α=16`."""
         values = {key.name: getattr(self, key.name) for key in fields(self)}
-        texts = [f"{key}={_plain(value)}" for key, value in values.items() if key not in ("method", "learning_rate")]
+        unsaid = ("method", "learning_rate", *(["start_from"] if values.get("start_from") is None else []))
+        texts = [f"{key}={_plain(value)}" for key, value in values.items() if key not in unsaid]
         return " ".join([self.method, *texts])
 
     @property

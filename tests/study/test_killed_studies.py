@@ -49,7 +49,7 @@ def test_kills_change_nothing(tiny: tuple[str, ...], tmp_path: Path, shared_cach
     kills = killed_at_random(lambda: start("killed"), wanted)
     last = start("killed")
     assert last.wait() == 0, last.output
-    assert kills >= 4, "the study was over before it could be killed"
+    assert kills >= min(wanted, 4), "the study was over before it could be killed"
     assert trials_in(tmp_path / "killed") == trials_in(tmp_path / "whole")
     runs = (tmp_path / "killed" / "multirun_outputs").glob("runs/*/run.log")
     endings = Counter(
