@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from .results import RunResult
@@ -36,8 +37,11 @@ def has_model(result: RunResult) -> bool:
 
 
 def dataset_label(result: RunResult) -> str:
-    """Return the data source and, where there is one, the persona; "(validation)" where that part was evaluated."""
+    """Return the data source with the name of its file, and the persona; "(validation)" if that part was evaluated."""
     source, persona = result.get("config.dataset.source", "?"), result.get("config.dataset.persona")
+    path = result.get("config.dataset.path")
+    if isinstance(path, str) and (name := PurePath(path).name):
+        source = f"{source} {name}"
     names = " + ".join(map(str, persona)) if isinstance(persona, list) else persona
     label = f"{source}, {names}" if names else str(source)
     return f"{label} (validation)" if result.get("config.dataset.evaluate_on") == "validation" else label
