@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from persona_sweeps.config.predictor import Predictor
 
@@ -32,6 +32,15 @@ class Method(Predictor):
     not_identity: ClassVar[tuple[str, ...]] = ("learning_rate", "start_from")
     can_start_from = True
     """whether training can begin with exported weights"""
+
+    def facts(self) -> dict[str, Any]:
+        """Return the facts of a record; the label says which run's weights training began with."""
+        facts = super().facts()
+        if self.start_from is not None:
+            folder = Path(self.start_from)
+            run = folder.parent.name.rpartition("-")[2] if folder.name == ADAPTER else folder.name
+            facts["label"] += f" from {run}"
+        return facts
 
     def fingerprint(self) -> str | None:
         """Return a hash of the weights that training begins with; None if they are fresh."""

@@ -75,6 +75,7 @@ def test_a_second_phase_goes_on_from_the_first_by_its_id(launch: Callable[..., E
     second = launch(*tiny, *often, f"peft.start_from={record['run_id']}", "train.learning_rate=0.01")
     assert second.code == 0, second.err
     [continued] = [r for r in second.records() if r["run_id"] != record["run_id"]]
+    assert continued["predictor"]["label"] == f"LoRA r=2 α=32 from {record['run_id']}"
     begun = history(second, continued)[0]
     assert begun["step"] == 0 and begun["eval_nll"] == pytest.approx(history(first, record)[-1]["eval_nll"], rel=1e-6)
     moved = first.folder_of(record).rename(first.folder_of(record).with_name("elsewhere"))
