@@ -82,7 +82,7 @@ class Clusters:
 
 def shuffled(names: Sequence[Name], seed: int) -> Clusters:
     """Return clusters in an order that depends on the seed and their names, with the examples of each by id."""
-    # Half of a hash orders them; the few that it doesn't tell apart, those of one cluster, are looked at by name.
+    # Half of a hash orders them; the few that it doesn't distinguish, those of one cluster, are looked at by name.
     keys, persona_of = array(INDEX), array(PERSONA)
     numbers: dict[str | None, int] = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""Rows of tables: every format gives the same rows, and what isn't valid is told with its place."""
+"""Rows of tables: every format gives the same rows, and what isn't valid is reported with its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The source `table`: any names and formats become the same examples; what can't is told with the remedy."""
+"""The source `table`: any names and formats become the same examples; what can't is reported with the remedy."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Layout:
     def used(self) -> frozenset[str]:
         return frozenset(column for columns in self.columns.values() for column in columns)
 
-    def told(self, table: str) -> Iterable[str]:
+    def notes(self, table: str) -> Iterable[str]:
         """Yield a sentence on what was guessed and isn't plain from the columns' names."""
         found = [(role, self.columns[role]) for role in USUAL if role in self.guessed and self.columns.get(role)]
         if unlike := [(role, columns) for role, columns in found if columns != (role,)]:

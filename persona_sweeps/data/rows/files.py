@@ -138,7 +138,7 @@ def _sniffed(path: Path) -> str:
         return "parquet"
     if head.startswith((b"{", b"[")) or not head:
         return "json"
-    raise DataError(f"{path}: its name must end in one of {', '.join(SUFFIXES)}, which tells how it's read.")
+    raise DataError(f"{path}: its name must end in one of {', '.join(SUFFIXES)}, which says how it is read.")
 
 
 def _read_parquet(path: Path, tally: Tally) -> Iterator[Row]:

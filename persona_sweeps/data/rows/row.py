@@ -1,4 +1,4 @@
-"""What readers of rows share: the row with its place, and the faults of a file, told together."""
+"""What readers of rows share: the row with its place, and the faults of a file, reported together."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class ScriptColumns:
 
 @dataclass
 class Found:
-    """The texts of all scripts, and what is told of them."""
+    """The texts of all scripts, and the notes on how they were read."""
 
     texts: list[ScriptText]
     fingerprint: str

@@ -1,6 +1,6 @@
 """The layout of screenplays: a speaker's name in capitals on its own line, and the speech below it.
 
-Columns tell more where there are any: action stands at the left, speeches are indented, names still more. Page numbers,
+Columns say more where there are any: action stands at the left, speeches are indented, names still more. Page numbers,
 `(MORE)` and `CONTINUED` belong to the page, and a speech goes on over them.
 """
 
@@ -16,7 +16,7 @@ from persona_sweeps.data.scripts.layout_lines import Token
 
 LONGEST_NAME = 40
 INDENTED = 6
-"""columns from action to names, from which on columns tell what a line is"""
+"""columns from action to names, from which on columns say what a line is"""
 _PAGE = re.compile(
     r"(?:page\s*)?[-–]?\s*\d{1,3}[a-z]?\s*[-–.]?|\(?\s*more\s*\)?|\(?\s*continued\s*:?\s*\)?(?:\s*\(\d+\))?:?|"
     r"\d{1,3}[a-z]?\.?\s+continued:?.*",

@@ -1,7 +1,7 @@
 """Source `pairs`: what a character says, in answer to the one line before; from the usual formats of dialogue corpora.
 
 `pair_formats` describes the formats. Lines of one speaker in a row are one; the split is by scene, conversation or
-episode where a format tells it, else each pair is on its own.
+episode where a format has it, else each pair is on its own.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class Pairs(RowSource):
         rows.tally.check()
         examples = _Pairing(found, name, as_lists(self.aliases), self.personas, rows.tally.dropped).examples()
         alone = len({example.cluster for example in examples}) == len(examples)
-        told = f"{rows.name}: no scene or episode is told, so each pair is split on its own; neighbours may be divided."
-        return TableReading(examples, (told,) if alone and examples else ())
+        note = f"{rows.name} names no scene or episode, so each pair is split on its own; neighbours may be divided."
+        return TableReading(examples, (note,) if alone and examples else ())
 
     def _together(self, files: Sequence[Path]) -> Reading:
         parts = [replace(self, path=str(file), persona=None, card=None).read() for file in files]

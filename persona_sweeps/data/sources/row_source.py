@@ -61,13 +61,14 @@ class RowSource(Source):
         path = self.stand_in() if self.path is None else self.path
         notes = [] if self.path else [f"No dataset.path: Shakespeare stands in, as a file for dataset={self.source}."]
         rows = open_rows(path, "dataset.path", self.split)
-        examples, told = self.read_table(rows, "")
+        examples, reading_notes = self.read_table(rows, "")
         digest, held_out, dropped = rows.fingerprint(), None, rows.tally.dropped
         if self.eval_path is not None or self.eval_split is not None:
             eval_rows = open_rows(self.eval_path or path, "dataset.eval_path", self.eval_split)
             held_out, more = self.read_table(eval_rows, "eval-")
             digest = hashlib.sha256(f"{digest}\0eval\0{eval_rows.fingerprint()}".encode()).hexdigest()
-            dropped, told = dropped + eval_rows.tally.dropped, (*told, *more)
+            dropped = dropped + eval_rows.tally.dropped
+            reading_notes = (*reading_notes, *more)
         _require_unique([*examples, *(held_out or [])])
         return Reading(
             self._prepared(examples),
@@ -75,7 +76,7 @@ class RowSource(Source):
             held_out=None if held_out is None else self._prepared(held_out),
             dropped=dict(dropped),
             hint=f"They come from {path}.",
-            notes=(*notes, *told, *self._unused_card([*examples, *(held_out or [])])),
+            notes=(*notes, *reading_notes, *self._unused_card([*examples, *(held_out or [])])),
         )
 
     def stand_in(self) -> str:

@@ -1,7 +1,7 @@
 """Source `table`: a table of prompts and completions under any names, of whole texts, or of conversations.
 
 It reads CSV, TSV, Parquet, JSON, JSON Lines, a folder saved by `datasets`, or an id of the hub. `dataset.columns` names
-the columns; those that it doesn't name are guessed, and the guess is told.
+the columns; those that it doesn't name are guessed, and the guess is reported.
 """
 
 from __future__ import annotations

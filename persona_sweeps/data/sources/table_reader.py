@@ -43,8 +43,8 @@ class TableReader:
         self._rows.tally.check()
         if self._speakers:
             require_known(self._personas, self._speakers)
-        told = (note for layout in self._layouts.values() for note in layout.told(self._rows.name))
-        notes = list(dict.fromkeys(told))
+        every = (note for layout in self._layouts.values() for note in layout.notes(self._rows.name))
+        notes = list(dict.fromkeys(every))
         if any("id" in layout.guessed for layout in self._layouts.values()) and _any_repeated(examples):
             examples = [_renamed(*pair) for pair in zip(examples, self._row_names, strict=True)]
             notes.append(f"{self._rows.name}: its ids aren't unique, so that the row's number goes in front of them.")
