@@ -1,4 +1,4 @@
-"""Character cards: JSON of three versions and PNG give the same text; what is no card is reported; a card is only text."""
+"""Character cards: JSON of three versions and PNG give the same text; what is no card is reported."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def build(selection: Selection) -> Table:
     printed = [measure for group in groups for measure in group.measures.headlines()]
     said = "A character's figures are of its own items alone; the leaderboard's are of all items together."
     return Table(
-        title=f"Characters: {selection.title}",
+        title=f"Personas: {selection.title}",
         columns=HEAD,
         sections=[_section(group, rows) for group, rows in found],
         notes=[*notes.left_out(selection), *notes.units(printed), said, notes.SPREADS, notes.CSV]

@@ -37,10 +37,10 @@ def test_each_character_s_figures_are_those_of_its_own_items(
                 tokens = [line["completion_tokens"] for line in own]
                 nll = sum(line["completion_nll"] * line["completion_tokens"] for line in own) / sum(tokens)
                 assert values["completion_nll"] == pytest.approx(nll)
-    assert main(["characters", "leaderboard", "--output-dir", str(ended.output)]) == 0
+    assert main(["personas", "leaderboard", "--output-dir", str(ended.output)]) == 0
     printed = capsys.readouterr().out
     assert "| Horatio" in printed and "metrics.overlap is scored on 9 items, other metrics on " in printed
-    with (ended.output / "tables" / "characters.csv").open() as file:
+    with (ended.output / "tables" / "personas.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {(row["character"], row["method"]) for row in rows} == {
         (name, method) for name in ("Hamlet", "Horatio") for method in ("none", "nearest_reply", "lora")
