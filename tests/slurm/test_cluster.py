@@ -276,7 +276,8 @@ def test_a_job_whose_time_is_over_gets_its_signal_and_sigterm(slow_events: tuple
     cluster, late, _ = slow_events
     job = ended(cluster, late)
     assert (job.state, job.restarts) == ("TIMEOUT", 0)
-    assert signals(cluster.output(late)) == ["USR1", "TERM"]
+    # On a busy machine both may be waiting by the time the job gets the processor, and then either is handled first.
+    assert sorted(signals(cluster.output(late))) == ["TERM", "USR1"]
     assert job.exit_code == -signal.SIGKILL
 
 
