@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -125,3 +127,10 @@ def test_answers_of_those_who_do_not_know_may_be_given(tmp_path: Path) -> None:
     (tmp_path / "refusals.txt").write_text("Keine Ahnung.\n\n", encoding="utf-8")
     rows = made(tmp_path, "--refusals", str(tmp_path / "refusals.txt"), "--kinds", "negative")
     assert "Keine Ahnung." in {row["completion"] for row in rows}
+
+
+def test_the_command_of_the_docs_is_there(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "persona_sweeps.data.contrast", str(tmp_path / "out.jsonl"), "--each", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0 and "rows in" in done.stdout, done.stderr
+    assert (tmp_path / "out.jsonl").read_text().startswith('{"prompt":')

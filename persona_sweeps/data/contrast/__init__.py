@@ -1,1 +1,1 @@
-"""Make contrastive data of any persona set: `python -m persona_sweeps.data.contrast.command`."""
+"""Make contrastive data of any persona set: `python -m persona_sweeps.data.contrast`."""

@@ -1,6 +1,6 @@
 """Make contrastive data of a persona set: what tells its characters apart.
 
-    python -m persona_sweeps.data.contrast.command contrast.jsonl --data personas.jsonl
+    python -m persona_sweeps.data.contrast contrast.jsonl --data personas.jsonl
 
 The set is any table of questions, answers and personas that `dataset=table` reads; without --data it is three of
 Shakespeare's characters. Each row of the result names its kind under "contrast":
@@ -169,7 +169,7 @@ def _summary(rows: Sequence[Row], given: argparse.Namespace) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m persona_sweeps.data.contrast.command",
+        prog="python -m persona_sweeps.data.contrast",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
