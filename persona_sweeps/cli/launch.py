@@ -83,7 +83,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     job = this_job()
     name_job(job.id if job is not None else None)
-    # No file lists these keys, since they are those of whichever methods a sweep has: Hydra wants to hear that.
+    # Hydra adds a key that no file lists only with ++, and these are the keys of whichever methods a sweep has.
     sys.argv[1:] = [f"++{word}" if word.startswith("methods.") else word for word in sys.argv[1:]]
     register_schemas()
     OmegaConf.register_new_resolver("config_groups", config_groups, replace=True)

@@ -54,8 +54,8 @@ class Predictor:
     def label(self) -> str:
         """Its name in tables, with its settings, such as `LoRA r=8 α=16`."""
         values = {key.name: getattr(self, key.name) for key in fields(self)}
-        unsaid = ("method", "learning_rate", *(["start_from"] if values.get("start_from") is None else []))
-        texts = [f"{key}={_plain(value)}" for key, value in values.items() if key not in unsaid]
+        left_out = ("method", "learning_rate", *(["start_from"] if values.get("start_from") is None else []))
+        texts = [f"{key}={_plain(value)}" for key, value in values.items() if key not in left_out]
         return " ".join([self.method, *texts])
 
     @property

@@ -88,7 +88,8 @@ def _earlier(cell: Cell, name: str, key: str) -> Iterator[Scores]:
             if any(value is None for value in whole.values()):
                 continue  # it wasn't finite, and JSON can't hold its value
             columns = scored["columns"]
-            yield Scores(whole, [{c: item[c] for c in columns} for item in items if not columns or columns[0] in item])
+            of_metric = [{c: item[c] for c in columns} for item in items if columns and columns[0] in item]
+            yield Scores(whole, of_metric if columns else [{} for _ in range(scored["items"])])
         except (OSError, ValueError, KeyError, TypeError):
             continue
 
@@ -160,17 +161,22 @@ def _by_persona(cell: Cell, answers: Mapping[Request, Predictions]) -> dict[str,
     names = dict.fromkeys(line["persona"] for line in lines if line["persona"] is not None)
     if len(names) < 2:
         return {}
-    found: dict[str, dict[str, float]] = {}
-    for name in names:
-        values = found[name] = {}
-        for metric in cell.metrics.values():
-            common = _common(metric, answers)
-            own = {request: [line for line in lines if line["persona"] == name] for request, lines in common.items()}
-            items = len(next(iter(own.values())))
-            values["items"] = max(items, values.get("items", 0))
-            if items:
-                values |= metric.score(own).whole
+    found: dict[str, dict[str, float]] = {name: {"items": 0} for name in names}
+    for metric in cell.metrics.values():
+        for name, own in _divided(_common(metric, answers)).items():
+            found[name]["items"] = max(found[name]["items"], len(next(iter(own.values()))))
+            found[name] |= metric.score(own).whole
     return found
+
+
+def _divided(lines: Mapping[Request, Sequence[Mapping[str, Any]]]) -> dict[str, dict[Request, list[Mapping[str, Any]]]]:
+    """Divide answers by character; those of none are left out."""
+    divided: dict[str, dict[Request, list[Mapping[str, Any]]]] = {}
+    for request, of_request in lines.items():
+        for line in of_request:
+            if line["persona"] is not None:
+                divided.setdefault(line["persona"], {}).setdefault(request, []).append(line)
+    return divided
 
 
 def _scored(cell: Cell, name: str, scores: Scores) -> dict[str, Any]:

@@ -79,4 +79,4 @@ def _monitored(trial: Trial) -> dict[str, Any]:
     if not trial.config.monitored:
         return {}
     kept = trial.progress.best_step if trial.config.keep == "best" else trial.progress.step
-    return {"kept_step": kept, "stopped_early": trial.lost_patience}
+    return {"kept_step": kept, "stopped_early": trial.progress.step < trial.total_steps}

@@ -1,4 +1,4 @@
-"""What stands in two parts of the data is found, word for word or nearly, and short replies are told apart."""
+"""What stands in two parts of the data is found, word for word or nearly, and short replies are counted apart."""
 
 from __future__ import annotations
 

@@ -246,3 +246,43 @@ def forgotten_modules() -> Iterator[None]:
 
     yield
     sys.modules.pop("my_metrics", None)
+
+
+WHOLE_ONLY = '''
+"""How many texts there are; it says nothing of single items."""
+from dataclasses import dataclass
+
+from persona_sweeps.metrics.metric import TEXT, Description, Metric, Scores
+
+
+@dataclass
+class Texts(Metric):
+    def requests(self):
+        return (TEXT,)
+
+    def version(self):
+        return "1"
+
+    def describe(self):
+        return {"texts": Description("texts", True, (0.0, None), "1", {"form": "none"}, headline=5)}
+
+    def score(self, predictions):
+        return Scores({"texts": float(len(predictions[TEXT]))}, [{} for _ in predictions[TEXT]])
+'''
+
+
+def test_scores_without_items_are_reused_where_fewer_texts_than_likelihoods_are_asked_for(
+    launch: Launch, tiny: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "whole_metrics.py").write_text(WHOLE_ONLY, encoding="utf-8")
+    conf = tmp_path / "whole_conf" / "metrics"
+    conf.mkdir(parents=True)
+    (conf / "texts.yaml").write_text("# How many texts.\ntexts:\n  _target_: whole_metrics.Texts\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    of_three = (f"--config-dir={tmp_path / 'whole_conf'}", *tiny, "generation.limit=3")
+    first = launch(*of_three, "metrics=[likelihood,texts]")
+    second = launch(*of_three, "metrics=[likelihood,overlap,texts]")
+    assert first.code == second.code == 0, first.err + second.err
+    found = second.evaluations()
+    assert len(found) == 2 and all(e["metrics"]["texts"] == 3.0 and e["failure"] is None for e in found)
+    assert all(evaluation["scored"]["texts"]["items"] == 3 for evaluation in found)

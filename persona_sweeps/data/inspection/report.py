@@ -40,7 +40,7 @@ def report(corpus: Corpus, evaluated_on: str, prepared: PreparedData | None, con
 
 def _sizes(parts: Mapping[str, Sequence[Example]], lengths: Mapping[str, Sequence[int]]) -> Any:
     """Return a table with a row for each part."""
-    table = _table("part", "examples", "clusters", "words: median", "longest", "tokens: median", "longest", "all")
+    table = _table("part", "examples", "clusters", "words", "longest", "tokens", "longest", "all")
     for name, examples in parts.items():
         counts = [len(words(example.completion)) for example in examples]
         tokens = lengths.get(name, ())
@@ -48,7 +48,9 @@ def _sizes(parts: Mapping[str, Sequence[Example]], lengths: Mapping[str, Sequenc
         texts = [f"{size:,.0f}" for size in (median(counts), max(counts), *sizes)]
         clusters = len({example.cluster for example in examples})
         table.add_row(name, f"{len(examples):,}", f"{clusters:,}", *texts, *["–"] * (3 - len(sizes)))
-    table.caption = "words of completions; tokens of prompts with completions, of those that can be used"
+    table.caption = (
+        "words of a completion, tokens of a prompt with its completion: median, longest, all that can be used"
+    )
     return table
 
 
@@ -75,7 +77,9 @@ def _table(first: str, *others: str) -> Any:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left", caption_style="dim")
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, caption_justify="left", caption_style="dim"
+    )
     table.add_column(first)
     for heading in others:
         table.add_column(heading, justify="right")
