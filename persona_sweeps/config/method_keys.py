@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from persona_sweeps.config.checks import one_of
 from persona_sweeps.config.kinds import PEFT
 from persona_sweeps.errors import ConfigError, did_you_mean
 
@@ -21,7 +20,8 @@ def apply_method_keys(config: DictConfig, overrides: Sequence[str]) -> None:
     names = PEFT.names()
     for name in given:
         if name not in names:
-            raise ConfigError(" ".join(one_of("methods", str(name), names)))
+            hint = did_you_mean(str(name), names)
+            raise ConfigError(f"methods.{name}: there is no such method; choose one of {', '.join(names)}.{hint}")
     keys = given.get(str(config.peft.get("method"))) or {}
     if not isinstance(keys, Mapping):
         raise ConfigError(f"methods.{config.peft.method}={keys} must be a mapping of keys, such as {{r: 8}}.")

@@ -39,7 +39,7 @@ def test_a_key_for_all_methods_wins(launch: Callable[..., Ended], tiny: tuple[st
     ("methods", "message"),
     [
         ({"lora": {"rr": 8}}, "methods.lora.rr is no key of peft=lora. Did you mean r"),
-        ({"lorra": {"r": 8}}, "methods=lorra is unknown.*Did you mean lora"),
+        ({"lorra": {"r": 8}}, "methods.lorra: there is no such method.*Did you mean lora"),
         ({"lora": 8}, "methods.lora=8 must be a mapping"),
     ],
 )

@@ -48,9 +48,7 @@ def _sizes(parts: Mapping[str, Sequence[Example]], lengths: Mapping[str, Sequenc
         texts = [f"{size:,.0f}" for size in (median(counts), max(counts), *sizes)]
         clusters = len({example.cluster for example in examples})
         table.add_row(name, f"{len(examples):,}", f"{clusters:,}", *texts, *["–"] * (3 - len(sizes)))
-    table.caption = (
-        "words of a completion, tokens of a prompt with its completion: median, longest, all that can be used"
-    )
+    table.caption = "words of a completion, tokens of a prompt with it: median, longest, all in use"
     return table
 
 
