@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from persona_sweeps.data.all_characters import AllCharacters
 from persona_sweeps.data.example import Corpus
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 CACHE_SIZE = 8
 """corpora that a process keeps, since the cells of a sweep share one or a few"""
 _corpora: dict[str, Corpus] = {}
+_all_characters: dict[str, AllCharacters] = {}
 
 
 def corpus_of(config: RunConfig) -> Corpus:
@@ -37,6 +39,15 @@ def load_corpus(source: Source, monitored: bool = False) -> Corpus:
             _corpora.pop(next(iter(_corpora)))
         _corpora[key] = source.load(monitored)
     return _corpora[key]
+
+
+def all_characters_of(config: RunConfig) -> AllCharacters:
+    """Return the lines of all characters of a run's works; raises what `load_corpus` does."""
+    key = source_stamp(config.dataset)
+    if key not in _all_characters:
+        _all_characters.clear()
+        _all_characters[key] = AllCharacters.of(config.dataset)
+    return _all_characters[key]
 
 
 def source_stamp(source: Source) -> str:

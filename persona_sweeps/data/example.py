@@ -63,14 +63,14 @@ class Corpus:
     @cached_property
     def train_fingerprint(self) -> str:
         """SHA-256 (hex) of the content of what training reads, in order."""
-        train = _content_sha256(self.train)
-        return _joined(train, _content_sha256(self.validation)) if self.validation else train
+        train = examples_sha256(self.train)
+        return _joined(train, examples_sha256(self.validation)) if self.validation else train
 
     @cached_property
     def eval_fingerprint(self) -> str:
         """SHA-256 (hex) of the content of what is evaluated, in order."""
-        held_out = _content_sha256(self.eval)
-        return _joined(held_out, _content_sha256(self.prompts)) if self.prompts else held_out
+        held_out = examples_sha256(self.eval)
+        return _joined(held_out, examples_sha256(self.prompts)) if self.prompts else held_out
 
 
 def _joined(*hashes: str) -> str:
@@ -95,7 +95,8 @@ def example_of(content: bytes, metadata: Mapping[str, Any]) -> Example:
     return Example(name, prompt, completion, cluster, persona, metadata, dialogue[0] if dialogue else None)
 
 
-def _content_sha256(examples: Sequence[Example]) -> str:
+def examples_sha256(examples: Sequence[Example]) -> str:
+    """Return the SHA-256 (hex) of what examples say, in order."""
     digest = hashlib.sha256()
     spooled = getattr(examples, "content_lines", None)
     for line in spooled() if spooled else map(content_line, examples):

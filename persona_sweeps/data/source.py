@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -124,6 +124,13 @@ class Source:
         Raises ConfigError for keys without a match, DataError for files that are missing or malformed.
         """
         raise NotImplementedError(f"{type(self).__name__}.read")
+
+    def everyone(self) -> Sequence[Example]:
+        """Return the lines of all characters of the same works; a source that is too large for memory gives none."""
+        if self.streams:
+            return ()
+        found = replace(self, persona=None).read()
+        return [*found.examples, *(found.held_out or ()), *(found.validation or ())]
 
     def prompts(self, held_out: Sequence[Example]) -> Sequence[Example]:
         """Return the prompts that texts are generated for, where these aren't the held-out examples themselves.

@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from persona_sweeps.config.schema import RunConfig
+    from persona_sweeps.data.example import Example
+    from persona_sweeps.data.run_data import RunData
+
+HELD_OUT = "held_out"
+"""the prompt set of the run's own data: its held-out prompts"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,16 +21,24 @@ class Request:
 
     `kind="text"`: a completion of each prompt, decoded as `generation=` sets. `kind="nll"`: the summed NLL of each
     prompt's reference, over the tokens of `loss_on` (the completion's with its end token, or all except the first).
+    `prompt_set` is `held_out`, or a name that begins with the metric's own: `Metric.prompts` makes these (NLLs only).
+    `by="base"` asks the untuned base model instead of the run's predictor, without its shots.
     """
 
     kind: Literal["text", "nll"]
     loss_on: Literal["completion", "all_tokens"] = "completion"
-    prompt_set: str = "held_out"
+    prompt_set: str = HELD_OUT
+    by: Literal["run", "base"] = "run"
 
     @property
     def needs_model(self) -> bool:
         """Whether it needs a predictor with probabilities."""
         return self.kind == "nll"
+
+    def as_record(self) -> dict[str, str]:
+        """Return it as JSON for a record, and for an id; who answers is left out where it is the run."""
+        record = asdict(self)
+        return record if self.by != "run" else {key: value for key, value in record.items() if key != "by"}
 
 
 TEXT = Request("text")
@@ -33,10 +46,12 @@ NLL = Request("nll")
 NLL_ALL_TOKENS = Request("nll", "all_tokens")
 
 Line = Mapping[str, Any]
-"""a prediction: `id`, `cluster`, `persona`, `prompt`, `reference`, and the answer: `text`; or `nll` (summed, in nats),
-`tokens` (labels that it sums over), `bytes` (UTF-8 bytes of the reference)"""
+"""a prediction: `id`, `cluster`, `persona`, `prompt`, `reference`, and the answer: `text` and whether it is `finished`
+(ended by itself, not by generation.max_new_tokens); or `nll` (summed, in nats), `tokens` (labels that it sums over),
+`bytes` (UTF-8 bytes of the reference)"""
 Predictions = Mapping[Request, Sequence[Line]]
-"""the answers to all of a metric's requests, with the same items in the same order"""
+"""the answers to all of a metric's requests. Those to `held_out` have the same items in the same order; those to a
+prompt set of the metric's own have all its prompts that fit in train.max_length"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +82,8 @@ class Description:
     """a clause for a note under a table: `BLEU is …`, without a full stop"""
     headline: int = 0
     """tables show and rank by values with larger numbers first; 0: only on request"""
+    character: int = 0
+    """its place among the columns of the table `characters`, smaller numbers first; 0: it isn't one of them"""
 
     def as_record(self) -> dict[str, Any]:
         """Return it as JSON for a record."""
@@ -77,11 +94,13 @@ class Description:
 class Scores:
     """A metric's scores. `whole` has the evaluation's values by name, `items` the columns of each item, in order.
 
-    An item has its values, and the columns that the descriptions' aggregates name; it may be empty.
+    An item has its values, and the columns that the descriptions' aggregates name; it may be empty. `lines` are the
+    predictions that the items belong to; None: the answers to the metric's first request, in their order.
     """
 
     whole: dict[str, float]
     items: list[dict[str, Any]]
+    lines: Sequence[Line] | None = None
 
 
 @dataclass
@@ -101,6 +120,17 @@ class Metric:
         """Whether it needs a predictor with probabilities."""
         return any(request.needs_model for request in self.requests())
 
+    def prompts(self, prompt_set: str, data: RunData) -> Sequence[Example]:
+        """Return a prompt set that its requests name: each prompt with the completion whose NLL is asked for.
+
+        Their ids are unique in the set, and don't depend on which others are in it. Called before any model is loaded.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.prompts")
+
+    def fingerprint(self, data: RunData) -> str | None:
+        """Return a hash of what it reads of the run's data when it scores; None if the predictions are all."""
+        return None
+
     def version(self) -> str:
         """Return a text that distinguishes ways of scoring: package versions and settings. Imports nothing heavy."""
         raise NotImplementedError
@@ -110,5 +140,12 @@ class Metric:
         raise NotImplementedError
 
     def score(self, predictions: Predictions) -> Scores:
-        """Score the predictions. Raises TrialError if they can't be scored, such as an NLL that isn't finite."""
+        """Score the predictions. Raises TrialError if they can't be scored, such as an NLL that isn't finite.
+
+        Also called with the predictions for one character of several.
+        """
         raise NotImplementedError
+
+    def score_with(self, predictions: Predictions, data: RunData) -> Scores:
+        """Score the predictions with the run's data at hand; a metric that reads them defines this, not `score`."""
+        return self.score(predictions)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from persona_sweeps.data.run_data import RunData
 from persona_sweeps.errors import TrialError
 from persona_sweeps.metrics.metric import Metric, Request, Scores
 from persona_sweeps.planning.cells import Cell
@@ -59,7 +60,7 @@ def _scores(cell: Cell, name: str, metric: Metric, answers: Mapping[Request, Pre
     key = score_key(cell, metric)
     for earlier in _earlier(cell, name, key):
         return earlier
-    return metric.score(_common(metric, answers))
+    return metric.score_with(_common(metric, answers), RunData(cell.config))
 
 
 def _common(metric: Metric, answers: Mapping[Request, Predictions]) -> dict[Request, list[Mapping[str, Any]]]:
@@ -162,10 +163,11 @@ def _by_persona(cell: Cell, answers: Mapping[Request, Predictions]) -> dict[str,
     if len(names) < 2:
         return {}
     found: dict[str, dict[str, float]] = {name: {"items": 0} for name in names}
+    data = RunData(cell.config)
     for metric in cell.metrics.values():
         for name, own in _divided(_common(metric, answers)).items():
             found[name]["items"] = max(found[name]["items"], len(next(iter(own.values()))))
-            found[name] |= metric.score(own).whole
+            found[name] |= metric.score_with(own, data).whole
     return found
 
 

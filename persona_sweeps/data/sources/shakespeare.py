@@ -7,7 +7,7 @@ message (user): the scene's heading, then the last few speeches as `SPEAKER: tex
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from persona_sweeps.data.cards.card_files import is_card_file
 from persona_sweeps.data.cards.cards import persona_card
 from persona_sweeps.data.example import Example, Message
 from persona_sweeps.data.plays.context import context, heading
-from persona_sweeps.data.plays.library import Role, choose_roles, ranking
+from persona_sweeps.data.plays.library import Role, choose_roles, ranking, speaker_names
 from persona_sweeps.data.plays.plays import Play, Speech
 from persona_sweeps.data.rows.files import source_files
 from persona_sweeps.data.source import Reading, Source
@@ -70,6 +70,11 @@ class Shakespeare(Source):
             dropped={EMPTY_SPEECH: len(speeches) - len(examples)} if len(speeches) > len(examples) else {},
             hint=f"Most speeches in {roles[0].play.title}: {ranking(roles[0].play)}.",
         )
+
+    def everyone(self) -> Sequence[Example]:
+        plays = {role.file: role.play for role in choose_roles(self.personas, self.play, self.path)}
+        roles = [Role(name, play, file) for file, play in plays.items() for name in speaker_names(play).values()]
+        return [example for role in roles for example in self._speeches(role) if example.completion]
 
     def _speeches(self, role: Role) -> Iterator[Example]:
         card = persona_card(self.card, role.play, role.name, author=None if self.path else AUTHOR)

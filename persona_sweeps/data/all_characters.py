@@ -1,0 +1,40 @@
+"""The lines of all characters of the same works, divided as the run's own examples are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from persona_sweeps.data.example import Example, examples_sha256
+
+if TYPE_CHECKING:
+    from persona_sweeps.data.source import Source
+
+
+@dataclass(frozen=True)
+class AllCharacters:
+    """Every character's lines, the run's own among them: from the scenes to train on, and from those held out.
+
+    No limit applies, and what is held out for validation is in neither part. Lines of the validation part are held out
+    where the run is evaluated on it. A line's id is that of the same line in the run's own data.
+    """
+
+    train: Sequence[Example]
+    held_out: Sequence[Example]
+
+    @classmethod
+    def of(cls, source: Source) -> AllCharacters:
+        """Read the works of a source's characters. Raises what `Source.load` does."""
+        whole = replace(source, limit=None, eval_limit=None, eval_per_cluster=None).load()
+        training = {example.cluster for example in whole.train}
+        evaluated = {example.cluster for example in whole.eval}
+        examples = [example for example in source.everyone() if example.completion.strip()]
+        held_out = [e for e in examples if e.cluster not in training and e.cluster in evaluated]
+        return cls([e for e in examples if e.cluster in training], held_out)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of all lines and of how they are divided."""
+        return f"{examples_sha256(self.train)[:32]}{examples_sha256(self.held_out)[:32]}"
