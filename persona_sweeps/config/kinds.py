@@ -133,6 +133,7 @@ PEFT = KindGroup(
         "none": f"{REFERENCES}.untuned:Untuned",
         "few_shot": f"{REFERENCES}.few_shot:FewShot",
         "nearest_reply": f"{REFERENCES}.nearest_reply:NearestReply",
+        "true_reply": f"{REFERENCES}.true_reply:TrueReply",
         "adapter": f"{METHODS}.adapter:ForeignAdapter",
         "lora": f"{METHODS}.lora:Lora",
         "rslora": f"{METHODS}.rslora:RsLora",

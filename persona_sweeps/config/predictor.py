@@ -37,6 +37,8 @@ class Predictor:
     """whether it trains the base model's own weights, so that no other run can share them"""
     is_reference = False
     """whether it trains nothing and serves as a baseline"""
+    is_ceiling = False
+    """whether it answers with the truth itself, so that no other row can be expected to do better"""
     reads_training_data = True
     """whether the training examples can change its answers"""
     uses_seed = True
@@ -123,6 +125,7 @@ class Predictor:
             "trains": self.trains,
             "has_model": self.has_model,
             "is_reference": self.is_reference,
+            **({"is_ceiling": True} if self.is_ceiling else {}),
             "description": self.description,
         }
 

@@ -61,6 +61,7 @@ LABELS = {
     "none": "untuned",
     "few_shot": "few-shot, 4 shots",
     "nearest_reply": "nearest reply",
+    "true_reply": "the real lines",
     "lora": "LoRA r=16 α=32",
     "rslora": "rsLoRA r=16 α=8",
     "dora": "DoRA r=16 α=32",

@@ -48,7 +48,8 @@ class NearestReply(Reference):
             index, similarity = nearest(example.prompt_text)
             chosen = candidates[index]
             others += chosen.persona != example.persona
-            rows.append({"text": chosen.completion, "nearest_id": chosen.id, "similarity": similarity})
+            answer = {"text": chosen.completion, "finished": True}
+            rows.append(answer | {"nearest_id": chosen.id, "similarity": similarity})
         counts = {
             "replies_of_other_personas": others,
             "replies_without_a_shared_word": sum(not row["similarity"] for row in rows),
