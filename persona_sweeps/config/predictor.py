@@ -37,6 +37,8 @@ class Predictor:
     """whether it trains the base model's own weights, so that no other run can share them"""
     is_reference = False
     """whether it trains nothing and serves as a baseline"""
+    is_base = False
+    """whether it is the untuned base model itself"""
     is_ceiling = False
     """whether it answers with the truth itself, so that no other row can be expected to do better"""
     reads_training_data = True

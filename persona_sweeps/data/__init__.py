@@ -41,12 +41,13 @@ def load_corpus(source: Source, monitored: bool = False) -> Corpus:
     return _corpora[key]
 
 
-def all_characters_of(config: RunConfig) -> AllCharacters:
-    """Return the lines of all characters of a run's works; raises what `load_corpus` does."""
-    key = source_stamp(config.dataset)
+def all_characters_of(source: Source) -> AllCharacters:
+    """Return the lines of all characters of a source's works; raises what `load_corpus` does."""
+    key = source_stamp(source)
     if key not in _all_characters:
-        _all_characters.clear()
-        _all_characters[key] = AllCharacters.of(config.dataset)
+        if len(_all_characters) >= CACHE_SIZE:
+            _all_characters.pop(next(iter(_all_characters)))
+        _all_characters[key] = AllCharacters.of(source)
     return _all_characters[key]
 
 

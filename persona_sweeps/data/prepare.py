@@ -19,7 +19,7 @@ from persona_sweeps.data.code import code_fingerprint
 from persona_sweeps.data.example import Corpus, Example
 from persona_sweeps.data.few_shot import render_with_shots, shots_of
 from persona_sweeps.data.rendering import RenderedExample, Renderer
-from persona_sweeps.data.store import PreparedData, load_entry, save_entry, to_dataset
+from persona_sweeps.data.store import PreparedData, PreparedPrompts, load_entry, save_entry, to_dataset
 from persona_sweeps.data.templates import split_system
 from persona_sweeps.data.windows import Windows
 from persona_sweeps.errors import DataError
@@ -58,6 +58,22 @@ def prepare(config: RunConfig, tokenizer: PreTrainedTokenizerBase, tokenizer_fin
 def forget_prepared() -> None:
     """Clear the memory of this process; the cache folder stays."""
     _memo.clear()
+
+
+def prepare_prompts(
+    config: RunConfig, examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, solved: Sequence[Example] = ()
+) -> PreparedPrompts:
+    """Return a metric's own prompts with their completions, in memory, as the run's held-out examples are prepared.
+
+    Those of a character with `solved` examples stand behind few-shot prompts. Raises DataError if none fits.
+    """
+    fit = _Fit(Renderer(tokenizer, raw=config.dataset.template == "raw"), config)
+    rendered = list(fit(examples, "prompt"))
+    shots = shots_of(config)
+    if shots is not None and {e.persona for e in solved} & {e.persona for e in examples}:
+        fitting = list(_with_ids(examples, [row.id for row in rendered]))
+        rendered, _ = render_with_shots(fit.renderer, fitting, solved, shots)
+    return PreparedPrompts(to_dataset(rendered), dict(fit.dropped), fit.windows)
 
 
 def _prepared(config: RunConfig, corpus: Corpus, renderer: Renderer, folder: Path | None) -> PreparedData:
@@ -107,7 +123,7 @@ class _Fit:
     """Renders examples, and does with those longer than train.max_length what dataset.too_long says."""
 
     def __init__(self, renderer: Renderer, config: RunConfig) -> None:
-        self._renderer = renderer
+        self.renderer = renderer
         self._source = config.dataset
         self._max_length = config.train.max_length
         self.dropped: Counter[str] = Counter()
@@ -129,7 +145,7 @@ class _Fit:
     ) -> Iterator[tuple[Example, RenderedExample]]:
         for start in range(0, len(examples), AT_ONCE):
             some = list(examples[start : start + AT_ONCE])  # examples on the disk are read once
-            rendered = self._renderer.render(some, self._source.loss_on, continued=continued)
+            rendered = self.renderer.render(some, self._source.loss_on, continued=continued)
             yield from zip(some, rendered, strict=True)
 
     def _prompt(self, example: RenderedExample) -> RenderedExample | None:
@@ -147,7 +163,7 @@ class _Fit:
             if row.prompt_length < self._max_length:
                 self.cut += 1
                 fits = len(row.input_ids) <= self._max_length
-                return row if fits else self._renderer.cut(row, self._max_length)
+                return row if fits else self.renderer.cut(row, self._max_length)
         self.dropped[TOO_LONG] += 1
         return None
 
@@ -159,7 +175,7 @@ class _Fit:
         while len(row.input_ids) > self._max_length and len(turns) > 2:
             turns = turns[2:]  # a question and its answer
             shorter = replace(example, prompt=(*system, *turns))
-            (row,) = self._renderer.render([shorter], self._source.loss_on)
+            (row,) = self.renderer.render([shorter], self._source.loss_on)
         return row
 
     def _required(

@@ -56,6 +56,15 @@ class PreparedData:
         return self.eval if self.prompts is None else self.prompts
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedPrompts:
+    """The prompts of a metric's own, as rows like those of `PreparedData`, and how many were left out, by reason."""
+
+    rows: Dataset
+    dropped: Mapping[str, int]
+    windows: Windows | None
+
+
 def to_dataset(examples: Iterable[RenderedExample], file: Path | None = None) -> Dataset:
     """Return examples as a Dataset, one row each, in the file `file`.arrow, which isn't read into memory.
 

@@ -5,8 +5,8 @@ Nothing here imports torch: asking again for a sweep that is done takes no longe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
@@ -16,15 +16,15 @@ from persona_sweeps.config.method_keys import apply_method_keys
 from persona_sweeps.config.schema import RunConfig, typed
 from persona_sweeps.config.validate import refuse_unknown_keys, validate
 from persona_sweeps.data import corpus_of
-from persona_sweeps.data.example import Corpus
 from persona_sweeps.device import resolve_device, resolve_precision
 from persona_sweeps.methods.start import find_start
 from persona_sweeps.metrics.metric import Metric, Request
 from persona_sweeps.models.source import Weights, locate
+from persona_sweeps.planning.identify import identify
 from persona_sweeps.planning.obstacles import Obstacle, obstacles
 from persona_sweeps.records.evaluation import Outcome, is_evaluated, outcome
 from persona_sweeps.records.folders import RunFolder, run_folder
-from persona_sweeps.records.identity import OF_READING, digest, evaluation_id, prediction_id, run_identity, run_name
+from persona_sweeps.records.identity import run_name
 from persona_sweeps.records.predictions import read_predictions
 from persona_sweeps.records.redaction import redacted
 from persona_sweeps.records.run import has_trained, read_record
@@ -97,17 +97,6 @@ class Refused:
     reason: str
 
 
-@dataclass(slots=True)
-class _Identified:
-    """What a config asks for, by name."""
-
-    run_id: str
-    setting_key: str
-    requests: dict[Request, str]
-    evaluation_id: str
-    metrics: dict[str, Metric] = field(default_factory=dict)
-
-
 def make_cell(config: DictConfig, overrides: Sequence[str], hydra: dict[str, Any]) -> Cell:
     """Resolve and validate one composed config. Raises UserError for whatever is wrong with it."""
     device = resolve_device(config.device)
@@ -123,14 +112,14 @@ def make_cell(config: DictConfig, overrides: Sequence[str], hydra: dict[str, Any
         run.peft.start_from = str(find_start(start, run.output_dir))
     resolved: dict[str, Any] = redacted(container)
     resolved["peft"] |= {key: value for key, value in asdict(run.peft).items() if key in resolved["peft"]}
-    corpus = corpus_of(run)
+    corpus_of(run)  # what is wrong with the data is said before what is wrong with the weights
     weights = locate(run.model)
     evaluated = None
     if not run.peft.has_model:
         from persona_sweeps.planning.evaluated import evaluated_ids
 
         evaluated = evaluated_ids(run, weights)
-    found = _identify(run, resolved, corpus, weights, evaluated)
+    found = identify(run, resolved, weights, evaluated)
     name = run_name(resolved, run.peft, run.peft.name_parts)
     folder = run_folder(run.output_dir, name, found.run_id)
     stage = _stage(folder, found.evaluation_id, found.requests.values())
@@ -139,34 +128,6 @@ def make_cell(config: DictConfig, overrides: Sequence[str], hydra: dict[str, Any
         weights if run.peft.has_model else None, found.metrics, found.requests, found.evaluation_id, stage,
         evaluated=evaluated, obstacles=obstacles(run, weights) if stage in (Stage.train, Stage.predict) else (),
     )  # fmt: skip
-
-
-def _identify(
-    config: RunConfig, resolved: Mapping[str, Any], corpus: Corpus, weights: Weights, evaluated: Sequence[str] | None
-) -> _Identified:
-    """Name the run, the predictions and the evaluation that a config asks for."""
-    peft = config.peft
-    model = weights.identity if peft.has_model else None
-    run = run_identity(resolved, peft, corpus.train_fingerprint, model, peft.fingerprint())
-    metrics = {name: metric for name, metric in config.metrics.items() if _can_answer(config, metric)}
-    asked = dict.fromkeys(request for metric in metrics.values() for request in metric.requests())
-    # Without a model its tokenizer still says which examples are evaluated, so they count themselves.
-    fitting = digest(sorted(evaluated)) if evaluated is not None else config.train.max_length
-    reading = {key: resolved["dataset"].get(key) for key in OF_READING} if peft.has_model else None
-    prompts = [corpus.eval_fingerprint, fitting, peft.prompt_key(config), reading]
-    requests = {}
-    for request in asked:
-        texts = request.kind == "text"
-        decoding = resolved["generation"] if texts else None
-        seed = config.seed if texts and peft.has_model and config.generation.samples else None
-        requests[request] = prediction_id(run.run_id, asdict(request), prompts, decoding, seed)
-    versions = {name: metric.version() for name, metric in metrics.items()}
-    identity = evaluation_id(requests.values(), versions)
-    return _Identified(run.run_id, run.setting_key, requests, identity, metrics)
-
-
-def _can_answer(config: RunConfig, metric: Metric) -> bool:
-    return config.peft.has_model or not any(request.needs_model for request in metric.requests())
 
 
 def _stage(folder: RunFolder, evaluation: str, predictions: Iterable[str]) -> Stage:

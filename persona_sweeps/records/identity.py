@@ -86,8 +86,18 @@ def essence(resolved: Mapping[str, Any], facts: PredictorFacts) -> dict[str, Any
     return essential
 
 
+def base_identity(resolved: Mapping[str, Any], weights: str | None) -> str:
+    """Return the hash of a base model as runs share it: weights, quantization and precision."""
+    parts = {
+        "model": _without(resolved["model"], OF_WEIGHTS),
+        "quantization": dict(resolved["quantization"]),
+        "precision": resolved["train"]["precision"],
+    }
+    return digest(["base", RUN_SCHEMA, parts, weights])[:ID_LENGTH]
+
+
 def prediction_id(
-    run_id: str,
+    predictor: str,
     request: Mapping[str, Any],
     prompts: Sequence[object],
     decoding: Mapping[str, Any] | None,
@@ -95,10 +105,11 @@ def prediction_id(
 ) -> str:
     """Return the id of a predictor's answers to a request.
 
-    `prompts` identifies the prompts: a hash of the held-out examples, and what decides which of them fit. `decoding`
-    applies to texts, `seed` to sampling; each is None if it can't matter.
+    `predictor` is a run id, or the identity of a base model. `prompts` identifies the prompts: a hash of the examples,
+    and what decides which of them fit. `decoding` applies to texts, `seed` to sampling; each is None if it can't
+    matter.
     """
-    return digest(["prediction", RUN_SCHEMA, run_id, dict(request), list(prompts), decoding, seed])[:ID_LENGTH]
+    return digest(["prediction", RUN_SCHEMA, predictor, dict(request), list(prompts), decoding, seed])[:ID_LENGTH]
 
 
 def evaluation_id(predictions: Iterable[str], metrics: Mapping[str, str]) -> str:

@@ -248,14 +248,19 @@ class Group:
 
     def _evaluate(self, runs: Sequence[GroupRun]) -> None:
         """Make the missing predictions of these runs in shared passes, and score each cell."""
-        from persona_sweeps.running.predicting import predict
+        from persona_sweeps.running.predicting import Predicting
         from persona_sweeps.training.memory import release_memory
 
         release_memory()  # training leaves fragments of other sizes than evaluation needs
         failed: Mapping[str, Exception] = {}
         with self.console.evaluating(len(runs)), self.stop.at_once():
             if any(run.cells_to_predict() for run in runs):
-                failed = predict(self.engine, self.base, runs, self.context.data, self.console.note)
+                predicting = Predicting(self.base, runs, self.context.data, self.console.note)
+                predicting.by_base(lambda: self.engine)
+                if not self._in_training:
+                    self._close_engine()  # a run that replaces the base's weights shares its engine with nothing else
+                predicting.by_runs(self.engine)
+                failed = predicting.failed
         for run in runs:
             self._score(run, failed.get(run.cell.run_id))
         self.clock.lap({})  # none of it was training

@@ -9,8 +9,9 @@ from typing import Any
 
 from persona_sweeps.data.run_data import RunData
 from persona_sweeps.errors import TrialError
-from persona_sweeps.metrics.metric import Metric, Request, Scores
+from persona_sweeps.metrics.metric import HELD_OUT, Metric, Request, Scores
 from persona_sweeps.planning.cells import Cell
+from persona_sweeps.planning.identify import version
 from persona_sweeps.records.evaluation import is_evaluated, read_evaluation, write_evaluation
 from persona_sweeps.records.files import finite, read_json, write_json
 from persona_sweeps.records.identity import RUN_SCHEMA, comparability_key, digest
@@ -53,26 +54,34 @@ def _answers(cell: Cell, prediction_id: str) -> Predictions:
 
 def score_key(cell: Cell, metric: Metric) -> str:
     """Return a hash of the predictions and the metric's version: scorings with the same hash have the same result."""
-    return digest([metric.version(), sorted(cell.requests[request] for request in metric.requests())])
+    predictions = sorted(cell.requests[request] for request in metric.requests())
+    return digest([version(metric, RunData.of(cell.config)), predictions])
 
 
 def _scores(cell: Cell, name: str, metric: Metric, answers: Mapping[Request, Predictions]) -> Scores:
     key = score_key(cell, metric)
     for earlier in _earlier(cell, name, key):
         return earlier
-    return metric.score_with(_common(metric, answers), RunData(cell.config))
+    return metric.score_with(_common(metric, answers), RunData.of(cell.config))
 
 
 def _common(metric: Metric, answers: Mapping[Request, Predictions]) -> dict[Request, list[Mapping[str, Any]]]:
-    """Return the answers to a metric's requests, for the items that all of them have, in one order.
+    """Return the answers to a metric's requests; held-out ones for the items that all of them have, in one order.
 
     Texts may be asked for other items than likelihoods: for some of them (generation.limit), or for prompts of a source
     whose examples are whole texts.
     """
-    lines = {request: {line["id"]: line for line in answers[request].lines} for request in metric.requests()}
-    first = next(iter(lines.values()))
+    held_out = [request for request in metric.requests() if request.prompt_set == HELD_OUT]
+    lines = {request: {line["id"]: line for line in answers[request].lines} for request in held_out}
+    first = next(iter(lines.values()), {})
     ids = [name for name in first if all(name in of_request for of_request in lines.values())]
-    return {request: [of_request[name] for name in ids] for request, of_request in lines.items()}
+    common = {request: [of_request[name] for name in ids] for request, of_request in lines.items()}
+    return {r: common[r] if r in common else list(answers[r].lines) for r in metric.requests()}
+
+
+def _lines(metric: Metric, answers: Mapping[Request, Predictions], scores: Scores) -> Sequence[Mapping[str, Any]]:
+    """Return the predictions that a metric's items belong to."""
+    return scores.lines if scores.lines is not None else next(iter(_common(metric, answers).values()))
 
 
 def _earlier(cell: Cell, name: str, key: str) -> Iterator[Scores]:
@@ -89,8 +98,12 @@ def _earlier(cell: Cell, name: str, key: str) -> Iterator[Scores]:
             if any(value is None for value in whole.values()):
                 continue  # it wasn't finite, and JSON can't hold its value
             columns = scored["columns"]
-            of_metric = [{c: item[c] for c in columns} for item in items if columns and columns[0] in item]
-            yield Scores(whole, of_metric if columns else [{} for _ in range(scored["items"])])
+            if columns:
+                of_metric = [item for item in items if any(column in item for column in columns)]
+                of_items = [{c: item[c] for c in columns if c in item} for item in of_metric]
+                yield Scores(whole, of_items, [{c: item[c] for c in BASE_COLUMNS} for item in of_metric])
+            else:
+                yield Scores(whole, [{} for _ in range(scored["items"])])
         except (OSError, ValueError, KeyError, TypeError):
             continue
 
@@ -99,15 +112,15 @@ def _samples(cell: Cell, answers: Mapping[Request, Predictions], scores: Mapping
     """Return a row for each item: the prompt, the prediction, and the columns of the metrics that scored it."""
     rows: dict[str, dict[str, Any]] = {}
     for request, predictions in answers.items():
-        for line in predictions.lines:
+        for line in predictions.lines if request.prompt_set == HELD_OUT else ():
             row = rows.setdefault(line["id"], {column: line[column] for column in BASE_COLUMNS} | {"prediction": None})
             if request.kind == "text":
                 row["prediction"] = line["text"]
             row |= {key: line[key] for key in line if key not in (*BASE_COLUMNS, "text", "nll", "tokens", "bytes")}
     for name, metric in cell.metrics.items():
-        scored = next(iter(_common(metric, answers).values()))
-        for line, item in zip(scored, scores[name].items, strict=True):
-            rows[line["id"]] |= item
+        for line, item in zip(_lines(metric, answers, scores[name]), scores[name].items, strict=True):
+            row = rows.setdefault(line["id"], {c: line[c] for c in BASE_COLUMNS} | {"prediction": None})
+            row |= item
     return list(rows.values())
 
 
@@ -115,7 +128,8 @@ def _record(
     cell: Cell, answers: Mapping[Request, Predictions], scores: Mapping[str, Scores], spent: Mapping[str, float]
 ) -> dict[str, Any]:
     values = {key: value for one in scores.values() for key, value in one.whole.items()}
-    heads = [predictions.head for predictions in answers.values()]
+    # The held-out items decide what two rows share, if there are any.
+    heads = [answers[request].head for request in sorted(answers, key=lambda request: request.prompt_set != HELD_OUT)]
     first: Mapping[str, Any] = heads[0] if heads else {}
     texts = [head for head in heads if head["request"]["kind"] == "text"]
     run = read_json(cell.folder.record) or {}
@@ -158,14 +172,17 @@ def _record(
 
 def _by_persona(cell: Cell, answers: Mapping[Request, Predictions]) -> dict[str, dict[str, float]]:
     """Return the values of each character's own items; nothing where all items are of one character."""
-    lines = (line for predictions in answers.values() for line in predictions.lines)
+    held_out = [predictions for request, predictions in answers.items() if request.prompt_set == HELD_OUT]
+    lines = (line for predictions in held_out for line in predictions.lines)
     names = dict.fromkeys(line["persona"] for line in lines if line["persona"] is not None)
     if len(names) < 2:
         return {}
     found: dict[str, dict[str, float]] = {name: {"items": 0} for name in names}
-    data = RunData(cell.config)
+    data = RunData.of(cell.config)
     for metric in cell.metrics.values():
         for name, own in _divided(_common(metric, answers)).items():
+            if name not in found:
+                continue  # a character of the metric's own prompts
             found[name]["items"] = max(found[name]["items"], len(next(iter(own.values()))))
             found[name] |= metric.score_with(own, data).whole
     return found
@@ -183,7 +200,7 @@ def _divided(lines: Mapping[Request, Sequence[Mapping[str, Any]]]) -> dict[str, 
 
 def _scored(cell: Cell, name: str, scores: Scores) -> dict[str, Any]:
     """Return what another evaluation of the same predictions needs to reuse these scores."""
-    columns = list(scores.items[0]) if scores.items else []
+    columns = list(dict.fromkeys(column for item in scores.items for column in item))
     key = score_key(cell, cell.metrics[name])
     return {"key": key, "values": list(scores.whole), "columns": columns, "items": len(scores.items)}
 

@@ -19,7 +19,8 @@ from persona_sweeps.records.run import UNTRAINED
 from persona_sweeps.running.clock import GroupClock
 from persona_sweeps.running.group import Group
 from persona_sweeps.running.peak_memory import peak_rss_bytes, restart_peaks
-from persona_sweeps.running.predicting import evaluated_examples, prediction_head
+from persona_sweeps.running.predicting import prediction_head
+from persona_sweeps.running.prompts import evaluated_examples
 from persona_sweeps.running.run_writer import RunWriter
 from persona_sweeps.running.scoring import score
 

@@ -15,6 +15,7 @@ class Untuned(Reference):
 
     reads_training_data = False
     uses_seed = False
+    is_base = True
     description = "the base model as it is"
 
     @property
