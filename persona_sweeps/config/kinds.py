@@ -155,6 +155,10 @@ METRICS = KindGroup(
         "likelihood": "persona_sweeps.metrics.likelihood:Likelihood",
         "overlap": "persona_sweeps.metrics.overlap:Overlap",
         "match": "persona_sweeps.metrics.match:Match",
+        "ranking": "persona_sweeps.metrics.ranking:Ranking",
+        "blending": "persona_sweeps.metrics.blending:Blending",
+        "forgetting": "persona_sweeps.metrics.forgetting:Forgetting",
+        "boundary": "persona_sweeps.metrics.boundary:Boundary",
     },
 )
 SOURCES = KindGroup(

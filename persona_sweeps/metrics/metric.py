@@ -84,6 +84,8 @@ class Description:
     """tables show and rank by values with larger numbers first; 0: only on request"""
     character: int = 0
     """its place among the columns of the table `characters`, smaller numbers first; 0: it isn't one of them"""
+    matrix: Mapping[str, str] | None = None
+    """the columns of an item with a matrix of characters: `speaker`, `gain`, `nll` and `tokens` → the column's name"""
 
     def as_record(self) -> dict[str, Any]:
         """Return it as JSON for a record."""
