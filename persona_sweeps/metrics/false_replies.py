@@ -18,7 +18,7 @@ CANDIDATES = 10
 """replies that are ranked together, the true one among them"""
 FALSE_SETS = ("context", "who")
 """`context`: of the same character, in other scenes; `who`: of other characters of the same works"""
-POOL = 3
+POOL = 2
 """false replies are drawn from so many times the number needed, those nearest in length"""
 
 
