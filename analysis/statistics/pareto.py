@@ -20,9 +20,10 @@ def non_dominated(points: NDArray[np.float64], higher_is_better: Sequence[bool])
     points = np.asarray(points, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != len(higher_is_better):
         raise ValueError(f"points has shape {points.shape}, and {len(higher_is_better)} directions are given")
-    losses = np.where(np.asarray(higher_is_better, dtype=bool), -points, points)
-    usable = ~np.isnan(losses).any(axis=1)
-    front = usable.copy()
+    signs = np.where(np.asarray(higher_is_better, dtype=bool), -1.0, 1.0)
+    losses = points * signs + 0.0  # 0.0 and -0.0 are one value
+    usable = np.asarray(~np.isnan(losses).any(axis=1), dtype=np.bool_)
+    front = np.zeros(len(points), dtype=np.bool_)
     # One that dominates a row comes before it in lexicographic order, and is itself on the front or dominated by one
     # that is: so each distinct row is compared with the front so far only.
     distinct, of = np.unique(losses[usable], axis=0, return_inverse=True)
