@@ -37,7 +37,7 @@ from . import options as common
 from .rate import read_key
 
 SUMMARY = "an optional model judge of a rating key, behind any OpenAI-compatible endpoint, after an entry exam"
-LEAST_LINES = 10
+LEAST_LINES = 12
 
 
 @dataclass(frozen=True)

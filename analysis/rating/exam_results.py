@@ -22,10 +22,14 @@ _ASKED = (
     "The judge was to name the speakers of real lines, without the names in them, from the characters' names alone: "
     "whoever can't hear who speaks can't say who a reply sounds like. As many lines are of each speaker, and no answer"
     " is a wrong one.",
-    "The lower end of the interval, which takes lines of one scene as one draw, has to be above the bar: chance, "
-    "unless --bar is higher. For comparison: on other lines, with the dialogue around them, people named 91 % and the "
-    "best model 69 % (PersonaEval, 2025).",
+    "The lower end of the interval has to be above the bar: chance, unless --bar is higher. For comparison: on other "
+    "lines, with the dialogue around them, people named 91 % and the best model 69 % (PersonaEval, 2025).",
 )
+_DRAWS = {
+    True: "The interval takes lines of one scene as one draw.",
+    False: "The lines are of too few scenes for an interval over scenes, so each line is taken as a draw: that is fair "
+    "to guesses, and too narrow for a judge who knows some scenes.",
+}
 
 
 def exam_section(found: ExamResult) -> Section:
@@ -39,7 +43,7 @@ def exam_section(found: ExamResult) -> Section:
         percent(found.bar),
     ]
     missing = [f"{found.unanswered} lines got no answer."] if found.unanswered else []
-    return Section("entry exam", [row], [*missing, *_ASKED], _COLUMNS)
+    return Section("entry exam", [row], [*missing, *_ASKED, _DRAWS[found.by_scene]], _COLUMNS)
 
 
 def in_short(found: ExamResult) -> str:
@@ -59,11 +63,8 @@ def with_exam(table: Table, found: ExamResult) -> Table:
 def barred(found: ExamResult, requests: str) -> Table:
     """Return the exam of a judge that failed it, and nothing that the judge says."""
     low = found.accuracy.low
-    reason = (
-        f"the lower end of its interval, {percent(low)}, isn't above the bar, {percent(found.bar)}"
-        if low is not None
-        else "its lines are of too few scenes for an interval"
-    )
+    assert low is not None, "as many lines as an exam has give an interval"
+    reason = f"the lower end of its interval, {percent(low)}, isn't above the bar, {percent(found.bar)}"
     notes = [f"{found.model} has failed its entry exam, so none of its judgements is asked for or shown: {reason}."]
     title = f"The entry exam of {found.model}: failed"
     return Table(title, _COLUMNS, [exam_section(found)], [*notes, requests], [found.raw()])

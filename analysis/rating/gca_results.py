@@ -10,6 +10,7 @@ from typing import Any
 from ..read.labels import model_label
 from ..read.results import RunResult
 from ..read.settings import settings
+from ..tables.numbers import rate
 from ..tables.table import Column, Section, Table
 from .design import Key
 from .gca import DIMENSIONS, ENDS, SEVERITIES, Graded
@@ -33,6 +34,7 @@ class _Row:
     """A setting with its graded replies: the seeds of it that were rated."""
 
     label: str
+    learning_rate: float | None
     runs: tuple[str, ...]
     graded: Sequence[Graded]
 
@@ -42,7 +44,12 @@ class _Row:
         return mean(values, [one.unit.cluster for one in self.graded], ENDS)
 
     def raw(self) -> dict[str, Any]:
-        columns: dict[str, Any] = {"setting": self.label, "item": None, "run_ids": " ".join(self.runs)}
+        columns: dict[str, Any] = {
+            "setting": self.label,
+            "learning_rate": self.learning_rate,
+            "item": None,
+            "run_ids": " ".join(self.runs),
+        }
         for name in (None, *DIMENSIONS):
             found, column = self.mean(name), name or "gca"
             columns |= {column: found.value, f"{column}_low": found.low, f"{column}_high": found.high}
@@ -54,6 +61,7 @@ def gca_table(key: Key, graded: Sequence[Graded], rated: Mapping[str, RunResult]
     rows = sorted(_rows(key, graded, rated), key=lambda row: -row.mean(None).value)
     columns = [
         Column("setting", right=False),
+        Column("learning rate"),
         Column("replies"),
         Column("scenes"),
         Column("GCA [95 %]"),
@@ -62,6 +70,7 @@ def gca_table(key: Key, graded: Sequence[Graded], rated: Mapping[str, RunResult]
     cells = [
         [
             row.label,
+            rate(row.learning_rate),
             str(len(row.graded)),
             str(row.mean(None).clusters),
             *(with_interval(row.mean(name), _one_decimal) for name in (None, *DIMENSIONS)),
@@ -98,15 +107,23 @@ def _rows(key: Key, graded: Sequence[Graded], rated: Mapping[str, RunResult]) ->
             of_run.setdefault(one.run, []).append(one)
     names = {id(rated[run]): run for run in of_run if run in rated}
     groups = [
-        (f"{model_label(setting.first)} {setting.label}", [names[id(result)] for result in setting.results])
+        (
+            f"{model_label(setting.first)} {setting.label}",
+            setting.learning_rate,
+            [names[id(result)] for result in setting.results],
+        )
         for setting in settings(rated[run] for run in of_run if run in rated)
     ]
-    groups += [(key.names[run], [run]) for run in of_run if run not in rated]
-    return [_Row(label, tuple(runs), [one for run in runs for one in of_run[run]]) for label, runs in groups]
+    groups += [(key.names[run], None, [run]) for run in of_run if run not in rated]
+    return [
+        _Row(label, learning_rate, tuple(runs), [one for run in runs for one in of_run[run]])
+        for label, learning_rate, runs in groups
+    ]
 
 
 def _raw_item(row: _Row, one: Graded) -> dict[str, Any]:
-    return {"setting": row.label, "item": one.unit.item, "run_ids": one.run, "gca": one.score(), **one.scores()}
+    of_setting = {"setting": row.label, "learning_rate": row.learning_rate}
+    return of_setting | {"item": one.unit.item, "run_ids": one.run, "gca": one.score(), **one.scores()}
 
 
 def _one_decimal(value: float) -> str:

@@ -10,11 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from analysis.__main__ import main
-from analysis.rating.exam import ExamQuestion, draw_exam, parse, without_names
+from analysis.rating.answers import Answers
+from analysis.rating.asking import Judge
+from analysis.rating.endpoint import Endpoint
+from analysis.rating.exam import ExamQuestion, ExamResult, draw_exam, examine, parse, without_names
+from analysis.rating.exam_results import exam_section
 from analysis.rating.real_lines import RealLine, lines_in
+from analysis.rating.shares import share
 from persona_sweeps.errors import UserError
 from tests.analysis.rating.endpoints import SECRET, Server, garbage, guesses, knows
 
@@ -136,7 +142,7 @@ def test_one_character_needs_a_file_with_lines_of_others(
     server.behaviour = knows(TELLS)
     assert command(speakers=("Hamlet",)) == 2
     told = capsys.readouterr().err
-    assert "by Hamlet and by another speaker" in told and "16 of Hamlet: add lines with --exam FILE" in told
+    assert "as many by Hamlet as by another speaker" in told and "16 of Hamlet: add lines with --exam FILE" in told
     assert told.count("\n") == 1 and not server.seen
     lines = [{"line": line_of("Ophelia", n), "speaker": "Ophelia", "scene": n // 2} for n in range(20)]
     (tmp_path / "others.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -165,6 +171,31 @@ def test_what_no_retry_mends_ends_it_without_telling_the_key(
     assert command("--parallel", "1") == 2
     told = capsys.readouterr()
     assert str(status) in told.err and SECRET not in told.err + told.out and told.err.count("\n") == 1
+
+
+def test_lines_of_few_scenes_are_draws_of_their_own(server: Server, tmp_path: Path) -> None:
+    server.behaviour = knows(TELLS)
+    by = Judge(Endpoint(server.url, "m"), Answers(tmp_path))
+    found = {}
+    for scenes in (3, 12):
+        lines = [RealLine(line_of(speaker, n), speaker, f"s{n % scenes}") for speaker in TELLS for n in range(13)]
+        found[scenes] = examine(draw_exam(lines, ["Hamlet"], 40, 0), by, None)
+    assert not found[3].by_scene and found[12].by_scene and found[3].has_passed
+    plain = share([1.0] * 39, [str(n) for n in range(39)])
+    assert found[3].accuracy == plain and plain.low is not None
+    assert found[12].accuracy.low is not None and found[12].accuracy.low < plain.low
+    assert "each line is taken as a draw" in exam_section(found[3]).notes[-1]
+
+
+@pytest.mark.parametrize("offered", [2, 3, 4])
+def test_who_guesses_passes_as_seldom_as_the_interval_says(offered: int) -> None:
+    random = np.random.default_rng(offered)
+    passed = 0
+    for _ in range(1000):
+        right = (random.random(40) < 1 / offered).astype(float).tolist()
+        accuracy = share(right, random.integers(0, 15, 40).astype(str).tolist())
+        passed += ExamResult("m", accuracy, 0, 0, (), True, 1 / offered, 1 / offered).has_passed
+    assert 0.005 < passed / 1000 < 0.045
 
 
 def drawn(
@@ -196,12 +227,12 @@ def test_equal_seeds_give_equal_exams_and_the_judged_come_first() -> None:
     counts = {"S0": 12, "S1": 99, "S2": 99, "S3": 2}
     assert drawn(counts) == drawn(counts) and drawn(counts) != drawn(counts, seed=1)
     assert Counter(question.speaker for question in drawn(counts)) == {"S0": 12, "S1": 12, "S2": 12}
-    assert "S3" in {question.speaker for question in drawn(counts, first=("s3",), count=8)}
+    assert "S3" in {question.speaker for question in drawn(counts | {"S3": 4}, first=("s3",), count=12)}
 
 
 @pytest.mark.parametrize("counts", [{}, {"S0": 50}, {"S1": 50, "S2": 50}, {"S0": 3, "S1": 3}])
-def test_too_few_lines_speakers_or_scenes_are_no_exam(counts: dict[str, int]) -> None:
-    with pytest.raises(UserError, match=r"needs lines of 5 words or more by S0 .*--exam FILE"):
+def test_too_few_lines_or_speakers_are_no_exam(counts: dict[str, int]) -> None:
+    with pytest.raises(UserError, match=r"needs 10 lines of 5 words or more, as many by S0 as .*--exam FILE"):
         drawn(counts)
 
 

@@ -96,7 +96,9 @@ def test_settings_are_graded_over_their_seeds(
     (table,) = json.loads(capsys.readouterr().out)["tables"]
     exam, graded = table["sections"]
     assert exam["title"] == "entry exam" and "exam 39/39" in table["title"]
-    assert [row[1] for row in graded["rows"]] == ["24", "12"], "two seeds of the better setting"
+    assert [(row[1], row[2]) for row in graded["rows"]] == [("0.0002", "24"), ("0.0002", "12")], (
+        "two seeds of the better setting"
+    )
     good, bad, *items = table["raw"]
     dimensions = {"anthropomorphism": score([2]), "character_fidelity": 100.0, "storyline_consistency": 100.0}
     assert good["gca"] == pytest.approx(sum(dimensions.values()) / 3) and len(good["run_ids"]) == 2
