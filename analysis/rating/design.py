@@ -19,6 +19,8 @@ from ..read.samples import SamplesError, read_items
 
 PAIRWISE, LIKERT = "pairwise", "likert"
 DESIGNS = (PAIRWISE, LIKERT)
+UNNAMED = "the character"
+"""the persona of an item that names none"""
 ANSWERS: Mapping[str, tuple[str, ...]] = {PAIRWISE: ("A", "tie", "B"), LIKERT: ("1", "2", "3", "4", "5")}
 QUESTIONS: Mapping[str, Mapping[str, str]] = {
     PAIRWISE: {
@@ -169,7 +171,7 @@ def _unit(name: str, item: str, runs: tuple[str, ...], lines: Mapping[str, Mappi
         unit=name,
         item=item,
         cluster=str(first["cluster"]),
-        persona=str(first.get("persona") or "the character"),
+        persona=str(first.get("persona") or UNNAMED),
         prompt=prompt,
         runs=runs,
         texts=tuple(str(lines[run][item]["prediction"]) for run in runs),

@@ -87,6 +87,12 @@ class Study:
         """Whether more of this metric is better."""
         return self.directions[index] == "maximize"
 
+    def by(self, index: int) -> Study:
+        """Return the study as if it had been for one of its metrics alone."""
+        trials = (replace(trial, values=trial.values and (trial.values[index],)) for trial in self.trials)
+        only = {"metrics": (self.metrics[index],), "directions": (self.directions[index],)}
+        return replace(self, trials=tuple(trials), **only)  # type: ignore[arg-type]  # tuples of strings
+
     @cached_property
     def measures(self) -> tuple[Measure, ...]:
         """What is known of its metrics, from the evaluations of its trials."""

@@ -19,6 +19,7 @@ from . import (
     hyperparameters,
     leaderboard,
     lora_vs_prompt_tuning,
+    pareto,
     personas,
     quantization,
     sampling,
@@ -52,6 +53,7 @@ TABLES: dict[str, Entry] = {
     "personas": Entry(personas.SUMMARY, personas.build, personas.applies),
     "quantization": Entry(quantization.SUMMARY, quantization.build, quantization.applies),
     "hyperparameters": Entry(hyperparameters.SUMMARY, hyperparameters.build, hyperparameters.applies),
+    "pareto": Entry(pareto.SUMMARY, pareto.build, pareto.applies),
     "sampling": Entry(sampling.SUMMARY, sampling.build, sampling.applies, choice=True),
     "costs": Entry(costs.SUMMARY, costs.build),
 }

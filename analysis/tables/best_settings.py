@@ -9,7 +9,7 @@ from ..read.labels import dataset_label, method_of, model_label
 from ..read.measures import Measure
 from ..read.results import PRUNED, RunResult
 from ..read.settings import Setting
-from ..read.studies import Study
+from ..read.studies import Study, StudyTrial
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _best(
     found: Sequence[Setting],
     measure: Measure,
     pruned: Sequence[RunResult],
-    winners: Mapping[str, tuple[Study, float]],
+    winners: Mapping[str, tuple[Study, StudyTrial]],
 ) -> BestSetting | None:
     tried = [setting for setting in found if setting.method == method and setting.spread(measure.name)]
     if not tried:
@@ -78,26 +78,34 @@ def _best(
     return BestSetting(best, measure, len(tried) + len(gave_up))
 
 
-def _preference(study: Study, loss: float, measure: Measure) -> tuple[int, float, str, float]:
+def _preference(study: Study, trial: StudyTrial, measure: Measure) -> tuple[int, float, str, float]:
     """Return what winners are ordered by: values of different metrics can't be compared.
 
-    Studies that chose by the very metric come first, then those by one of its family, then larger headlines.
+    Studies that chose by the very metric come first, then those by one of its family, then larger headlines. Of a study
+    of several metrics, that metric counts which comes first in this order.
     """
-    chosen_by = study.measures[0]
-    same = 0 if chosen_by.name == measure.name else 1 if chosen_by.family and chosen_by.family == measure.family else 2
-    return same, -chosen_by.headline, chosen_by.name, loss
+    assert trial.values is not None, "a completed trial has values"
+    signs = [-1 if study.maximizes(index) else 1 for index in range(len(study.metrics))]
+    return min(
+        (_distance(chosen_by, measure), -chosen_by.headline, chosen_by.name, sign * value)
+        for chosen_by, sign, value in zip(study.measures, signs, trial.values, strict=True)
+    )
 
 
-def _winners(studies: Sequence[Study]) -> dict[str, tuple[Study, float]]:
-    """Return, by run id, the study that had a run trained for its final, and how well its trial did: less is better."""
+def _distance(chosen_by: Measure, measure: Measure) -> int:
+    if chosen_by.name == measure.name:
+        return 0
+    return 1 if chosen_by.family and chosen_by.family == measure.family else 2
+
+
+def _winners(studies: Sequence[Study]) -> dict[str, tuple[Study, StudyTrial]]:
+    """Return, by run id, the study that had a run trained for its final, and the trial that it repeats."""
     found = {}
     for study in studies:
-        sign = -1 if study.maximizes() else 1
-        values = {trial.number: trial.value for trial in study.completed}
+        trials = {trial.number: trial for trial in study.completed}
         for final in study.finals:
-            value = values.get(final.trial)
-            if final.run_id is not None and value is not None:
-                found[final.run_id] = (study, sign * value)
+            if final.run_id is not None and final.trial in trials:
+                found[final.run_id] = (study, trials[final.trial])
     return found
 
 

@@ -20,26 +20,25 @@ from persona_sweeps.planning.console import Console, headlines
 from persona_sweeps.planning.fit import predict_runnable
 from persona_sweeps.planning.plan import make_plan
 from persona_sweeps.running.context import Context
+from persona_sweeps.study.front import distinct, front_of, spread_out
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import Space
-from persona_sweeps.study.storage import FINALS, RUN, StudyStorage
+from persona_sweeps.study.storage import FINALS, StudyStorage
 from persona_sweeps.wording import pluralize
 
 Compose = Callable[[Sequence[str]], Cell]
 
 
-def finalists(trials: Sequence[FrozenTrial], best: Sequence[FrozenTrial], settings: StudySettings) -> list[FrozenTrial]:
-    """Return the trials whose settings are trained again: the best by value, or `best` if there are several metrics.
+def finalists(storage: StudyStorage, settings: StudySettings) -> list[FrozenTrial]:
+    """Return the trials whose settings are trained again: the best by value; of several metrics, those of the front.
 
-    A setting that was drawn twice counts once.
+    Of a front with more settings than `finalists`, they are those that cover it best.
     """
-    ranked = list(best)
-    if len(settings.metric) == 1:
-        completed = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-        sign = 1 if settings.direction[0] == "minimize" else -1
-        ranked = sorted(completed, key=lambda trial: (sign * trial.values[0], trial.number))
-    distinct = {trial.user_attrs[RUN]: trial for trial in reversed(ranked)}
-    return [trial for trial in ranked if distinct[trial.user_attrs[RUN]] is trial][: settings.finalists]
+    if len(settings.metric) > 1:
+        return spread_out(front_of(storage, settings), settings.finalists)
+    completed = [trial for trial in storage.trials() if trial.state is TrialState.COMPLETE]
+    sign = 1 if settings.direction[0] == "minimize" else -1
+    return distinct(sorted(completed, key=lambda trial: (sign * trial.values[0], trial.number)))[: settings.finalists]
 
 
 class Finals:
@@ -82,8 +81,9 @@ class Finals:
         self._storage.study.set_user_attr(FINALS, list(_rows(cells)))
         plan = make_plan([cell for several in cells.values() for cell in several])
         settings, seeds = pluralize(len(cells), "setting"), pluralize(self._settings.final_seeds, "seed")
+        of = f" of the front's {len(front_of(self._storage, self._settings))}" if len(self._settings.metric) > 1 else ""
         self._console.note(
-            f"Finals: {settings} with {seeds} each, scored on test; {pluralize(len(plan.to_do), 'run')} to train."
+            f"Finals: {settings}{of} with {seeds} each, scored on test; {pluralize(len(plan.to_do), 'run')} to train."
         )
         if plan.groups:
             predict_runnable(plan, self._console)
@@ -103,7 +103,7 @@ class Finals:
         """Return the runs of each finalist, by the number of its trial."""
         seeds = range(self._seed + 1, self._seed + 1 + self._settings.final_seeds)
         cells: dict[int, list[Cell]] = {}
-        for trial in finalists(self._storage.trials(), self._storage.study.best_trials, self._settings):
+        for trial in finalists(self._storage, self._settings):
             drawn = [dimension.override(trial.params[dimension.key]) for dimension in self._space]
             cells[trial.number] = [self._compose([*drawn, "dataset.evaluate_on=test", f"seed={s}"]) for s in seeds]
             for cell in cells[trial.number]:

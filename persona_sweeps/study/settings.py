@@ -12,11 +12,18 @@ from persona_sweeps.execution.plugin_settings import refuse_unknown, too_small
 DIRECTIONS = ("minimize", "maximize")
 SAMPLERS = ("tpe", "gp", "cmaes", "random", "qmc", "grid", "nsga2")
 PRUNERS = ("none", "halving", "hyperband", "median", "wilcoxon")
+FOR_ONE_METRIC = ("cmaes",)
+"""samplers that can't search for several metrics"""
+OF_A_FRONT = 5
+"""settings of a Pareto front that are trained again unless `finalists` says how many"""
 
 
 @dataclass(frozen=True)
 class StudySettings:
-    """The keys of the sweeper; `metric` and `direction` are lists of the same length."""
+    """The keys of the sweeper; `metric` is a list, and `direction` one of the same length, empty until it is resolved.
+
+    `pruner` and `finalists` have values: those given, or what suits the number of metrics.
+    """
 
     n_trials: int
     max_tokens: int | None
@@ -41,8 +48,10 @@ class StudySettings:
         refuse_unknown(cls, given, "hydra.sweeper")
         values = dict(given)
         for key in ("metric", "direction"):
-            values[key] = [values[key]] if isinstance(values[key], str) else list(values[key])
-        settings = cls(**values)
+            values[key] = [values[key]] if isinstance(values[key], str) else list(values[key] or ())
+        several = len(values["metric"]) > 1
+        usual = {"pruner": "none" if several else "halving", "finalists": OF_A_FRONT if several else 1}
+        settings = cls(**values | {key: value for key, value in usual.items() if values[key] is None})
         if mistakes := list(_mistakes(settings)):
             raise ConfigError(" ".join(mistakes))
         return settings
@@ -77,10 +86,18 @@ def _numbers(settings: StudySettings) -> Iterator[str]:
 
 def _objectives(settings: StudySettings) -> Iterator[str]:
     metrics, directions = len(settings.metric), len(settings.direction)
-    if metrics != directions:
+    if not metrics or len(set(settings.metric)) < metrics:
+        yield f"hydra.sweeper.metric=[{','.join(settings.metric)}] must have at least one metric, and each once."
+    if directions and metrics != directions:
         yield f"hydra.sweeper.metric has {metrics} and hydra.sweeper.direction has {directions}: give one for each."
-    if metrics > 1 and settings.pruner != "none":
-        yield "With several metrics no run is clearly worse than another: set hydra.sweeper.pruner=none."
+    if metrics > 1 and settings.pruner in PRUNERS[1:]:
+        yield (
+            f"hydra.sweeper.pruner={settings.pruner} stops runs by one number, and with several metrics none is "
+            "clearly worse than another: leave it out."
+        )
+    if metrics > 1 and settings.sampler in FOR_ONE_METRIC:
+        able = ", ".join(name for name in SAMPLERS if name not in FOR_ONE_METRIC)
+        yield f"hydra.sweeper.sampler={settings.sampler} searches for one metric; for several, choose one of {able}."
 
 
 CHECKS: tuple[Callable[[StudySettings], Iterator[str]], ...] = (_choices, _numbers, _objectives)

@@ -85,7 +85,8 @@ class StudyStorage:
 
     def agree(self, terms: Mapping[str, Any]) -> None:
         """Store the terms that a study may not change. Raises ConfigError if it was begun with other ones."""
-        stored = self.study.user_attrs
+        directions = [direction.name.lower() for direction in self.study.directions]
+        stored = {**self.study.user_attrs, "direction": directions}  # Optuna's own, which no later command changes
         for key, value in terms.items():
             if key not in stored:
                 self.study.set_user_attr(key, value)

@@ -31,17 +31,17 @@ from persona_sweeps.planning.review import blocked, print_table, refusal
 from persona_sweeps.records.evaluation import outcome
 from persona_sweeps.records.files import read_json
 from persona_sweeps.records.folders import RunFolder, SweepFolder
-from persona_sweeps.records.identity import essence
 from persona_sweeps.running.context import Context
 from persona_sweeps.running.run_group import run_group
-from persona_sweeps.running.run_writer import OF_EVALUATION
 from persona_sweeps.study.finals import Finals
+from persona_sweeps.study.objectives import objectives_in_words, with_objectives
 from persona_sweeps.study.samplers import make_sampler, trials_in
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.source import StudySource
 from persona_sweeps.study.space import Dimension, Space, parse
 from persona_sweeps.study.storage import FINALS, StudyStorage
 from persona_sweeps.study.summary import conclude, write_studies
+from persona_sweeps.study.terms import terms
 from persona_sweeps.study.warm_start import known_settings
 
 
@@ -92,12 +92,13 @@ class OneStudy:
         """
         make_sampler(self.settings, self.space)
         self.settings = replace(self.settings, n_trials=trials_in(self.settings, self.space))
-        if self.settings.warm_start is not None:
-            self._warm_settings, self._skipped = known_settings(self._output_dir, self.settings, self.space)
         ends = [[dim.override(value) for dim, value in zip(self.space, end, strict=True)] for end in self.space.ends()]
         cells = [self._compose(overrides) for overrides in ends]
         self.least = cells[0]
         """a run at one end of the space"""
+        self.settings = with_objectives(self.settings, self.least)
+        if self.settings.warm_start is not None:
+            self._warm_settings, self._skipped = known_settings(self._output_dir, self.settings, self.space)
         self._ends = make_plan(cells)
         self.predictions: Predictions = {}
         if not self._ends.groups or self._only_status:
@@ -117,7 +118,7 @@ class OneStudy:
         varied = self.space.describe()
         storage = self._storage()
         try:
-            storage.agree(self._terms(varied))
+            storage.agree(terms(self.settings, varied, self.least))
             storage.study.set_user_attr(
                 "budget", {"n_trials": self.settings.n_trials, "max_tokens": self.settings.max_tokens}
             )
@@ -166,7 +167,7 @@ class OneStudy:
         if self._only_status:
             self._show_status()
             return
-        self.console.note(f"Study {self.name}: {self.settings.n_trials} trials of peft={self._method}.")
+        self.console.note(f"Study {self.name}: {self.settings.n_trials} trials of peft={self._method}{self._goals()}.")
         for key, values in self.space.describe().items():
             self.console.note(f"  {key}: {values}")
         self.console.note("A run at each end of this space:")
@@ -220,31 +221,17 @@ class OneStudy:
         done = sum(trial.state.is_finished() for trial in source.storage.trials())
         varied = ", ".join(self.space.describe())
         of = f"{done} of {self.settings.n_trials} trials done already"
-        self.console.note(f"Study {self.name}: {of}; searching over {varied}.")
+        self.console.note(f"Study {self.name}: {of}; searching over {varied}{self._goals()}.")
         elsewhere: list[Cell] = []
         while cells := source.new_group(self.group_size):
             elsewhere += run_group(cells, context, source, self.group_size)
         wait_for_others(elsewhere, context, source)
 
-    def _terms(self, varied: Mapping[str, str]) -> Mapping[str, Any]:
-        """Return the terms that may not change during a study, since its trials could no longer be compared."""
-        pruner = {key: getattr(self.settings, key) for key in ("pruner", "pruner_factor", "pruner_rungs")}
-        return {
-            "metric": self.settings.metric,
-            "sampler": self.settings.sampler,
-            "pruner": pruner,
-            "space": varied,
-            "config": self._shared_config(),
-        }
-
-    def _shared_config(self) -> Mapping[str, Any]:
-        """Return the config that all runs of the study share, by dotted key."""
-        varied = set(self.space.describe())
-        varied |= {"peft.alpha"} if "peft.alpha_ratio" in varied else set()
-        resolved, peft = self.least.resolved, self.least.config.peft
-        dataset = {key: value for key, value in resolved["dataset"].items() if key not in ("path", "eval_path")}
-        shared = essence(resolved, peft) | {"dataset": dataset} | {key: resolved[key] for key in OF_EVALUATION}
-        return {key: value for key, value in _flat(shared).items() if key not in varied}
+    def _goals(self) -> str:
+        """Return what is searched for where that is several things."""
+        if len(self.settings.metric) == 1:
+            return ""
+        return f" for {objectives_in_words(self.settings)}; no run is stopped early, since none is clearly worse"
 
     def _compose(self, drawn: Sequence[str]) -> Cell:
         """Return a trial's cell, evaluated on the validation part unless the command sets another one."""
@@ -288,13 +275,6 @@ def _predictor(composed: DictConfig) -> Predictor:
     values = OmegaConf.to_container(composed.peft, resolve=True)
     assert isinstance(values, dict)
     return PEFT.make(str(composed.peft.method), values)  # type: ignore[arg-type]
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
 
 
 def _explained(error: Exception) -> UserError:

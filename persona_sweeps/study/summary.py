@@ -1,4 +1,4 @@
-"""Summarize a study: write sweep.json with a row for each trial, and print the best trials."""
+"""Summarize a study: write sweep.json with a row for each trial, and print the best trial or the front."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from persona_sweeps.planning.console import Console
 from persona_sweeps.records.evaluation import outcome
 from persona_sweeps.records.folders import RunFolder, SweepFolder
 from persona_sweeps.records.sweep import write_sweep
+from persona_sweeps.study.front import print_front
 from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import Space
 from persona_sweeps.study.storage import EVALUATION, FINALS, FOLDER, OVERRIDES, REASON, RUN, StudyStorage, open_journal
@@ -29,8 +30,6 @@ STATES = {
     TrialState.RUNNING: "running",
     TrialState.WAITING: "planned",
 }
-SHOWN = 3
-"""how many of the best trials are printed, if several objectives give more"""
 
 
 def write_studies(journal: Path, sweep: str, output_dir: Path) -> Path:
@@ -87,7 +86,10 @@ def _row(study: str, trial: FrozenTrial) -> Mapping[str, Any]:
 
 
 def conclude(storage: StudyStorage, space: Space, settings: StudySettings, console: Console) -> None:
-    """Report the states of the trials, and the best ones. Raises UserError if none was completed."""
+    """Report the states of the trials, and the best one, or with several metrics the front.
+
+    Raises UserError if none was completed.
+    """
     trials = storage.trials()
     count = Counter(STATES[trial.state] for trial in trials)
     states = ", ".join(f"{count[state]} {state}" for state in ("completed", "pruned", "failed"))
@@ -96,8 +98,10 @@ def conclude(storage: StudyStorage, space: Space, settings: StudySettings, conso
         failed = [trial for trial in trials if trial.state is TrialState.FAIL]
         why = f" The first failure: {failed[0].user_attrs.get(REASON)}" if failed else ""
         raise UserError(f"Study {storage.study.study_name}: no trial was completed.{why}")
-    for trial in storage.study.best_trials[:SHOWN]:
-        values = ", ".join(f"{m} {v:.4g}" for m, v in zip(settings.metric, trial.values, strict=True))
-        chosen = " ".join(dimension.override(trial.params[dimension.key]) for dimension in space)
-        console.note(f"Best: trial {trial.number}, {values}: {chosen}")
-        console.note(f"  {trial.user_attrs[FOLDER]}")
+    if len(settings.metric) > 1:
+        print_front(storage, space, settings, console)
+        return
+    best = storage.study.best_trial
+    chosen = " ".join(dimension.override(best.params[dimension.key]) for dimension in space)
+    console.note(f"Best: trial {best.number}, {settings.metric[0]} {best.values[0]:.4g}: {chosen}")
+    console.note(f"  {best.user_attrs[FOLDER]}")

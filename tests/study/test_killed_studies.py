@@ -11,14 +11,14 @@ import pytest
 
 from tests.faults.processes import Command
 from tests.faults.results import OUTPUT, progress
-from tests.study.test_studies import STUDY, size, trials_of
+from tests.study.test_studies import SEVERAL, STUDY, size, trials_of
 
 TRIALS = 10
 
 
 def trials_in(folder: Path) -> list[tuple]:
     trials = trials_of(folder / "multirun_outputs")
-    return [(t.number, t.state.name, t.params, t.value, t.user_attrs.get("run_id")) for t in trials]
+    return [(t.number, t.state.name, t.params, t.values, t.user_attrs.get("run_id")) for t in trials]
 
 
 def killed_at_random(start: Callable[[], Command], wanted: int) -> int:
@@ -37,12 +37,17 @@ def killed_at_random(start: Callable[[], Command], wanted: int) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wanted", [3, pytest.param(20, marks=pytest.mark.long)])
-def test_kills_change_nothing(tiny: tuple[str, ...], tmp_path: Path, shared_cache: Path, wanted: int) -> None:
+@pytest.mark.parametrize(
+    "wanted, more",
+    [(3, ()), (3, (SEVERAL, "hydra.sweeper.sampler=nsga2")), pytest.param(20, (), marks=pytest.mark.long)],
+)
+def test_kills_change_nothing(
+    tiny: tuple[str, ...], tmp_path: Path, shared_cache: Path, wanted: int, more: tuple[str, ...]
+) -> None:
     """Exactly the trials asked for, none done twice, and the same values as an uninterrupted study's."""
 
     def start(name: str) -> Command:
-        arguments = [*STUDY, *tiny, *size(TRIALS, 1), "train.max_steps=90"]
+        arguments = [*STUDY, *tiny, *size(TRIALS, 1), "train.max_steps=90", *more]
         return Command(arguments, tmp_path / name, {"PERSONA_SWEEPS_CACHE": str(shared_cache)})
 
     assert start("whole").wait() == 0

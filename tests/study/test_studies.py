@@ -26,6 +26,8 @@ STUDY = (
     "hydra.sweeper.final_seeds=0",
 )
 
+SEVERAL = "hydra.sweeper.metric=[completion_nll,training.trainable_parameters]"
+
 
 def size(trials: int, group: int = 4) -> tuple[str, str]:
     return f"hydra.sweeper.n_trials={trials}", f"group_size={group}"
@@ -136,19 +138,6 @@ def test_every_sampler_asks_for_settings_of_the_space(launch: Callable, tiny: tu
     assert {trial.params["peft.r"] for trial in trials_of(ended.output)} <= {2, 4}
 
 
-def test_two_metrics_leave_the_runs_that_no_other_beats_in_both(launch: Callable, tiny: tuple[str, ...]) -> None:
-    ended = launch(
-        *STUDY, *tiny, *size(5), "hydra.sweeper.sampler=nsga2", "hydra.sweeper.pruner=none", "train.max_steps=2",
-        "hydra.sweeper.metric=[completion_nll,training.trainable_parameters]",
-        "hydra.sweeper.direction=[minimize,minimize]",
-    )  # fmt: skip
-    assert ended.code == 0, ended.err
-    for trial in trials_of(ended.output):
-        record = record_of(ended.output, trial)
-        assert trial.values == [record["metrics"]["completion_nll"], record["training"]["trainable_parameters"]]
-    assert "training.trainable_parameters" in ended.out.split("Best: trial")[1]
-
-
 @pytest.mark.parametrize(
     "arguments, fragments",
     [
@@ -156,7 +145,16 @@ def test_two_metrics_leave_the_runs_that_no_other_beats_in_both(launch: Callable
         (["hydra.sweeper.pruner=halfing"], ["Did you mean halving?"]),
         (["hydra.sweeper.direction=down"], ["minimize, maximize"]),
         (["hydra.sweeper.n_trials=0"], ["n_trials=0 must be a whole number of at least 1"]),
-        (["hydra.sweeper.metric=[completion_nll,bits_per_byte]"], ["metric has 2 and hydra.sweeper.direction has 1"]),
+        (
+            ["hydra.sweeper.metric=[completion_nll,bits_per_byte]", "hydra.sweeper.direction=minimize"],
+            ["metric has 2 and hydra.sweeper.direction has 1"],
+        ),
+        (["hydra.sweeper.metric=bits_per_bite"], ["no value of metrics=[likelihood]", "Did you mean bits_per_byte?"]),
+        (["hydra.sweeper.metric=[bits_per_byte,rougeL]"], ["metric=rougeL is no value of metrics=[likelihood]"]),
+        (["hydra.sweeper.metric=[]"], ["must have at least one metric"]),
+        (["hydra.sweeper.metric=[bits_per_byte,bits_per_byte]"], ["each once"]),
+        ([SEVERAL, "hydra.sweeper.sampler=cmaes"], ["for several, choose one of tpe, gp, random, qmc, grid, nsga2"]),
+        ([SEVERAL, "hydra.sweeper.pruner=hyperband"], ["pruner=hyperband stops runs by one number", "leave it out"]),
         (["peft=none"], ["peft=none has nothing to search over"]),
         (["peft=few_shot"], ["peft=few_shot has nothing to search over"]),
         (["peft=nearest_reply", "dataset.limit=choice(4,6)"], ["peft=nearest_reply trains nothing"]),

@@ -38,6 +38,12 @@ class ComparedStudy:
         """The values of the first metric, one a completed trial."""
         return [trial.value for trial in self.completed if trial.value is not None]
 
+    def by(self, index: int) -> ComparedStudy:
+        """Return the study as if it had been for one of its metrics alone."""
+        numbers = {trial.number for trial in self.completed}
+        study = self.study.by(index)
+        return ComparedStudy(self.label, study, tuple(t for t in study.trials if t.number in numbers))
+
     def best(self, index: int = 0) -> StudyTrial:
         """Return the first of the trials with the best value of a metric."""
         sign = -1 if self.study.maximizes(index) else 1

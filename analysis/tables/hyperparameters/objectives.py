@@ -10,8 +10,8 @@ from .comparisons import ComparedStudy, StudyComparison, in_words, run_ids
 from .study_notes import attention, counts, spent_tokens
 
 ALONE = (
-    "These studies have several metrics, so no one order ranks their trials: there is no curve of the best, no target "
-    "and no importance, but the best trial by each metric."
+    "These studies have several metrics, so no one order ranks their trials: there is no curve of the best and no "
+    "target, but the best trial by each metric, what mattered for each, and the front (`python -m analysis pareto`)."
 )
 STUDY_COLUMNS = [
     Column("study", right=False, value=lambda row: row.label),

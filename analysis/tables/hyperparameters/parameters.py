@@ -36,12 +36,13 @@ SLICES_NOTE = (
 )
 
 
-def importance(compared: ComparedStudy) -> Section | str:
-    """Return the importance of each parameter, or a sentence on why there is none."""
+def importance(compared: ComparedStudy, by: str = "") -> Section | str:
+    """Return the importance of each parameter, or a sentence on why there is none; `by` names the metric if needed."""
+    label = f"{compared.label}, by {by}" if by else compared.label
     try:
         found = importances(compared.study, compared.completed)
     except NoImportance as why:
-        return f"No importance of parameters for {compared.label}: {str(why).rstrip('.')}."
+        return f"No importance of parameters for {label}: {str(why).rstrip('.')}."
     n = len(compared.completed)
     spread = (
         "the range is of resamples of these trials, and chance is what a share exceeds in one of twenty shuffles of "
@@ -54,7 +55,7 @@ def importance(compared: ComparedStudy) -> Section | str:
         f"parameter decides whether a trial is among them (PED-ANOVA, Watanabe et al. 2023); {spread}."
     )
     rows = cells(IMPORTANCE_COLUMNS, found)
-    return Section(f"Importance of parameters: {compared.label}", rows, [note], IMPORTANCE_COLUMNS)
+    return Section(f"Importance of parameters: {label}", rows, [note], IMPORTANCE_COLUMNS)
 
 
 @dataclass(frozen=True)

@@ -39,18 +39,19 @@ def _compared(comparison: StudyComparison, number: int) -> Section:
 
 
 def _within(found: Sequence[StudyComparison]) -> tuple[list[Section], list[str]]:
-    """Return the importance and slices of each study of one metric, and sentences on importances that can't be had."""
+    """Return importance and slices of each study, by each of its metrics; and sentences on importances there aren't."""
     sections: list[Section] = []
     notes: list[str] = []
     for compared in (compared for comparison in found for compared in comparison.studies):
-        if len(compared.study.metrics) > 1:
-            continue
-        importance = parameters.importance(compared)
-        if isinstance(importance, Section):
-            sections.append(importance)
-        else:
-            notes.append(importance)
-        sections.append(parameters.slices(compared))
+        several = len(compared.study.metrics) > 1
+        for index, measure in enumerate(compared.study.measures):
+            of_metric = compared.by(index)
+            importance = parameters.importance(of_metric, measure.label if several else "")
+            if isinstance(importance, Section):
+                sections.append(importance)
+            else:
+                notes.append(importance)
+            sections.append(parameters.slices(of_metric))
     return sections, notes
 
 
@@ -72,8 +73,8 @@ def _left_out(selection: Selection, named: Mapping[int, str]) -> list[str]:
 def _footnotes(found: Sequence[StudyComparison]) -> list[str]:
     notes: list[str] = []
     if any(len(comparison.measures) == 1 for comparison in found):
-        drawing = budgets.FIGURE_NOTE if figures.can_draw() else figures.MISSING
-        notes += [*budgets.NOTES, drawing, parameters.SLICES_NOTE]
+        notes += [*budgets.NOTES, budgets.FIGURE_NOTE if figures.can_draw() else figures.MISSING]
+    notes += [parameters.SLICES_NOTE] if found else []
     return [*notes, "The CSV of the same name has every trial with its parameters, in full precision, and its run id."]
 
 

@@ -70,6 +70,21 @@ def test_values_of_different_metrics_are_not_compared_and_the_family_compared_go
     assert found.study is not None and found.study.name == "by likelihood"
 
 
+@pytest.mark.parametrize(("compared", "rank"), [("rougeL", 8), ("completion_ppl", 4)])
+def test_of_a_front_the_setting_is_taken_that_was_best_by_what_is_compared(
+    outputs: Any, compared: str, rank: int
+) -> None:
+    both = [(4, {"completion_nll": 2.0, "rougeL": 0.1}), (8, {"completion_nll": 3.0, "rougeL": 0.2})]
+    cells = [trial(outputs, "a", number, values, r) for number, (r, values) in enumerate(both)]
+    for number, (r, _) in enumerate(both):
+        run_id = outputs.run("lora", 9.0, {"config.peft.r": r, "metrics.rougeL": 0.3, "config.seed": 1})
+        cells.append({"overrides": [], "study": "a", "trial": number, "final": True, "seed": 1, "run_id": run_id})
+    about = {"metric": ["completion_nll", "rougeL"], "direction": ["minimize", "maximize"]}
+    outputs.study_sweep("s", {"a": about}, cells)
+    found = chosen(outputs, compared)["lora"]
+    assert found.study is not None and found.setting.first.get("config.peft.r") == rank
+
+
 def test_a_final_of_a_trial_without_a_value_chooses_nothing(outputs: Any) -> None:
     cells = [trial(outputs, "a", 0, None, 4, state="failed"), final(outputs, "a", 0, 4, 12.0)]
     outputs.study_sweep("s", {"a": {}}, cells)

@@ -229,9 +229,33 @@ def test_several_metrics_have_a_best_each_and_no_curve(outputs: Any, report: Cal
         "s", {"a": {"metric": ["completion_nll", "bleu"], "direction": ["minimize", "maximize"]}}, cells
     )
     text = report()
-    ((row,),) = sections(text).values()
+    ((row,), *within) = sections(text).values()
+    assert len(within) == 2, "slices by each metric"
     assert (row["best NLL"], row["best BLEU"]) == ("2.000", "0.400") and row["setting"] == "r=8"
     assert "no one order ranks their trials" in text and comparisons(text) == []
+
+
+def test_what_mattered_is_given_by_each_of_several_metrics(outputs: Any, report: Callable) -> None:
+    """The rate decides the one metric, the rank also the other; studies of one metric say the same."""
+    random = np.random.default_rng(0)
+    drawn = list(zip(random.uniform(1e-4, 1e-2, 24).tolist(), random.permutation([4, 8] * 12).tolist(), strict=True))
+    measured = [{"completion_nll": 2 + rate, "bleu": r / 100 + rate} for rate, r in drawn]
+    params = [{"train.learning_rate": rate, "peft.r": r} for rate, r in drawn]
+    studies = {
+        "both": {"metric": ["completion_nll", "bleu"], "direction": ["minimize", "maximize"]},
+        "NLL": {},
+        "BLEU": {"metric": ["bleu"], "direction": ["maximize"]},
+    }
+    cells = [
+        outputs.trial(name, n, *trial) for name in studies for n, trial in enumerate(zip(measured, params, strict=True))
+    ]
+    outputs.study_sweep("s", studies, cells)
+    found = sections(report())
+    for metric in ("NLL", "BLEU"):
+        assert found[f"Importance of parameters: both, by {metric}"] == found[f"Importance of parameters: {metric}"]
+        assert found[f"Slices of {metric}: both"] == found[f"Slices of {metric}: {metric}"]
+    first, second = (found[f"Importance of parameters: both, by {metric}"] for metric in ("NLL", "BLEU"))
+    assert first != second
 
 
 def test_the_csv_has_every_trial_in_full(outputs: Any, report: Callable) -> None:
