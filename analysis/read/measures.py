@@ -48,6 +48,8 @@ class Measure:
     family: str = ""
     explanation: str = ""
     headline: float = 0.0
+    character: float = 0.0
+    """its order among the columns of the table `characters`; 0: it isn't one of them"""
 
     @property
     def short(self) -> str:
@@ -150,6 +152,7 @@ def described(name: str, description: Any) -> Measure:
         family=_text(said.get("family")),
         explanation=_text(said.get("explanation")).rstrip("."),
         headline=_number(said.get("headline"), 0.0),
+        character=_number(said.get("character"), 0.0),
     )
 
 

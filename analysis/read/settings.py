@@ -46,6 +46,11 @@ class Setting:
         return self.first.get("predictor.is_reference") is True
 
     @property
+    def is_ceiling(self) -> bool:
+        """Whether it answers with the truth itself, so that nothing can be expected to do better."""
+        return self.first.get("predictor.is_ceiling") is True
+
+    @property
     def has_model(self) -> bool:
         return has_model(self.first)
 

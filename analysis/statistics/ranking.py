@@ -55,12 +55,20 @@ def ranking_measure(settings: Sequence[Setting], known: Measures) -> Measure | N
 
 
 def placed(found: Sequence[Setting], measure: Measure) -> list[Placed]:
-    """Return the settings in order of a number, best first, those without it last."""
-    values = {id(setting): spread.mean for setting in found if (spread := setting.spread(measure.name)) is not None}
+    """Return the settings in order of a number, best first, those without it last.
+
+    A ceiling has an interval and no rank: it says the truth, so nothing competes with it.
+    """
+    values = {
+        id(setting): spread.mean
+        for setting in found
+        if not setting.is_ceiling and (spread := setting.spread(measure.name)) is not None
+    }
     having = [setting for setting in found if id(setting) in values]
     ranked = sorted(having, key=lambda setting: measure.sign * values[id(setting)])
-    without = [Placed(setting, Measured()) for setting in found if id(setting) not in values]
-    return [*_with_ranks(ranked, measure), *without]
+    without = [setting for setting in found if id(setting) not in values]
+    unranked = [Placed(s, measured(s, measure) if s.is_ceiling and measure.is_metric else Measured()) for s in without]
+    return [*_with_ranks(ranked, measure), *sorted(unranked, key=lambda row: row.setting.is_ceiling)]
 
 
 def _with_ranks(ranked: Sequence[Setting], measure: Measure) -> list[Placed]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ..read.selection import Selection
 from . import (
     base_vs_instruct,
+    characters,
     costs,
     hyperparameters,
     leaderboard,
@@ -50,6 +51,7 @@ TABLES: dict[str, Entry] = {
     "leaderboard": Entry(leaderboard.SUMMARY, leaderboard.build, choice=True, boards=True),
     "base-vs-instruct": Entry(base_vs_instruct.SUMMARY, base_vs_instruct.build, base_vs_instruct.applies, boards=True),
     "lora-vs-prompt-tuning": Entry(lora_vs_prompt_tuning.SUMMARY, lora_vs_prompt_tuning.build),
+    "characters": Entry(characters.SUMMARY, characters.build, characters.applies),
     "personas": Entry(personas.SUMMARY, personas.build, personas.applies),
     "quantization": Entry(quantization.SUMMARY, quantization.build, quantization.applies),
     "hyperparameters": Entry(hyperparameters.SUMMARY, hyperparameters.build, hyperparameters.applies),

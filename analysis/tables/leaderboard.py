@@ -117,7 +117,7 @@ class _Ranking:
         found += [self._ranked_by(self.measure), *_certainty(ranked, self.measure)]
         found += wording.troubles(row.measured for row in self.rows)
         found += [f"Not tested: {trouble}." for trouble in wording.troubles(row.against_best for row in self.rows)]
-        if without := len(self.rows) - len(ranked):
+        if without := sum(row.best is None and not row.setting.is_ceiling for row in self.rows):
             found.append(f"{pluralize(without, 'row')} without {self.measure.label}: last, and without a rank.")
         return found + references.notes([row.setting for row in self.rows])
 

@@ -8,11 +8,14 @@ from ..read.labels import base_label
 from ..read.settings import Setting
 
 MARK = "(reference)"
+CEILING = "(ceiling)"
 _MOST = 5
 
 
 def marked(setting: Setting) -> str:
     """Return the setting's label, marked where it is a reference."""
+    if setting.is_ceiling:
+        return f"{setting.label} {CEILING}"
     return f"{setting.label} {MARK}" if setting.is_reference else setting.label
 
 
@@ -21,10 +24,12 @@ def notes(found: Sequence[Setting]) -> list[str]:
     described = {
         setting.method: f"{setting.label} is {setting.first.get('predictor.description') or setting.method}"
         for setting in reversed(found)
-        if setting.is_reference
+        if setting.is_reference and not setting.is_ceiling
     }
     listed = "; ".join(described[method] for method in sorted(described))
     said = [f"Rows marked {MARK} trained nothing, and are there to be beaten: {listed}."] if described else []
+    ceilings = dict.fromkeys(s.first.get("predictor.description") or s.label for s in found if s.is_ceiling)
+    said += [f"The row marked {CEILING} is {description}. It has no rank." for description in ceilings]
     return [*said, *_without_reference(found)]
 
 

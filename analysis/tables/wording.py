@@ -74,13 +74,13 @@ def troubles(found: Iterable[Measured | Pair]) -> list[str]:
 
 
 def scored_on_fewer(results: Iterable[RunResult]) -> list[str]:
-    """Name the metrics that were scored on fewer items than others, or on other ones."""
+    """Name the metrics that were scored on fewer held-out items than others; those with prompts of their own aside."""
     fewer: dict[str, tuple[int, int]] = {}
     for result in results:
         counts = {
             str(name): scored["items"]
             for name, scored in result.part("scored").items()
-            if isinstance(scored, Mapping) and isinstance(scored.get("items"), int)
+            if isinstance(scored, Mapping) and isinstance(scored.get("items"), int) and not scored.get("prompt_sets")
         }
         most = max(counts.values(), default=0)
         fewer |= {name: (count, most) for name, count in counts.items() if count < most}

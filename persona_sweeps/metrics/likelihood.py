@@ -52,6 +52,7 @@ class Likelihood(Metric):
             explanation="bits/byte is the negative log-likelihood of a completion in bits for each UTF-8 byte of its "
             "text, comparable between tokenizers",
             headline=40,
+            character=10,
         )
         descriptions = _described("completion", "completion_tokens", "", "completion token", 50)
         descriptions["bits_per_byte"] = bits

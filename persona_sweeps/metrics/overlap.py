@@ -40,6 +40,7 @@ class Overlap(Metric):
                 aggregate={"form": "mean", "of": name},
                 explanation=f"{label} is an F-measure, the mean over items",
                 headline=headline,
+                character=80 if name == "rougeL" else 0,
             )
             for name, (label, headline) in ROUGE.items()
         }

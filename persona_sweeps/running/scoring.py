@@ -201,8 +201,10 @@ def _divided(lines: Mapping[Request, Sequence[Mapping[str, Any]]]) -> dict[str, 
 def _scored(cell: Cell, name: str, scores: Scores) -> dict[str, Any]:
     """Return what another evaluation of the same predictions needs to reuse these scores."""
     columns = list(dict.fromkeys(column for item in scores.items for column in item))
-    key = score_key(cell, cell.metrics[name])
-    return {"key": key, "values": list(scores.whole), "columns": columns, "items": len(scores.items)}
+    metric = cell.metrics[name]
+    own = sorted({request.prompt_set for request in metric.requests()} - {HELD_OUT})
+    found = {"key": score_key(cell, metric), "values": list(scores.whole), "columns": columns}
+    return found | {"items": len(scores.items), **({"prompt_sets": own} if own else {})}
 
 
 def _max_length(cell: Cell) -> dict[str, int]:

@@ -27,6 +27,8 @@ def described(label: str, **more: Any) -> Record:
         "family": "",
         "explanation": "",
         "headline": 0,
+        "character": 0,
+        "matrix": None,
     }
     return usual | more
 

@@ -103,7 +103,10 @@ WRONG = [
     ("metrics.likelihood.all_tokens=maybe", "metrics.likelihood.all_tokens=maybe must be true or false."),
     ("metrics.overlap.stemmer=null", "metrics.overlap.stemmer=null: this key needs a value."),
     ("metrics.overlap=3", "metrics.overlap=3 must be a mapping of keys, or null to drop it."),
-    ("+metrics.likelyhood.all_tokens=true", "metrics=likelyhood is unknown: choose one of likelihood, overlap, match."),
+    (
+        "+metrics.likelyhood.all_tokens=true",
+        "metrics=likelyhood is unknown: choose one of likelihood, overlap, match, ",
+    ),
     ("metrics=[likelyhood]", "Did you mean likelihood?"),
     ("metrics=[]", "metrics is empty"),
     ("dataset.limit=many", "dataset.limit=many must be a whole number."),
@@ -307,7 +310,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_kind_of_an_installed_package_needs_no_file(their_kinds: Compose, installed: None, tmp_path: Path) -> None:
-    assert METRICS.names() == ["likelihood", "overlap", "match", "length_error"]
+    assert METRICS.names() == [*METRICS.builtin, "length_error"]
     metric = their_kinds("+metrics.length_error.weight=2").metrics["length_error"]
     assert type(metric).__name__ == "LengthError" and metric.weight == 2.0
     assert SOURCES.make("tsv", {"path": "lines.tsv"}).files() == [Path("lines.tsv")]

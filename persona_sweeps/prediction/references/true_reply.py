@@ -22,7 +22,7 @@ class TrueReply(Reference):
     reads_training_data = False
     uses_seed = False
     is_ceiling = True
-    description = "the character's own held-out lines, scored as if a model had said them: the ceiling"
+    description = "what the character really says, scored as if a model had said it"
 
     @property
     def label(self) -> str:
