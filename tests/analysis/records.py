@@ -43,9 +43,14 @@ def _ratio(denominator: str, scale: float = 1.0, exp: bool = False) -> Record:
 
 
 def _rouge(name: str, label: str, headline: int) -> Record:
-    explanation = f"{label} is an F-measure, the mean over items"
-    aggregate = {"form": "mean", "of": name}
-    return described(label, aggregate=aggregate, explanation=explanation, family="overlap", headline=headline)
+    return described(
+        label,
+        aggregate={"form": "mean", "of": name},
+        explanation=f"{label} is an F-measure, the mean over items",
+        family="overlap",
+        headline=headline,
+        character=80 if name == "rougeL" else 0,
+    )
 
 
 DESCRIPTIONS: dict[str, Record] = {
@@ -61,7 +66,7 @@ DESCRIPTIONS: dict[str, Record] = {
         "bits/byte",
         "bits/byte is the negative log-likelihood of a completion in bits for each UTF-8 byte of its text, comparable "
         "between tokenizers",
-        headline=40, aggregate=_ratio("completion_bytes", scale=1 / math.log(2)),
+        headline=40, character=10, aggregate=_ratio("completion_bytes", scale=1 / math.log(2)),
     ),
     "rouge1": _rouge("rouge1", "ROUGE-1", 0),
     "rouge2": _rouge("rouge2", "ROUGE-2", 0),
