@@ -158,6 +158,7 @@ METRICS = KindGroup(
         "ranking": "persona_sweeps.metrics.ranking:Ranking",
         "blending": "persona_sweeps.metrics.blending:Blending",
         "forgetting": "persona_sweeps.metrics.forgetting:Forgetting",
+        "copying": "persona_sweeps.metrics.copying:Copying",
         "boundary": "persona_sweeps.metrics.boundary:Boundary",
     },
 )

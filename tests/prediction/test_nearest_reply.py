@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from persona_sweeps.data.example import Example, Message
-from persona_sweeps.prediction.nearest import Nearest
+from persona_sweeps.data.nearest import Nearest
 from persona_sweeps.prediction.references.nearest_reply import NearestReply
 
 TEXTS = st.lists(st.sampled_from(["to", "be", "or", "not", "that", "is", "the", "question"]), max_size=8).map(" ".join)

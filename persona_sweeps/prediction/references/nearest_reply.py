@@ -10,7 +10,7 @@ from persona_sweeps.prediction.references.reference import Reference
 
 if TYPE_CHECKING:
     from persona_sweeps.data.example import Example
-    from persona_sweeps.prediction.nearest import Nearest
+    from persona_sweeps.data.nearest import Nearest
 
 
 @dataclass
@@ -35,7 +35,7 @@ class NearestReply(Reference):
         A row has the `text`, the id of the training example that gave it, and the cosine of the prompts. Training
         examples that are too long to train on count, too, so that the reply doesn't depend on a tokenizer.
         """
-        from persona_sweeps.prediction.nearest import Nearest
+        from persona_sweeps.data.nearest import Nearest
 
         by_persona: dict[str | None, tuple[Sequence[Example], Nearest]] = {}
         rows: list[dict[str, Any]] = []
