@@ -114,8 +114,9 @@ class Measures:
         return Measures({name: found for name, found in self.metrics.items() if found != measure})
 
     def headlines(self) -> list[Measure]:
-        """Return the metrics that tables show unasked, in their order."""
-        return [measure for measure in self if measure.headline > 0]
+        """Return the metrics that tables show unasked, in order; without any headline, measures of the character."""
+        chosen = [measure for measure in self if measure.headline > 0]
+        return chosen or sorted((measure for measure in self if measure.character > 0), key=lambda m: m.character)
 
 
 def measures(results: Iterable[RunResult]) -> Measures:

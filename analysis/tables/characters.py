@@ -52,8 +52,8 @@ class CharacterRow:
 
 
 def applies(selection: Selection) -> bool:
-    """Whether any evaluation has a measure of the character beyond likelihood and overlap."""
-    return any(len({m.family for m in _measures(group)}) > 2 for group in comparable(selection.scored()))
+    """Whether any evaluation has a measure of the character that the leaderboard doesn't show."""
+    return any(m.headline == 0 for group in comparable(selection.scored()) for m in _measures(group))
 
 
 def build(selection: Selection) -> Table:

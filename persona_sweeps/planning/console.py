@@ -178,7 +178,11 @@ SHOWN = 5
 
 def headlines(described: Iterable[Descriptions]) -> Descriptions:
     """Return what a table shows, by descriptions: the largest headlines, and one of each metric at least."""
-    found = {name: one for descriptions in described for name, one in descriptions.items() if one["headline"]}
+    every = [pair for descriptions in described for pair in descriptions.items()]
+    found = {name: one for name, one in every if one["headline"]}
+    if not found:  # measures of the character alone
+        places = {name: one for name, one in every if one.get("character")}
+        return dict(sorted(places.items(), key=lambda pair: pair[1]["character"])[:SHOWN])
     ranked = sorted(found, key=lambda name: -found[name]["headline"])
     first = {found[name]["family"]: name for name in reversed(ranked)}
     chosen = {*first.values(), *[name for name in ranked if name not in first.values()][: max(0, SHOWN - len(first))]}

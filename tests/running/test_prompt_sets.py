@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from analysis.read.selection import read_all
+from analysis.tables import characters, leaderboard
 from persona_sweeps.records.files import read_json
 from tests.conftest import Ended
 
@@ -134,3 +136,14 @@ def test_scores_of_other_lines_than_held_out_ones_are_reused(launch: Launch) -> 
     for column in ("r10_who", "blending_gain", "forgotten_nll", "deflected_inside"):
         ours, theirs = ({row["id"]: row[column] for row in rows(e, column)} for e in (small, large))
         assert ours == theirs and ours
+
+
+def test_measures_of_the_character_alone_are_shown_and_ranked_by(launch: Launch) -> None:
+    ended = launch("-m", *asking("forgetting"), "peft=none,prompt_tuning", "sweep.name=alone")
+    assert ended.code == 0, ended.err
+    heading = next(line for line in ended.out.splitlines() if line.startswith("run "))
+    assert heading.split() == ["run", "status", "forgetting"]
+    selection = read_all(ended.output)
+    rows = leaderboard.build(selection).raw
+    assert [row["ranked_by"] for row in rows] == ["forgetting", "forgetting"] and rows[0]["rank"] != "–"
+    assert characters.applies(selection)
