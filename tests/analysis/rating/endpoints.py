@@ -39,7 +39,7 @@ class Http(ThreadingHTTPServer):
 
 
 class Server:
-    """A server on this machine; `behaviour` is told what was asked and how many requests came before."""
+    """A server on this machine; `behaviour` gets the request and the number of requests before it."""
 
     def __init__(self) -> None:
         self.behaviour: Behaviour = longest

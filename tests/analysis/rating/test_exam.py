@@ -141,9 +141,9 @@ def test_one_character_needs_a_file_with_lines_of_others(
 ) -> None:
     server.behaviour = knows(TELLS)
     assert command(speakers=("Hamlet",)) == 2
-    told = capsys.readouterr().err
-    assert "as many by Hamlet as by another speaker" in told and "16 of Hamlet: add lines with --exam FILE" in told
-    assert told.count("\n") == 1 and not server.seen
+    shown = capsys.readouterr().err
+    assert "as many by Hamlet as by another speaker" in shown and "16 of Hamlet: add lines with --exam FILE" in shown
+    assert shown.count("\n") == 1 and not server.seen
     lines = [{"line": line_of("Ophelia", n), "speaker": "Ophelia", "scene": n // 2} for n in range(20)]
     (tmp_path / "others.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert command("--exam", str(tmp_path / "others.jsonl")) == 0
@@ -169,8 +169,8 @@ def test_what_no_retry_mends_ends_it_without_telling_the_key(
 ) -> None:
     server.behaviour = lambda given, n: (status, f"your key {SECRET} is wrong")
     assert command("--parallel", "1") == 2
-    told = capsys.readouterr()
-    assert str(status) in told.err and SECRET not in told.err + told.out and told.err.count("\n") == 1
+    shown = capsys.readouterr()
+    assert str(status) in shown.err and SECRET not in shown.err + shown.out and shown.err.count("\n") == 1
 
 
 def test_lines_of_few_scenes_are_draws_of_their_own(server: Server, tmp_path: Path) -> None:
