@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class AllCharacters:
     """Every character's lines, the run's own among them: from the scenes to train on, and from those held out.
 
-    No limit applies, and what is held out for validation is in neither part. Lines of the validation part are held out
-    where the run is evaluated on it. A line's id is that of the same line in the run's own data.
+    No limit applies. Where the run is evaluated on its validation part, that part is `held_out`, and the test part is
+    in neither. A line's id is that of the same line in the run's own data.
     """
 
     train: Sequence[Example]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from persona_sweeps.data import all_characters_of, load_corpus, source_stamp
@@ -46,5 +47,5 @@ class RunData:
     @cached_property
     def personas(self) -> tuple[str, ...]:
         """The characters of the run, those of the training data first; empty where examples have none."""
-        examples = [*self.corpus.train, *self.corpus.eval]
+        examples = chain(self.corpus.train, self.corpus.eval)  # those of a large source are read from the disk
         return tuple(dict.fromkeys(example.persona for example in examples if example.persona is not None))
