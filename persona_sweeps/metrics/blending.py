@@ -78,7 +78,8 @@ class Blending(Metric):
         ]
 
     def version(self) -> str:
-        return VERSION
+        chosen = "those who say most" if self.characters is None else ", ".join(map(str, self.characters))
+        return f"{VERSION}, at most {self.lines} lines of each: {chosen}"
 
     def describe(self) -> dict[str, Description]:
         return {
@@ -86,7 +87,7 @@ class Blending(Metric):
                 label="bleed",
                 higher_is_better=False,
                 range=(None, None),
-                version=VERSION,
+                version=self.version(),
                 aggregate={
                     "form": "ratio",
                     "numerator": ["blending_off"],
@@ -100,12 +101,12 @@ class Blending(Metric):
                 character=50,
                 matrix=MATRIX,
             ),
-            "identified": _mean(
+            "identified": self._mean(
                 "identified",
                 (0.0, 1.0),
                 "is the share of lines that their own character's card makes most probable",
             ),
-            "swap_margin": _mean(
+            "swap_margin": self._mean(
                 "swap margin", (None, None), "is what another character's card costs, in nats a token"
             ),
         }
@@ -121,6 +122,16 @@ class Blending(Metric):
         items = [_columns(of_line, by_run, by_base) for of_line in prompts.values()]
         lines = [_as_said(by_run[of_line[0].id], of_line[0]) for of_line in prompts.values()]
         return Scores(_whole(items), items, lines)
+
+    def _mean(self, label: str, ends: tuple[float | None, float | None], explanation: str) -> Description:
+        return Description(
+            label=label,
+            higher_is_better=True,
+            range=ends,
+            version=self.version(),
+            aggregate={"form": "mean", "of": label.replace(" ", "_")},
+            explanation=f"{label} {explanation}",
+        )
 
 
 def _columns(prompts: Sequence[Example], by_run: Mapping[str, Line], by_base: Mapping[str, Line]) -> dict[str, Any]:
@@ -179,14 +190,3 @@ def _behind(card: tuple[Any, ...], line: Example) -> str | tuple[Any, ...]:
 def _as_said(answer: Line, prompt: Example) -> dict[str, Any]:
     """Return the prediction of a line as that of its own speaker."""
     return {**answer, "id": prompt.metadata["line"], "persona": prompt.metadata["speaker"]}
-
-
-def _mean(label: str, ends: tuple[float | None, float | None], explanation: str) -> Description:
-    return Description(
-        label=label,
-        higher_is_better=True,
-        range=ends,
-        version=VERSION,
-        aggregate={"form": "mean", "of": label.replace(" ", "_")},
-        explanation=f"{label} {explanation}",
-    )

@@ -14,6 +14,7 @@ from persona_sweeps.errors import DataError
 from persona_sweeps.metrics.boundary_questions import QUESTIONS, companions, prompt_of, put_to, read_questions
 from persona_sweeps.metrics.finite import require_finite
 from persona_sweeps.metrics.metric import Description, Line, Metric, Predictions, Request, Scores
+from persona_sweeps.metrics.own_files import text_version
 from persona_sweeps.metrics.prompt_sets import prompt_set
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Boundary(Metric):
         return prompts
 
     def version(self) -> str:
-        return VERSION
+        return f"{VERSION}, {text_version(self.path)}"
 
     def describe(self) -> dict[str, Description]:
         return {
@@ -90,7 +91,7 @@ class Boundary(Metric):
                 label=label,
                 higher_is_better=higher,
                 range=(0.0, 1.0),
-                version=VERSION,
+                version=self.version(),
                 aggregate={"form": "mean", "of": name},
                 explanation=f"{label} {explanation}",
             )

@@ -13,6 +13,7 @@ from persona_sweeps.data.example import Example
 from persona_sweeps.errors import DataError
 from persona_sweeps.metrics.finite import require_finite
 from persona_sweeps.metrics.metric import Description, Metric, Predictions, Request, Scores
+from persona_sweeps.metrics.own_files import text_version
 
 if TYPE_CHECKING:
     from persona_sweeps.config.schema import RunConfig
@@ -57,7 +58,7 @@ class Forgetting(Metric):
         return [Example(name, "", passage, name) for name, passage in zip(names, passages, strict=True)]
 
     def version(self) -> str:
-        return VERSION
+        return f"{VERSION}, {text_version(self.path)}"
 
     def describe(self) -> dict[str, Description]:
         return {
@@ -65,7 +66,7 @@ class Forgetting(Metric):
                 label="forgetting",
                 higher_is_better=False,
                 range=(None, None),
-                version=VERSION,
+                version=self.version(),
                 aggregate={
                     "form": "ratio",
                     "numerator": ["forgotten_nll"],

@@ -47,7 +47,7 @@ NLL_ALL_TOKENS = Request("nll", "all_tokens")
 
 Line = Mapping[str, Any]
 """a prediction: `id`, `cluster`, `persona`, `prompt`, `reference`, and the answer: `text` and whether it is `finished`
-(ended by itself, not by generation.max_new_tokens); or `nll` (summed, in nats), `tokens` (labels that it sums over),
+(by itself, not cut off by generation.max_new_tokens); or `nll` (summed, in nats), `tokens` (labels that it sums over),
 `bytes` (UTF-8 bytes of the reference)"""
 Predictions = Mapping[Request, Sequence[Line]]
 """the answers to all of a metric's requests. Those to `held_out` have the same items in the same order; those to a

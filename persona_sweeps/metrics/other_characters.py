@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from persona_sweeps.data import load_corpus
 from persona_sweeps.data.example import Example
 from persona_sweeps.data.splits import spread
+from persona_sweeps.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     from persona_sweeps.data.run_data import RunData
@@ -40,5 +41,8 @@ def held_out_lines(data: RunData, characters: Sequence[str] | None, limit: int) 
 def _split_alone(data: RunData, name: str) -> tuple[str, list[Example]]:
     """Return a character's name as the data have it, and what a run of that character holds out."""
     whole = replace(data.source, persona=name, limit=None, eval_limit=None, eval_per_cluster=None)
-    held_out = load_corpus(whole).eval
+    try:
+        held_out = load_corpus(whole).eval
+    except UserError as error:
+        raise ConfigError(f"metrics.blending.characters names {name}: {error}") from error
     return str(held_out[0].persona), list(held_out)

@@ -81,7 +81,7 @@ class Ranking(Metric):
         return replies if prompt_set == REPLIES.prompt_set else without_context(replies)
 
     def version(self) -> str:
-        return VERSION
+        return f"{VERSION}, {'all' if self.items is None else f'at most {self.items}'} contexts"
 
     def describe(self) -> dict[str, Description]:
         return {
@@ -99,7 +99,7 @@ class Ranking(Metric):
             label=label,
             higher_is_better=True,
             range=(0.0, 1.0),
-            version=VERSION,
+            version=self.version(),
             aggregate={"form": "mean", "of": value},
             explanation=f"{label} is {EXPLAINED[name]} among nine {AMONG[kind]}{BY_PMI if suffix else ''}",
             character=CHARACTER.get(value, 0),

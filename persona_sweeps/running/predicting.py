@@ -200,7 +200,7 @@ def _by_decoding(tasks: Sequence[PredictionTask]) -> Iterator[list[PredictionTas
 
 
 def _texts(engine: Engine, base: BaseModel, tasks: Sequence[PredictionTask]) -> list[dict[str, Any]]:
-    """Return the texts of tasks with the same decoding, generated side by side, and whether they ended by themselves.
+    """Return the texts of tasks with the same decoding, generated side by side, and whether they are finished.
 
     A text with as many tokens as are allowed was cut off, unless a stop text was just reached.
     """

@@ -96,7 +96,7 @@ def test_a_line_stands_behind_each_card_with_its_own_context() -> None:
 
 
 def test_an_unknown_character_is_said_with_the_nearest_name() -> None:
-    with pytest.raises(ConfigError, match="Did you mean Horatio"):
+    with pytest.raises(ConfigError, match=r"metrics\.blending\.characters names Horacio: .*Did you mean Horatio"):
         Blending(characters=["Hamlet", "Horacio"], lines=20).prompts(BY_RUN.prompt_set, ONE)
 
 
@@ -105,3 +105,12 @@ def test_the_mean_of_gains_is_over_lines() -> None:
     own = mean(i["blending_gain"]["Hamlet"] for i in scores.items if i["blending_speaker"] == "Hamlet")
     others = mean(i["blending_gain"]["Hamlet"] for i in scores.items if i["blending_speaker"] != "Hamlet")
     assert scores.whole["bleed"] == pytest.approx(others / own)
+
+
+def test_other_lines_are_another_version() -> None:
+    versions = {
+        metric.version()
+        for metric in (METRIC, Blending(characters=None, lines=9), Blending(characters=["Hamlet", "Horatio"], lines=20))
+    }
+    assert len(versions) == 3
+    assert all(one.version == METRIC.version() for one in METRIC.describe().values())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from persona_sweeps.errors import DataError
+from persona_sweeps.errors import ConfigError, DataError
 from persona_sweeps.metrics.forgetting import BY_RUN, Forgetting
 from tests.metrics.own_prompts import answered, noise, run_data
 
@@ -49,4 +51,17 @@ def test_a_file_that_cannot_be_used_is_said(tmp_path: Path) -> None:
         Forgetting(path=str(tmp_path / "empty.txt")).prompts(BY_RUN.prompt_set, DATA)
     with pytest.raises(DataError, match="UTF-8"):
         Forgetting(path=str(tmp_path / "latin.txt")).prompts(BY_RUN.prompt_set, DATA)
-    assert list(Forgetting(path=str(tmp_path / "none.txt")).check(None))  # type: ignore[arg-type]
+
+
+def test_a_missing_file_is_refused_before_anything_starts(make_cell: Callable[..., Any]) -> None:
+    with pytest.raises(ConfigError, match=r"metrics\.forgetting\.path=none\.txt is no file"):
+        make_cell("metrics=[forgetting]", "metrics.forgetting.path=none.txt")
+
+
+def test_other_passages_are_another_version(tmp_path: Path) -> None:
+    file = tmp_path / "letters.txt"
+    versions = set()
+    for text in ("It rains.", "It snows."):
+        file.write_text(text)
+        versions.add(Forgetting(path=str(file)).version())
+    assert len(versions | {Forgetting().version()}) == 3
