@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
-from persona_sweeps.data.example import Example, examples_sha256
+from persona_sweeps.data.example import Example
 
 if TYPE_CHECKING:
     from persona_sweeps.data.source import Source
@@ -33,8 +32,3 @@ class AllCharacters:
         examples = [example for example in source.everyone() if example.completion.strip()]
         held_out = [e for e in examples if e.cluster not in training and e.cluster in evaluated]
         return cls([e for e in examples if e.cluster in training], held_out)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 (hex) of all lines and of how they are divided."""
-        return f"{examples_sha256(self.train)[:32]}{examples_sha256(self.held_out)[:32]}"

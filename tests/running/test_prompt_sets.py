@@ -115,10 +115,7 @@ def test_answers_are_the_same_in_a_group_and_solo(launch: Launch) -> None:
         path.unlink()
     solo = launch(*sweep, "group_size=1")
     assert solo.code == 0, solo.err
-    after = {path: path.read_bytes() for path in before}
-    for path in before:
-        ours, theirs = (nll([json.loads(line) for line in text.splitlines()]) for text in (before[path], after[path]))
-        assert ours == pytest.approx(theirs, rel=1e-5)
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_scores_of_other_lines_than_held_out_ones_are_reused(launch: Launch) -> None:
