@@ -156,6 +156,7 @@ METRICS = KindGroup(
         "overlap": "persona_sweeps.metrics.overlap:Overlap",
         "match": "persona_sweeps.metrics.match:Match",
         "ranking": "persona_sweeps.metrics.ranking:Ranking",
+        "style": "persona_sweeps.metrics.style.style:Style",
         "blending": "persona_sweeps.metrics.blending:Blending",
         "forgetting": "persona_sweeps.metrics.forgetting:Forgetting",
         "copying": "persona_sweeps.metrics.copying:Copying",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from persona_sweeps.data.example import Example
+from persona_sweeps.data.example import Example, examples_sha256
 
 if TYPE_CHECKING:
     from persona_sweeps.data.source import Source
@@ -22,6 +24,11 @@ class AllCharacters:
 
     train: Sequence[Example]
     held_out: Sequence[Example]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of both parts' content, in order."""
+        return hashlib.sha256((examples_sha256(self.train) + examples_sha256(self.held_out)).encode()).hexdigest()
 
     @classmethod
     def of(cls, source: Source) -> AllCharacters:

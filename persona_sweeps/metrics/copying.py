@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from persona_sweeps.config.checks import at_least
 from persona_sweeps.data.nearest import Nearest
 from persona_sweeps.metrics.longest_match import LongestMatch
 from persona_sweeps.metrics.metric import TEXT, Description, Metric, Predictions, Request, Scores
+from persona_sweeps.metrics.words import words
 
 if TYPE_CHECKING:
     from persona_sweeps.config.schema import RunConfig
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 """version of the formulas below"""
-_WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
 @dataclass
@@ -94,8 +93,3 @@ class Copying(Metric):
             explanation=f"{label} is {explanation}",
             character=character,
         )
-
-
-def words(text: str) -> Sequence[str]:
-    """Return the words of a text in lower case; an apostrophe inside a word is part of it."""
-    return [word.replace("’", "'") for word in _WORD.findall(text.lower())]

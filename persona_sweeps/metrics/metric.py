@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -97,12 +97,16 @@ class Scores:
     """A metric's scores. `whole` has the evaluation's values by name, `items` the columns of each item, in order.
 
     An item has its values, and the columns that the descriptions' aggregates name; it may be empty. `lines` are the
-    predictions that the items belong to; None: the answers to the metric's first request, in their order.
+    predictions that the items belong to; None: the answers to the metric's first request, in their order. `remarks` are
+    sentences for a note under tables that show the values, such as how far a classifier can be trusted; `details` is
+    JSON for the record.
     """
 
     whole: dict[str, float]
     items: list[dict[str, Any]]
     lines: Sequence[Line] | None = None
+    remarks: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass

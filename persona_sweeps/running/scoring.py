@@ -98,12 +98,13 @@ def _earlier(cell: Cell, name: str, key: str) -> Iterator[Scores]:
             if any(value is None for value in whole.values()):
                 continue  # it wasn't finite, and JSON can't hold its value
             columns = scored["columns"]
+            said = {"remarks": tuple(scored.get("remarks", ())), "details": scored.get("details", {})}
             if columns:
                 of_metric = [item for item in items if any(column in item for column in columns)]
                 of_items = [{c: item[c] for c in columns if c in item} for item in of_metric]
-                yield Scores(whole, of_items, [{c: item[c] for c in BASE_COLUMNS} for item in of_metric])
+                yield Scores(whole, of_items, [{c: item[c] for c in BASE_COLUMNS} for item in of_metric], **said)
             else:
-                yield Scores(whole, [{} for _ in range(scored["items"])])
+                yield Scores(whole, [{} for _ in range(scored["items"])], **said)
         except (OSError, ValueError, KeyError, TypeError):
             continue
 
@@ -204,7 +205,8 @@ def _scored(cell: Cell, name: str, scores: Scores) -> dict[str, Any]:
     metric = cell.metrics[name]
     own = sorted({request.prompt_set for request in metric.requests()} - {HELD_OUT})
     found = {"key": score_key(cell, metric), "values": list(scores.whole), "columns": columns}
-    return found | {"items": len(scores.items), **({"prompt_sets": own} if own else {})}
+    for_readers = {"prompt_sets": own, "remarks": list(scores.remarks), "details": dict(scores.details)}
+    return found | {"items": len(scores.items)} | {key: value for key, value in for_readers.items() if value}
 
 
 def _max_length(cell: Cell) -> dict[str, int]:

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from persona_sweeps.metrics.copying import Copying, words
+from persona_sweeps.metrics.copying import Copying
 from persona_sweeps.metrics.longest_match import LongestMatch
 from persona_sweeps.metrics.metric import TEXT, Scores
+from persona_sweeps.metrics.words import words
 from tests.metrics.own_prompts import run_data
 
 DATA = run_data()
