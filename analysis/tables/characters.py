@@ -12,7 +12,7 @@ from ..read.measures import Measure
 from ..read.selection import Selection
 from ..read.settings import Setting
 from ..statistics.ranking import Placed, placed
-from . import notes, references
+from . import notes, references, remarks
 from .numbers import ABSENT, Reading, count, form_of, reading, seconds
 from .shared_columns import cost_columns, identity_columns, setting_columns
 from .table import Column, Section, Table, cells, raw_rows, shown
@@ -117,7 +117,8 @@ class _Characters:
         return Section(title, cells(self.columns, self.rows), self._notes(), shown(self.columns))
 
     def _notes(self) -> Sequence[str]:
-        return references.notes([row.setting for row in self.rows])
+        settings = [row.setting for row in self.rows]
+        return [*remarks.notes(settings), *references.notes(settings)]
 
 
 def _columns(measure: Measure) -> list[Column]:

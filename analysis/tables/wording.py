@@ -84,9 +84,12 @@ def scored_on_fewer(results: Iterable[RunResult]) -> list[str]:
         }
         most = max(counts.values(), default=0)
         fewer |= {name: (count, most) for name, count in counts.items() if count < most}
+    alike: dict[tuple[int, int], list[str]] = {}
+    for name, counted in fewer.items():
+        alike.setdefault(counted, []).append(f"metrics.{name}")
     return [
-        f"metrics.{name} is scored on {pluralize(count, 'item')}, other metrics on {most}."
-        for name, (count, most) in fewer.items()
+        f"{join(names)} {'is' if len(names) == 1 else 'are'} scored on {pluralize(count, 'item')}, others on {most}."
+        for (count, most), names in alike.items()
     ]
 
 
@@ -114,6 +117,11 @@ def without_training_noise(settings: Sequence[Setting]) -> list[str]:
         f"{count} one seed: intervals, ranks and p-values then speak of new evaluation items and can't speak of "
         "training noise. Another seed may change the order; add seeds with seed=0,1,2."
     ]
+
+
+def join(names: Sequence[str]) -> str:
+    """Return names as a list in a sentence: a, b and c."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def explained(measures: Iterable[Measure]) -> list[str]:

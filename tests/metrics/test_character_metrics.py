@@ -14,7 +14,7 @@ from analysis.read.measures import described
 from analysis.statistics.aggregates import aggregate
 from persona_sweeps.config.kinds import METRICS
 from persona_sweeps.metrics.metric import TEXT, Metric, Predictions, Scores
-from tests.metrics.own_prompts import answered, noise, run_data
+from tests.metrics.own_prompts import answered, line_of, noise, run_data
 
 DATA = run_data(["Hamlet", "King Claudius"])
 KEYS: dict[str, Mapping[str, Any]] = {
@@ -23,14 +23,15 @@ KEYS: dict[str, Mapping[str, Any]] = {
     "forgetting": {"path": None},
     "boundary": {"path": None},
     "copying": {"min_words": 5},
+    "style": {"classifier": "ngrams", "least_auc": 0.5},
 }
 ALL = {name: METRICS.make(name, keys) for name, keys in KEYS.items()}
 
 
 def predictions(metric: Metric) -> Predictions:
     if metric.requests() == (TEXT,):
-        texts = [line.completion for line in DATA.all_characters.held_out[:20]]
-        return {TEXT: [{"text": text, "reference": text} for text in texts]}
+        said = [line for line in DATA.all_characters.held_out if line.persona in DATA.personas][:30]
+        return {TEXT: [line_of(line, noise) | {"text": line.completion} for line in said]}
     return answered(metric, DATA, noise, lambda example: noise(example) + 0.3)
 
 
@@ -50,6 +51,8 @@ def test_each_whole_is_in_range_and_follows_from_its_items(scored: dict[str, Sco
         assert one.explanation.startswith(f"{one.label} is ") and not one.explanation.endswith(".")
         record = one.as_record()
         assert json.loads(json.dumps(record)) == record
+        if not one.aggregate:
+            continue  # it has no interval
         measure = described(value, record)
         follows = aggregate(measure)
         items = [item for item in scored[name].items if all(column in item for column in follows.columns)]
@@ -60,7 +63,7 @@ def test_each_whole_is_in_range_and_follows_from_its_items(scored: dict[str, Sco
 def test_columns_of_the_table_have_one_order() -> None:
     places = {value: one.character for metric in ALL.values() for value, one in metric.describe().items()}
     columns = sorted((place, value) for value, place in places.items() if place)
-    assert [value for _, value in columns] == ["r10_context", "r10_who", "bleed", "forgetting", "copied"]
+    assert [value for _, value in columns] == ["r10_context", "r10_who", "style", "bleed", "forgetting", "copied"]
     assert not any(one.headline for metric in ALL.values() for one in metric.describe().values())
 
 

@@ -98,7 +98,7 @@ def of_sets(texts: Scores, other: Scores, size: int = SETS) -> float:
     return float(ndtr(math.sqrt(size) * distance / spread))
 
 
-def shares_below(scores: Scores, other: Scores) -> Scores:
+def shares_below(scores: Scores | np.float64, other: Scores) -> Scores | np.float64:
     """Return for each score the share of others' (M,) below it, ties half; their mean is the AUC."""
     ordered = np.sort(other)
     below = np.searchsorted(ordered, scores, "left") + np.searchsorted(ordered, scores, "right")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from omegaconf import MISSING
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 """version of the formulas below"""
+ANYBODY = 0.5
+"""the style of a text that says nothing of whose it is"""
 
 
 @dataclass
@@ -32,9 +34,9 @@ class Style(Metric):
     than the text does (0–1, 0.5 for anybody): the AUC of the texts against those lines. The character's own held-out
     lines don't reach 1; peft=true_reply has their value, and a higher one than theirs is no better. `style_of_ten` is
     the AUC of means of ten texts against means of ten lines, since a single line seldom shows who speaks. Names are
-    removed first. Where the classifier's AUC on the held-out lines is below `least_auc`, or its interval includes 0.5,
-    there is no score; nor of a text that stands whole in a training line, since the classifier knows it by heart; nor
-    for fewer than ten texts.
+    removed first. A text that stands whole in a training line counts 0.5, and nothing in a set: the classifier knows
+    that line by heart, so its score would say nothing of the model. Where the classifier's AUC on the held-out lines is
+    below `least_auc`, or its interval includes 0.5, there is no score; nor for fewer than ten texts.
     """
 
     classifier: str = MISSING
@@ -68,7 +70,7 @@ class Style(Metric):
                 version=self.version(),
                 aggregate={"form": "mean", "of": "style"},
                 explanation=f"style is the share of {of} that sound less like the character than a text does, a mean "
-                "(0.5 for anybody; the real lines say what can be reached)",
+                "(0.5 for anybody and for copies of training lines; the real lines say what can be reached)",
                 character=40,
             ),
             "style_of_ten": Description(
@@ -85,7 +87,7 @@ class Style(Metric):
     def score_with(self, predictions: Predictions, data: RunData) -> Scores:
         """Score each text by its character's classifier."""
         lines = predictions[TEXT]
-        items: list[dict[str, Any]] = [{} for _ in lines]
+        items: list[dict[str, float]] = [{} for _ in lines]
         remarks, details, of_ten = [], {}, []
         for character, indices in by_character(_personas(lines, data)).items():
             found = fitted(self.classifier, character, data.all_characters)
@@ -98,14 +100,14 @@ class Style(Metric):
             without_names = names_removed(data.all_characters)
             said = {index: without_names.said(lines[index]["prompt"], lines[index]["text"]) for index in indices}
             new = {index: line for index, line in said.items() if not found.voice.is_learned(line)}
-            if not new:
-                continue
-            scores = found.classifier.scores(list(new.values()))
-            for index, score, share in zip(new, scores, shares_below(scores, found.other), strict=True):
-                items[index] = {"style": float(share), "style_score": float(score)}
-            of_ten.append((len(new), of_sets(scores, found.other)))
-        whole = _whole(items, of_ten)
-        return Scores(whole, items, remarks=(*remarks, *_too_few(items, whole)), details=details)
+            scores = dict(zip(new, found.classifier.scores(list(new.values())), strict=True)) if new else {}
+            for index in indices:
+                share = shares_below(scores[index], found.other) if index in scores else ANYBODY
+                items[index] = {"style": float(share), "style_copied": float(index not in scores)}
+            if len(new) >= SETS:
+                of_ten.append((len(new), of_sets(np.array(list(scores.values())), found.other)))
+        remarks += _on_copies(items)
+        return Scores(_whole(items, of_ten), items, remarks=tuple(remarks), details=details)
 
     def _remark(self, character: str, found: Fitted | None) -> str:
         if found is None:
@@ -119,20 +121,24 @@ class Style(Metric):
         return f"Style of {character}: can't tell this voice; {by}, where 0.5 is chance."
 
 
-def _whole(items: Sequence[dict[str, Any]], of_ten: Sequence[tuple[int, float]]) -> dict[str, float]:
+def _whole(items: Sequence[Mapping[str, float]], of_ten: Sequence[tuple[int, float]]) -> dict[str, float]:
     shares = [item["style"] for item in items if item]
     if len(shares) < SETS:
         return {}
-    weights, values = zip(*of_ten, strict=True)
-    return {"style": math.fsum(shares) / len(shares), "style_of_ten": float(np.average(values, weights=weights))}
+    whole = {"style": math.fsum(shares) / len(shares)}
+    if of_ten:
+        weights, values = zip(*of_ten, strict=True)
+        whole["style_of_ten"] = float(np.average(values, weights=weights))
+    return whole
 
 
-def _too_few(items: Sequence[dict[str, Any]], whole: dict[str, float]) -> list[str]:
-    """Return a sentence on texts that are too few, where some have a score."""
-    scored = sum(map(bool, items))
-    if whole or not scored:
+def _on_copies(items: Sequence[Mapping[str, float]]) -> list[str]:
+    """Return a sentence on texts that the classifier knows by heart, if most are such."""
+    scored = [item for item in items if item]
+    copied = sum(item["style_copied"] for item in scored)
+    if copied <= len(scored) / 2:
         return []
-    return [f"No style of {scored} texts that aren't copies of training lines: it takes {SETS} or more."]
+    return [f"Most texts are training lines word for word, which count {ANYBODY} in style."]
 
 
 def _personas(lines: Sequence[Line], data: RunData) -> list[str | None]:

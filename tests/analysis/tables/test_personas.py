@@ -39,7 +39,7 @@ def test_each_character_s_figures_are_those_of_its_own_items(
                 assert values["completion_nll"] == pytest.approx(nll)
     assert main(["personas", "leaderboard", "--output-dir", str(ended.output)]) == 0
     printed = capsys.readouterr().out
-    assert "| Horatio" in printed and "metrics.overlap is scored on 9 items, other metrics on " in printed
+    assert "| Horatio" in printed and "metrics.overlap is scored on 9 items, others on " in printed
     with (ended.output / "tables" / "personas.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {(row["character"], row["method"]) for row in rows} == {

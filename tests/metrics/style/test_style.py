@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.read.measures import described
-from analysis.statistics.aggregates import aggregate
 from persona_sweeps.cache import CACHE_VARIABLE
 from persona_sweeps.config.kinds import METRICS
 from persona_sweeps.data.all_characters import AllCharacters
@@ -68,15 +66,6 @@ def test_the_real_lines_have_the_auc_that_the_classifier_is_said_to_have() -> No
     )
 
 
-def test_whole_follows_from_items() -> None:
-    found = scores(held_out(FALSTAFF, own=True)[:40])
-    follows = aggregate(described("style", STYLE.describe()["style"].as_record()))
-    items = [item for item in found.items if item]
-    assert follows.value(np.sum([follows.summands(item) for item in items], axis=0)) == pytest.approx(
-        found.whole["style"]
-    )
-
-
 def test_a_voice_that_cannot_be_known_has_no_score() -> None:
     rosalind = run_data("Rosalind", play="all", eval_fraction=0.4)
     found = scores(held_out(rosalind, own=True), rosalind, "Rosalind")
@@ -98,14 +87,16 @@ def test_titles_are_speech_and_stay() -> None:
     assert without_names("Falstaff: My lord, the King is a good King, Pistol.") == "My lord, the King is a good King, ."
 
 
-def test_copies_of_training_lines_are_not_scored() -> None:
+def test_copies_of_training_lines_count_as_anybody() -> None:
     voice = Voice.of("Falstaff", FALSTAFF.all_characters)
     learned = [e.completion for e in FALSTAFF.all_characters.train if e.persona == "Falstaff"]
     long = [text for text in learned if len(text.split()) > 8]
     beginnings = [" ".join(text.split()[:7]) for text in long]
     copied = scores([*long[:20], *beginnings[:20], *held_out(FALSTAFF, own=True)[:5]])
-    assert not any(copied.items[:40]) and copied.whole == {}
-    assert copied.remarks[1].startswith("No style of 5 texts")
+    assert copied.items[:40] == [{"style": 0.5, "style_copied": 1.0}] * 40
+    assert all(item["style_copied"] == 0.0 for item in copied.items[40:])
+    assert copied.whole.keys() == {"style"}  # five texts are no set
+    assert copied.remarks[1].startswith("Most texts are training lines word for word")
     assert not voice.is_learned(replace_text("Sir, the fool of the tavern sings")) and not voice.is_learned(
         replace_text("")
     )
@@ -127,6 +118,7 @@ def test_nobody_to_imitate_is_no_score() -> None:
     several = run_data(["Hamlet", "King Claudius"])
     assert scores(["To be"] * 12, several, persona=None).whole == {}
     assert scores([]).whole == {} and scores([]).items == []
+    assert scores(["Give me a cup of sack, boy."] * 9).whole == {}
 
 
 def test_it_is_fitted_once_and_restored_to_the_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
