@@ -7,7 +7,7 @@ import re
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from persona_sweeps.data.example import Example, Message
@@ -22,7 +22,7 @@ def vector(text: str, documents: list[str]) -> dict[str, float]:
     found: dict[str, float] = {}
     for word, count in Counter(re.findall(r"\w+", text.lower())).items():
         having = sum(word in re.findall(r"\w+", document.lower()) for document in documents)
-        if 0 < having < len(documents):
+        if 0 < having < max(2, len(documents)):  # of a single document, all words count
             found[word] = count * (math.log((1 + len(documents)) / (1 + having)) + 1)
     return found
 
@@ -32,6 +32,7 @@ def cosine(one: dict[str, float], other: dict[str, float]) -> float:
     return sum(weight * other.get(word, 0.0) for word, weight in one.items()) / lengths if lengths else 0.0
 
 
+@settings(deadline=None)  # the first call imports scikit-learn
 @given(TEXTS, st.lists(TEXTS, min_size=1, max_size=7))
 def test_the_cosine_is_that_of_the_formula_and_of_equals_the_first_is_taken(query: str, documents: list[str]) -> None:
     expected = [cosine(vector(query, documents), vector(document, documents)) for document in documents]
