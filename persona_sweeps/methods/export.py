@@ -17,7 +17,7 @@ from persona_sweeps.methods.formats.lora import write_lora
 from persona_sweeps.methods.formats.prefix import write_prefix
 from persona_sweeps.methods.formats.prompt import write_prompt
 from persona_sweeps.methods.weights import Adapter
-from persona_sweeps.models.loading import no_progress_bars
+from persona_sweeps.progress_bars import no_progress_bars
 from persona_sweeps.records.files import replacing
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from persona_sweeps.errors import TrialError
 from persona_sweeps.methods.weights import Adapter
-from persona_sweeps.models.loading import no_progress_bars
+from persona_sweeps.progress_bars import no_progress_bars
 
 
 @dataclass(slots=True)

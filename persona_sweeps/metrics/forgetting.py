@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from persona_sweeps.errors import DataError
 from persona_sweeps.metrics.finite import require_finite
 from persona_sweeps.metrics.metric import Description, Metric, Predictions, Request, Scores
 from persona_sweeps.metrics.own_files import text_version
+from persona_sweeps.metrics.passages import PASSAGES, passages
 
 if TYPE_CHECKING:
     from persona_sweeps.config.schema import RunConfig
@@ -23,7 +23,6 @@ VERSION = "1"
 """version of the formula below"""
 BY_RUN = Request("nll", prompt_set="forgetting.passages")
 BY_BASE = Request("nll", prompt_set="forgetting.passages", by="base")
-PASSAGES = Path(__file__).with_name("texts") / "nobody.txt"
 
 
 @dataclass
@@ -48,14 +47,13 @@ class Forgetting(Metric):
         """Return the passages, as completions of nothing. Raises DataError for a file without any."""
         file = Path(self.path).expanduser() if self.path is not None else PASSAGES
         try:
-            text = file.read_text(encoding="utf-8")
+            found = passages(file)
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"metrics.forgetting.path={file} can't be read as UTF-8 text: {error}.") from error
-        passages = [" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip()]
-        if not passages:
+        if not found:
             raise DataError(f"metrics.forgetting.path={self.path} holds no text.")
-        names = [f"{file.stem}/passage-{number + 1}" for number in range(len(passages))]
-        return [Example(name, "", passage, name) for name, passage in zip(names, passages, strict=True)]
+        names = [f"{file.stem}/passage-{number + 1}" for number in range(len(found))]
+        return [Example(name, "", passage, name) for name, passage in zip(names, found, strict=True)]
 
     def version(self) -> str:
         return f"{VERSION}, {text_version(self.path)}"

@@ -15,6 +15,7 @@ from persona_sweeps.models.quantization import UNQUANTIZED, prepare, silence_bit
 from persona_sweeps.models.source import ModelFiles, find_source
 from persona_sweeps.models.tiny import tiny_fingerprint, tiny_model
 from persona_sweeps.models.tiny_tokenizer import tiny_tokenizer
+from persona_sweeps.progress_bars import no_progress_bars
 
 if TYPE_CHECKING:
     import torch
@@ -132,17 +133,3 @@ def _explaining_errors(card: ModelConfig) -> Iterator[None]:
     except (OSError, ValueError, SafetensorError) as error:
         first_line = str(error).strip().split("\n", 1)[0]
         raise UserError(f"model={card.name}: {card.hub_id} can't be loaded: {first_line}") from error
-
-
-@contextlib.contextmanager
-def no_progress_bars() -> Iterator[None]:
-    """Hide transformers' progress bars during the block; they help with a download, not with local files."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

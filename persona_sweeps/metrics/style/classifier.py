@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,11 @@ class Classifier:
     def version(cls) -> str:
         """Return a text that distinguishes two ways of fitting. Imports nothing heavy."""
         raise NotImplementedError
+
+    @classmethod
+    def obstacles(cls, key: str) -> Iterator[str]:
+        """Yield a sentence for what it needs and isn't installed; `key` is the override that chooses it."""
+        yield from ()
 
     @classmethod
     def fit(cls, train: Part) -> Classifier:

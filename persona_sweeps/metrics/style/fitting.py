@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 """version of how lines are chosen, and of the file"""
-CLASSIFIERS = {"ngrams": "persona_sweeps.metrics.style.ngrams:Ngrams"}
+CLASSIFIERS = {
+    "ngrams": "persona_sweeps.metrics.style.ngrams:Ngrams",
+    "bi_encoder": "persona_sweeps.metrics.style.bi_encoder:BiEncoder",
+    "cross_encoder": "persona_sweeps.metrics.style.cross_encoder:CrossEncoder",
+}
 """name → module:Class"""
 
 

@@ -43,7 +43,8 @@ class Style(Metric):
     least_auc: float = MISSING
 
     def check(self, config: RunConfig) -> Iterator[str]:
-        yield from one_of("metrics.style.classifier", self.classifier, names())
+        wrong = list(one_of("metrics.style.classifier", self.classifier, names()))
+        yield from wrong or classifier(self.classifier).obstacles(f"metrics.style.classifier={self.classifier}")
         yield from between("metrics.style.least_auc", self.least_auc, 0, 1)
         if config.generation.limit is not None and config.generation.limit < SETS:
             yield (
