@@ -247,8 +247,8 @@ def _unique(columns: Sequence[Heading]) -> list[Heading]:
 def _left_out(column: Heading) -> str:
     if column.unit == MEAN_PERPLEXITY:
         reason = (
-            "a mean of per-story perplexities isn't the perplexity of a corpus; metrics.likelihood.mean_ppl=true gives "
-            "ours, and no run here has it"
+            "a mean of per-story perplexities isn't the perplexity of a corpus; metrics.likelihood.mean_of_exp=true "
+            "gives ours, and no run here has it"
         )
     elif column.ours is None:
         reason = "its unit isn't known" if column.unit is None else "it's no metric of ours"

@@ -153,8 +153,7 @@ METRICS = KindGroup(
     "persona_sweeps.metrics.metric:Metric",
     {
         "likelihood": "persona_sweeps.metrics.likelihood:Likelihood",
-        "overlap": "persona_sweeps.metrics.overlap:Overlap",
-        "match": "persona_sweeps.metrics.match:Match",
+        "overlap": "persona_sweeps.metrics.overlap.overlap:Overlap",
         "ranking": "persona_sweeps.metrics.ranking:Ranking",
         "style": "persona_sweeps.metrics.style.style:Style",
         "blending": "persona_sweeps.metrics.blending:Blending",

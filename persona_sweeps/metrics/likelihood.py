@@ -17,17 +17,22 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 """version of the formulas below"""
+SCORING_VERSION = "2"
+"""version of the set of values, which has grown by words"""
 
 
 @dataclass
 class Likelihood(Metric):
     """Score each reference by its NLL: the mean for each token, the perplexity, and bits for each byte of its text.
 
-    Means are over tokens, not over items; `mean_ppl` adds the mean of the items' perplexities, as some papers have it.
+    Means are over tokens, not over items: the perplexity is the exponential of the mean NLL of a token. `mean_of_exp`
+    adds the mean of the items' own perplexities, as some papers have it. `word_ppl` is the perplexity of a word, words
+    being what stands between spaces; like bits a byte it can be compared between tokenizers (Mielke 2019, "Can you
+    compare perplexity across different segmentations?").
     """
 
     all_tokens: bool = MISSING
-    mean_ppl: bool = False
+    mean_of_exp: bool = False
 
     def check(self, config: RunConfig) -> Iterator[str]:
         if self.all_tokens and config.peft.shots:
@@ -40,7 +45,7 @@ class Likelihood(Metric):
         return (NLL, NLL_ALL_TOKENS) if self.all_tokens else (NLL,)
 
     def version(self) -> str:
-        return f"{VERSION}, mean" if self.mean_ppl else VERSION
+        return f"{SCORING_VERSION}, mean of exp" if self.mean_of_exp else SCORING_VERSION
 
     def describe(self) -> dict[str, Description]:
         bits = Description(
@@ -56,8 +61,19 @@ class Likelihood(Metric):
         )
         descriptions = _described("completion", "completion_tokens", "", "completion token", 50)
         descriptions["bits_per_byte"] = bits
-        if self.mean_ppl:
-            descriptions["mean_ppl"] = Description(
+        descriptions["word_ppl"] = Description(
+            label="word PPL",
+            higher_is_better=False,
+            range=(1.0, None),
+            version=VERSION,
+            aggregate=_ratio(["completion_nll", "completion_tokens"], "completion_words", exp=True),
+            log_scale=True,
+            format=".1f",
+            explanation="word PPL is the perplexity of a word of a completion, its end with it, comparable between "
+            "tokenizers",
+        )
+        if self.mean_of_exp:
+            descriptions["mean_of_exp"] = Description(
                 label="mean PPL",
                 higher_is_better=False,
                 range=(1.0, None),
@@ -82,15 +98,17 @@ class Likelihood(Metric):
                 "completion_nll": line["nll"] / line["tokens"],
                 "completion_tokens": line["tokens"],
                 "completion_bytes": line["bytes"],
+                "completion_words": _words(line),
             }
             for line in lines
         ]
-        if self.mean_ppl and lines:
+        if self.mean_of_exp and lines:
             for item in items:
                 item["item_ppl"] = _exp(item["completion_nll"])
-            whole["mean_ppl"] = math.fsum(item["item_ppl"] for item in items) / len(items)
+            whole["mean_of_exp"] = math.fsum(item["item_ppl"] for item in items) / len(items)
         if lines:
             whole["bits_per_byte"] = _sum(lines, "nll") / math.log(2) / max(1, _sum(lines, "bytes"))
+            whole["word_ppl"] = _exp(_sum(lines, "nll") / sum(map(_words, lines)))
         if self.all_tokens:
             every = predictions[NLL_ALL_TOKENS]
             whole |= _per_token("all_tokens", every)
@@ -107,6 +125,11 @@ def _per_token(name: str, lines: Sequence[Line]) -> dict[str, float]:
         return {}
     mean = _sum(lines, "nll") / _sum(lines, "tokens")
     return {f"{name}_nll": mean, f"{name}_ppl": _exp(mean)}
+
+
+def _words(line: Line) -> int:
+    """Return the number of words of a reference; one without any has its end to say."""
+    return max(1, len(line["reference"].split()))
 
 
 def _exp(nll: float) -> float:

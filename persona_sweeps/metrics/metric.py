@@ -68,7 +68,8 @@ class Description:
 
     label: str
     """the heading of its column"""
-    higher_is_better: bool
+    higher_is_better: bool | None
+    """None: neither is"""
     range: tuple[float | None, float | None]
     version: str
     """distinguishes two ways of computing this value"""

@@ -39,6 +39,11 @@ def _unknown(settings: StudySettings, described: Mapping[str, Description], exam
                 f"hydra.sweeper.metric={name} is no value of metrics=[{families}], which has "
                 f"{', '.join(sorted(described))}.{did_you_mean(name, described)}"
             )
+        elif name in described and described[name].higher_is_better is None and not settings.direction:
+            yield (
+                f"hydra.sweeper.metric={name} is better neither high nor low: choose another metric, or say with "
+                "hydra.sweeper.direction which way to search."
+            )
 
 
 def _direction(name: str, described: Mapping[str, Description]) -> str:

@@ -81,7 +81,7 @@ MISTAKES = [
     ("generation=beam", "there is no such generation", "greedy, nucleus"),
     ("generation.temperature=0.5", "generation.temperature is a key of generation=nucleus only"),
     ("generation=nucleus generation.top_p=0", "generation.top_p=0 must be above 0 and at most 1"),
-    ("metrics=[]", "metrics is empty", "likelihood, match, overlap"),
+    ("metrics=[]", "metrics is empty", "likelihood, overlap"),
     ("dataset.eval_fraction=1", "must lie between 0 and 1, both excluded"),
     ("dataset.loss_on=prompt", "dataset.loss_on=prompt is unknown", "completion, all_tokens"),
     ("dataset=shakspeare", "there is no such dataset", "Did you mean shakespeare?"),

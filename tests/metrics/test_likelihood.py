@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,9 +21,9 @@ EXAMPLES = st.lists(st.tuples(st.floats(0, 500), st.integers(1, 99), st.integers
 Examples = list[tuple[float, int, int]]
 
 
-def lines(examples: Examples) -> list[dict[str, float]]:
-    """Return a prediction line for each (summed NLL, tokens, bytes)."""
-    return [{"nll": nll, "tokens": tokens, "bytes": size} for nll, tokens, size in examples]
+def lines(examples: Examples) -> list[dict[str, Any]]:
+    """Return a prediction line for each (summed NLL, tokens, bytes); a reference has half as many words as bytes."""
+    return [{"nll": n, "tokens": t, "bytes": size, "reference": "a " * (size // 2)} for n, t, size in examples]
 
 
 def score(examples: Examples) -> Scores:
@@ -36,12 +37,15 @@ def test_the_mean_is_over_tokens_and_bits_are_per_byte(examples: Examples) -> No
     assert values["completion_nll"] == pytest.approx(sum(nll) / sum(tokens))
     assert math.log(values["completion_ppl"]) == pytest.approx(values["completion_nll"])
     assert values["bits_per_byte"] * sum(sizes) * math.log(2) == pytest.approx(sum(nll))
+    words = sum(max(1, size // 2) for size in sizes)
+    assert values["word_ppl"] == pytest.approx(math.exp(min(sum(nll) / words, 709)), rel=1e-6) or sum(nll) / words > 700
 
 
 @given(EXAMPLES)
 def test_an_item_has_its_own_mean_with_what_it_counts(examples: Examples) -> None:
     for (nll, tokens, size), item in zip(examples, score(examples).items, strict=True):
-        assert item == {"completion_nll": nll / tokens, "completion_tokens": tokens, "completion_bytes": size}
+        expected = {"completion_nll": nll / tokens, "completion_tokens": tokens, "completion_bytes": size}
+        assert item == expected | {"completion_words": max(1, size // 2)}
 
 
 @given(EXAMPLES, st.randoms())
@@ -124,11 +128,13 @@ def test_a_run_s_metrics_are_those_of_the_model_s_own_probabilities(
         labels += ids.shape[1] - row["prompt_length"]
         whole, tokens = whole + float(nll.sum()), tokens + len(nll)
     size = sum(len(text.encode()) for text in data["completion"])
+    words = sum(len(text.split()) for text in data["completion"])
     assert len(data) > 1 and size > sum(map(len, data["completion"]))
     expected = {
         "completion_nll": completion / labels,
         "completion_ppl": math.exp(completion / labels),
         "bits_per_byte": completion / math.log(2) / size,
+        "word_ppl": math.exp(completion / words),
         "all_tokens_nll": whole / tokens,
         "all_tokens_ppl": math.exp(whole / tokens),
     }
@@ -137,8 +143,8 @@ def test_a_run_s_metrics_are_those_of_the_model_s_own_probabilities(
 
 @given(EXAMPLES)
 def test_the_mean_of_perplexities_is_that_of_items_and_no_less_than_the_geometric_one(examples: Examples) -> None:
-    found = Likelihood(all_tokens=False, mean_ppl=True).score({NLL: lines(examples)})
+    found = Likelihood(all_tokens=False, mean_of_exp=True).score({NLL: lines(examples)})
     own = [math.exp(nll / tokens) if nll / tokens < 700 else math.inf for nll, tokens, _ in examples]
-    assert found.whole["mean_ppl"] == pytest.approx(sum(own) / len(own))
+    assert found.whole["mean_of_exp"] == pytest.approx(sum(own) / len(own))
     assert [item["item_ppl"] for item in found.items] == pytest.approx(own)
-    assert {k: v for k, v in found.whole.items() if k != "mean_ppl"} == score(examples).whole
+    assert {k: v for k, v in found.whole.items() if k != "mean_of_exp"} == score(examples).whole

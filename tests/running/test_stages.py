@@ -194,7 +194,7 @@ def test_what_is_not_as_written_is_set_aside_and_made_anew(launch: Launch, tiny:
 def test_an_evaluation_that_fails_costs_no_training(
     launch: Launch, tiny: tuple[str, ...], trained_steps: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from persona_sweeps.metrics.overlap import Overlap
+    from persona_sweeps.metrics.overlap.overlap import Overlap
 
     def broken(self: Overlap, predictions: Any) -> Any:
         raise RuntimeError("no dictionary")

@@ -150,6 +150,10 @@ def test_every_sampler_asks_for_settings_of_the_space(launch: Callable, tiny: tu
             ["metric has 2 and hydra.sweeper.direction has 1"],
         ),
         (["hydra.sweeper.metric=bits_per_bite"], ["no value of metrics=[likelihood]", "Did you mean bits_per_byte?"]),
+        (
+            ["metrics=[likelihood,overlap]", "hydra.sweeper.metric=length_ratio"],
+            ["metric=length_ratio is better neither high nor low", "hydra.sweeper.direction"],
+        ),
         (["hydra.sweeper.metric=[bits_per_byte,rougeL]"], ["metric=rougeL is no value of metrics=[likelihood]"]),
         (["hydra.sweeper.metric=[]"], ["must have at least one metric"]),
         (["hydra.sweeper.metric=[bits_per_byte,bits_per_byte]"], ["each once"]),

@@ -41,7 +41,7 @@ def test_reference_rows_are_in_our_units() -> None:
 
 
 def test_a_mean_of_per_story_perplexities_is_no_perplexity_of_ours() -> None:
-    assert all(set(row.values) == {"mean_ppl"} for row in reference_rows("stories"))
+    assert all(set(row.values) == {"mean_of_exp"} for row in reference_rows("stories"))
 
 
 def test_rows_printed_in_two_places_are_both_there() -> None:

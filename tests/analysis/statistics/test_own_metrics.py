@@ -12,11 +12,11 @@ from analysis.read.measures import described
 from analysis.statistics.aggregates import aggregate, sums_by_cluster
 from persona_sweeps.metrics.likelihood import Likelihood
 from persona_sweeps.metrics.metric import NLL, NLL_ALL_TOKENS, TEXT, Metric
-from persona_sweeps.metrics.overlap import Overlap
+from persona_sweeps.metrics.overlap.overlap import Overlap
 from tests.analysis.records import DESCRIPTIONS
 
 SAID = ("to be or not to be", "the rest is silence", "", "Ay, there is the rub that I spoke of")
-METRICS = (Likelihood(all_tokens=True), Overlap(stemmer=False))
+METRICS = (Likelihood(all_tokens=True), Overlap(stemmer=False, meteor=False, ignore_case=True))
 
 
 def lines() -> list[dict[str, Any]]:
@@ -42,7 +42,8 @@ def test_each_value_is_what_the_described_aggregate_gives(metric: Metric) -> Non
         measure = described(name, descriptions[name].as_record())
         of = aggregate(measure)
         assert float(of.value(sums_by_cluster(samples, of).sums.sum(axis=0))) == pytest.approx(value, rel=1e-9)
-        assert measure.higher_is_better is not None and measure.low <= value <= measure.high
+        assert measure.low <= value <= measure.high
+        assert (measure.higher_is_better is None) is (name == "length_ratio")
         assert measure.explanation.startswith(measure.label) and math.isfinite(float(measure.form(value)))
 
 

@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
-from persona_sweeps.metrics import bleu, rouge
 from persona_sweeps.metrics.metric import TEXT, Scores
-from persona_sweeps.metrics.overlap import Overlap
+from persona_sweeps.metrics.overlap import bleu, chrf, meteor, rouge
+from persona_sweeps.metrics.overlap.overlap import Overlap
 
 PREDICTIONS = [
     "To be, or not to be: that is the question.",
@@ -34,6 +34,7 @@ REFERENCES = [
     "Words, words, words",
 ]
 
+FRACTIONS = {*rouge.KEYS, "bleu", "meteor", "chrf", "jaccard", "exact_match"}
 texts = st.text(st.sampled_from("abcde ABC 12 .,|\n'éß漢"), max_size=40)
 words = st.lists(st.text("abcdef", min_size=1, max_size=6), min_size=1, max_size=12)
 
@@ -46,9 +47,13 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
+def overlap(stemmer: bool = False, meteor: bool = True) -> Overlap:
+    return Overlap(stemmer=stemmer, meteor=meteor, ignore_case=True)
+
+
 def score(predictions: list[str], references: list[str], stemmer: bool = False) -> Scores:
     pairs = zip(predictions, references, strict=True)
-    return Overlap(stemmer=stemmer).score({TEXT: [{"text": text, "reference": target} for text, target in pairs]})
+    return overlap(stemmer).score({TEXT: [{"text": text, "reference": target} for text, target in pairs]})
 
 
 @pytest.mark.parametrize("stemmer", [False, True])
@@ -81,6 +86,9 @@ def test_evaluate_modules_loaded_by_path_agree_with_the_functions(no_network: No
         found = module.compute(**given_texts, use_stemmer=True)
         assert found == module.compute(**given_texts, use_stemmer=True)
         assert found == {key: expected[key] for key in rouge.KEYS}
+    for name, of in (("meteor", meteor.Meteor), ("chrf", chrf.Chrf)):
+        for module in (evaluate.load(str(Path(sys.modules[of.__module__].__file__ or ""))), of(keep_in_memory=True)):
+            assert module.compute(**given_texts) == {name: expected[name]}
     for module in (evaluate.load(str(Path(bleu.__file__)), cache_dir=str(tmp_path)), bleu.Bleu(keep_in_memory=True)):
         assert module.compute(**given_texts) == {"bleu": expected["bleu"]}
 
@@ -91,8 +99,8 @@ def test_scores_are_fractions(pairs: list[tuple[str, str]], stemmer: bool) -> No
     scores = score([text for text, _ in pairs], [target for _, target in pairs], stemmer)
     assert len(scores.items) == len(pairs)
     for values in [scores.whole, *scores.items]:
-        fractions = {name: value for name, value in values.items() if name != "bleu_counts"}
-        assert set(fractions) == {*rouge.KEYS, "bleu"}
+        fractions = {name: value for name, value in values.items() if name in FRACTIONS}
+        assert set(fractions) == FRACTIONS
         assert all(0 <= value <= 1 for value in fractions.values())
 
 
@@ -120,6 +128,7 @@ def test_newlines_split_sentences_for_rouge_lsum() -> None:
 def test_empty_predictions_and_references_score_zero() -> None:
     assert set(score([""], ["words here"]).whole.values()) == {0.0}
     assert set(score(["words here"], [""]).whole.values()) == {0.0}
+    assert "length_ratio" not in score(["words here"], [""]).whole, "there is nothing to divide by"
     assert not any(math.isnan(value) for value in score([""], [""]).whole.values())
 
 
@@ -129,7 +138,7 @@ def test_no_items_give_no_values() -> None:
     assert bleu.Bleu(keep_in_memory=True).compute(predictions=[], references=[]) == {}
 
 
-@pytest.mark.parametrize("function", [bleu.per_item, bleu.corpus, rouge.per_item])
+@pytest.mark.parametrize("function", [bleu.per_item, bleu.corpus, rouge.per_item, chrf.per_item, meteor.per_item])
 def test_unequal_lengths_are_refused(function: Callable) -> None:
     with pytest.raises(ValueError, match="1 predictions for 2 references|shorter|longer"):
         function(["a"], ["a", "b"])
@@ -137,7 +146,7 @@ def test_unequal_lengths_are_refused(function: Callable) -> None:
 
 @pytest.mark.parametrize("stemmer", [False, True])
 def test_versions_name_what_is_installed_and_each_value_s_own_settings(stemmer: bool) -> None:
-    metric = Overlap(stemmer=stemmer)
+    metric = overlap(stemmer)
     described = metric.describe()
     assert f"rouge_score {version('rouge_score')}" in described["rougeL"].version
     assert f"sacrebleu {version('sacrebleu')}" in described["bleu"].version
@@ -145,15 +154,16 @@ def test_versions_name_what_is_installed_and_each_value_s_own_settings(stemmer: 
 
 
 def test_the_stemmer_makes_another_rouge_and_the_same_bleu() -> None:
-    plain, stemmed = (Overlap(stemmer=stemmer).describe() for stemmer in (False, True))
+    plain, stemmed = (overlap(stemmer).describe() for stemmer in (False, True))
     assert {name for name in plain if plain[name].version != stemmed[name].version} == set(rouge.KEYS)
 
 
 def test_describing_imports_no_heavy_library() -> None:
     probe = (
-        "import sys; from persona_sweeps.metrics import likelihood, overlap;"
-        "[(metric.describe(), metric.version()) for metric in (likelihood.Likelihood(True), overlap.Overlap(True))];"
+        "import sys; from persona_sweeps.metrics.likelihood import Likelihood; "
+        "from persona_sweeps.metrics.overlap.overlap import Overlap;"
+        "[(metric.describe(), metric.version()) for metric in (Likelihood(True), Overlap(True, True, True))];"
         "sys.exit(any(name in sys.modules for name in "
-        "('torch', 'numpy', 'datasets', 'evaluate', 'sacrebleu', 'rouge_score')))"
+        "('torch', 'numpy', 'datasets', 'evaluate', 'sacrebleu', 'rouge_score', 'nltk')))"
     )
-    assert subprocess.run([sys.executable, "-c", probe], cwd=Path(__file__).parents[2]).returncode == 0
+    assert subprocess.run([sys.executable, "-c", probe], cwd=Path(__file__).parents[3]).returncode == 0
