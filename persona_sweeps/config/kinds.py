@@ -154,6 +154,8 @@ METRICS = KindGroup(
     {
         "likelihood": "persona_sweeps.metrics.likelihood:Likelihood",
         "overlap": "persona_sweeps.metrics.overlap.overlap:Overlap",
+        "diversity": "persona_sweeps.metrics.diversity:Diversity",
+        "semantic": "persona_sweeps.metrics.semantic.semantic:Semantic",
         "ranking": "persona_sweeps.metrics.ranking:Ranking",
         "style": "persona_sweeps.metrics.style.style:Style",
         "blending": "persona_sweeps.metrics.blending:Blending",
