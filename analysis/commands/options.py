@@ -11,7 +11,8 @@ from pathlib import Path
 
 from persona_sweeps.errors import UserError, did_you_mean
 
-from ..formats import FORMATS, load
+from ..formats import FORMATS, load, md
+from ..formats.page import page
 from ..read.measures import METRICS, Measure, measures
 from ..read.results import RunResult
 from ..read.selection import Selection, read_all, read_sweep
@@ -31,8 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         choices=FORMATS,
-        default="md",
-        help="; ".join(f"{name}: {kind.summary}" for name, kind in FORMATS.items()) + " (default: md)",
+        default=None,
+        help="; ".join(f"{name}: {kind.summary}" for name, kind in FORMATS.items())
+        + " (default: Markdown broken to fit the terminal, or 100 columns)",
     )
 
 
@@ -119,14 +121,15 @@ def folder_of(options: argparse.Namespace) -> Path:
 
 
 def give(tables: Sequence[tuple[str, Table]], options: argparse.Namespace) -> None:
-    """Print tables in the form asked for, and write each by its name with its CSV and figures.
+    """Print tables in the form asked for, or to be read here, and write each by its name with its CSV and figures.
 
-    In Markdown the written files are listed below the tables; in any other form, which a program may read, on stderr.
+    The written files are listed below tables in Markdown; of any other form, which a program may read, on stderr.
     """
-    kind = FORMATS[options.format]
-    if kind.single and len(tables) != 1:
-        raise UserError(f"--format {options.format} holds one table, and there are {len(tables)}: name the one.")
-    print(load(options.format).render([table for _, table in tables]))
+    form = options.format or "md"
+    if FORMATS[form].single and len(tables) != 1:
+        raise UserError(f"--format {form} holds one table, and there are {len(tables)}: name the one.")
+    made = [table for _, table in tables]
+    print(load(form).render(made) if options.format else md.render(made, page()))
     folder = folder_of(options)
-    written = [path for name, table in tables for path in write(table, folder, name, ("md", "csv", options.format))]
-    print("\n".join(f"Wrote {path}" for path in written), file=sys.stdout if options.format == "md" else sys.stderr)
+    written = [path for name, table in tables for path in write(table, folder, name, ("md", "csv", form))]
+    print("\n".join(f"Wrote {path}" for path in written), file=sys.stdout if form == "md" else sys.stderr)

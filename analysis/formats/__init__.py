@@ -31,7 +31,7 @@ class FormatEntry:
 
 
 FORMATS: dict[str, FormatEntry] = {
-    "md": FormatEntry(".md", "Markdown that also reads well in a terminal", ".md"),
+    "md": FormatEntry(".md", "Markdown, each table whole", ".md"),
     "csv": FormatEntry(".csv", "the raw rows of one table at full precision", ".csv", single=True),
     "latex": FormatEntry(".tex", "booktabs tables to \\input", ".latex"),
     "html": FormatEntry(".html", "one page that needs no network", ".html"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..read.labels import base_label
 from ..read.settings import Setting
 
-MARK = "(reference)"
+MARK = "(ref.)"
 CEILING = "(ceiling)"
 _MOST = 5
 
@@ -27,7 +27,7 @@ def notes(found: Sequence[Setting]) -> list[str]:
         if setting.is_reference and not setting.is_ceiling
     }
     listed = "; ".join(described[method] for method in sorted(described))
-    said = [f"Rows marked {MARK} trained nothing, and are there to be beaten: {listed}."] if described else []
+    said = [f"Rows marked {MARK} are references, which trained nothing, to be beaten: {listed}."] if described else []
     ceilings = dict.fromkeys(s.first.get("predictor.description") or s.label for s in found if s.is_ceiling)
     said += [f"The row marked {CEILING} is {description}. It has no rank." for description in ceilings]
     return [*said, *_without_reference(found)]

@@ -56,7 +56,7 @@ def test_references_stand_in_the_ranking_and_are_marked_and_explained(
         ("few_shot", "2", "True"),
         ("none", "3", "True"),
     ]
-    assert "untuned (reference)" in text and "α=16 (reference)" not in text
+    assert "untuned (ref.)" in text and "α=16 (reference)" not in text
     assert "untuned is the base model as it is" in text and "with solved training examples before each prompt" in text
     assert "No reference" not in text and text.count("(comparability key") == 1
 

@@ -68,7 +68,7 @@ def test_the_best_run_comes_first_with_its_settings_in_words(outputs: Any, repor
     assert [(row["rank"], row["method"], row["learning rate"]) for row in rows] == [
         ("1–3", "LoRA r=8 α=16", "0.0002"),
         ("1–3", "prompt tuning 16 tokens", "0.03"),
-        ("1–3", "untuned (reference)", "–"),
+        ("1–3", "untuned (ref.)", "–"),
     ]
     assert rows[0] == {
         "rank": "1–3",
