@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from persona_sweeps.errors import UserError, did_you_mean
 
 from .commands import COMMANDS, load
-from .commands.options import add_arguments, give, nothing_yet, resolve_metric, select
+from .commands.options import add_arguments, give, nothing_yet, resolve_metric, resolve_pareto, select
 from .tables import TABLES, Entry
 from .tables.options import TableOptions
 
@@ -22,6 +22,7 @@ examples:
   python -m analysis lora-vs-prompt-tuning --sweep demo
   python -m analysis leaderboard --where peft.method=lora --where "metrics.bleu>0.01" --format latex
   python -m analysis leaderboard --against documentary_personas     a published board beside our rows
+  python -m analysis characters --pareto bits_per_byte forgetting   which settings no other beats in both
   python -m analysis --output-dir /data/outputs        runs that were kept elsewhere
 
 tables:
@@ -32,8 +33,8 @@ commands (each has its own --help):
 
 Tables are printed in the form asked for and written, as that, as Markdown and as a CSV of full precision
 with run ids, with figures, to <output-dir>/tables, or to <output-dir>/sweeps/<name>/tables with --sweep;
-those of --where, --metric and --against to a folder of their own there. Only evaluated runs are ranked; failed, pruned
-and unreadable ones are listed below with the reason.
+those of --where, --metric, --against and --pareto to a folder of their own there. Only evaluated runs are ranked;
+failed, pruned and unreadable ones are listed below with the reason.
 Exit code: 0 done, 1 no runs yet, 2 an unknown table, sweep or board.
 """
 
@@ -81,12 +82,15 @@ def _report(options: argparse.Namespace) -> int:
         _check_use("metric", options.metric, names, lambda entry: entry.choice)
     if options.against:
         _check_use("against", options.against, names, lambda entry: entry.boards)
+    if options.pareto:
+        _check_use("pareto", " ".join(options.pareto), names, lambda entry: entry.fronts)
     metric = resolve_metric(options.metric, selection.results, to_rank=True) if options.metric else None
     if metric and options.against:
         from .published.beside import refuse_without
 
         refuse_without(options.against, metric)
-    chosen = TableOptions(metric.name if metric else None, options.against)
+    pareto = resolve_pareto(options.pareto, selection.results) if options.pareto else None
+    chosen = TableOptions(metric.name if metric else None, options.against, pareto)
     give([(name, TABLES[name].make(selection, chosen)) for name in names], options)
     return 0
 
@@ -116,6 +120,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="BOARD",
         help="set a published board beside the rows of leaderboard or base-vs-instruct, unranked (boards: see "
         "`python -m analysis published`)",
+    )
+    parser.add_argument(
+        "--pareto",
+        nargs=2,
+        metavar=("X", "Y"),
+        help="draw the settings of characters in two numbers, with those that no other beats in both: two metrics, or "
+        "cost (CPU seconds), or trainable (parameters)",
     )
     return parser
 

@@ -19,6 +19,7 @@ from ..read.selection import Selection, read_all, read_sweep
 from ..read.settings import settings
 from ..read.where import known_keys, parse, restrict
 from ..statistics.ranking import ranking_measure
+from ..tables.characters.front import NAMES
 from ..tables.table import Table, write
 
 _PARTS = (METRICS, "training.", "resources.", "evaluation.resources.")
@@ -26,7 +27,7 @@ _PARTS = (METRICS, "training.", "resources.", "evaluation.resources.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --sweep, --where, --output-dir, --metric and --format."""
+    """Add --sweep, --where, --output-dir, --metric, --format and --width."""
     add_selection(parser)
     parser.add_argument("--metric", metavar="NAME", help="what to rank or pivot by, where there is a choice")
     parser.add_argument(
@@ -34,7 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=FORMATS,
         default=None,
         help="; ".join(f"{name}: {kind.summary}" for name, kind in FORMATS.items())
-        + " (default: Markdown broken to fit the terminal, or 100 columns)",
+        + " (default: Markdown; on a terminal columns that don't fit follow below)",
+    )
+    parser.add_argument(
+        "--width",
+        type=int,
+        metavar="N",
+        help="print tables at most so many columns wide (default: the terminal's; whole rows in a pipe)",
     )
 
 
@@ -92,10 +99,16 @@ def resolve_metric(name: str, results: Sequence[RunResult], to_rank: bool = Fals
         raise UserError(f"No run has a metric {name!r}.{did_you_mean(name, short)} Measured: {metrics or 'none'}.")
     measure = measures(results)[found]
     if to_rank and measure.higher_is_better is None:
-        raise UserError(
-            f"--metric {name}: no record says whether more of it is better, so nothing can be ranked by it."
-        )
+        raise UserError(f"{name}: no record says whether more of it is better, so nothing can be ranked by it.")
     return measure
+
+
+def resolve_pareto(names: Sequence[str], results: Sequence[RunResult]) -> tuple[str, str]:
+    """Return the two numbers that names mean; raises `UserError` as `resolve_metric` does, and for one named twice."""
+    first, second = (name if name in NAMES else resolve_metric(name, results, to_rank=True).name for name in names)
+    if first == second:
+        raise UserError(f"--pareto {' '.join(names)} names one number twice: give two.")
+    return first, second
 
 
 def usual_metric(results: Sequence[RunResult]) -> Measure:
@@ -114,6 +127,7 @@ def folder_of(options: argparse.Namespace) -> Path:
     against = vars(options).get("against")
     asked = [*options.where, *([f"by-{options.metric}"] if options.metric else [])]
     asked += [f"against-{against}"] if against else []
+    asked += ["-".join(["pareto", *pareto])] if (pareto := vars(options).get("pareto")) else []
     if not asked:
         return folder
     readable = re.sub(r"[^\w.=-]+", "_", " ".join(asked))[:60]
@@ -129,7 +143,7 @@ def give(tables: Sequence[tuple[str, Table]], options: argparse.Namespace) -> No
     if FORMATS[form].single and len(tables) != 1:
         raise UserError(f"--format {form} holds one table, and there are {len(tables)}: name the one.")
     made = [table for _, table in tables]
-    print(load(form).render(made) if options.format else md.render(made, page()))
+    print(load(form).render(made) if options.format else md.render(made, page(options.width)))
     folder = folder_of(options)
     written = [path for name, table in tables for path in write(table, folder, name, ("md", "csv", form))]
     print("\n".join(f"Wrote {path}" for path in written), file=sys.stdout if form == "md" else sys.stderr)

@@ -44,7 +44,7 @@ def draw(title: str, axis: str, curves: Sequence[Curve]) -> Figure:
     figure = Figure(figsize=(7.2, 3.3), layout="constrained")
     by_trials, by_tokens = figure.subplots(1, 2, sharey=True)
     for curve, (colour, marker, line) in zip(curves, _styles(), strict=False):
-        style = {"color": colour, "marker": marker, "linestyle": line, "label": _shown(curve.name)}
+        style = {"color": colour, "marker": marker, "linestyle": line, "label": shown(curve.name)}
         _add(by_trials, curve, 1.0, style)
         if curve.tokens:
             _add(by_tokens, curve, curve.tokens, style)
@@ -56,7 +56,7 @@ def draw(title: str, axis: str, curves: Sequence[Curve]) -> Figure:
     for axes in (by_trials, by_tokens):
         axes.grid(True, color="0.92", linewidth=0.6)
         axes.set_axisbelow(True)
-    figure.suptitle(_shown(title, 100), fontsize=10)
+    figure.suptitle(shown(title, 100), fontsize=10)
     handles = by_trials.get_lines()
     figure.legend(handles, [str(line.get_label()) for line in handles], loc="outside lower center", ncols=3)
     return figure
@@ -119,7 +119,7 @@ def _frame(axes: Axes, curves: Sequence[Curve]) -> None:
         axes.set_ylim(limits)
 
 
-def _shown(name: str, longest: int = _NAME) -> str:
+def shown(name: str, longest: int = _NAME) -> str:
     """Return a name that a legend shows: printable, not too long, and no leading underscore, which would hide it."""
     printable = "".join(character for character in " ".join(name.split()) if character.isprintable())
     cut = printable if len(printable) <= longest else f"{printable[: longest - 1]}…"

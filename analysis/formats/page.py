@@ -1,13 +1,11 @@
-"""The page that tables are printed on for people to read: as wide as the terminal, or a usual width elsewhere."""
+"""The page that tables are printed on for people to read: as wide as the terminal, or as asked for."""
 
 from __future__ import annotations
 
-import shutil
+import os
 import sys
 from dataclasses import dataclass
 
-WIDTH = 100
-"""columns where the output is no terminal"""
 NARROWEST = 40
 
 
@@ -19,8 +17,12 @@ class Page:
     wraps_notes: bool
 
 
-def page() -> Page:
-    """Return the page of standard output."""
-    if not sys.stdout.isatty():
-        return Page(WIDTH, wraps_notes=False)
-    return Page(max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns), wraps_notes=True)
+def page(most: int | None = None) -> Page | None:
+    """Return the page of standard output, of at most so many columns; None for a pipe or file, which has whole rows."""
+    if sys.stdout.isatty():
+        try:
+            width = os.get_terminal_size(sys.stdout.fileno()).columns
+            return Page(max(NARROWEST, min(width, most or width)), wraps_notes=True)
+        except OSError:  # a terminal that doesn't say how wide it is
+            pass
+    return None if most is None else Page(max(NARROWEST, most), wraps_notes=False)

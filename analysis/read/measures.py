@@ -12,6 +12,7 @@ from .results import RunResult
 
 METRICS = "metrics."
 """how the dotted paths of metrics begin"""
+_MATRIX = ("speaker", "gain", "nll")
 _FORMAT = re.compile(r",?(\.\d)?[defg%]")
 
 
@@ -50,6 +51,8 @@ class Measure:
     headline: float = 0.0
     character: float = 0.0
     """its order among the columns of the table `characters`; 0: it isn't one of them"""
+    matrix: Mapping[str, str] | None = None
+    """the columns of an item with a matrix of characters: `speaker`, `gain` and `nll` → the column's name"""
 
     @property
     def short(self) -> str:
@@ -154,12 +157,19 @@ def described(name: str, description: Any) -> Measure:
         explanation=_text(said.get("explanation")).rstrip("."),
         headline=_number(said.get("headline"), 0.0),
         character=_number(said.get("character"), 0.0),
+        matrix=_columns(said.get("matrix")),
     )
 
 
 def version(description: Any) -> str:
     """Return what tells two ways of computing a metric apart."""
     return str(description.get("version", "")) if isinstance(description, Mapping) else ""
+
+
+def _columns(value: Any) -> Mapping[str, str] | None:
+    """Return the columns of a matrix; None unless all that it takes are named."""
+    named = isinstance(value, Mapping) and all(isinstance(value.get(name), str) for name in _MATRIX)
+    return {name: value[name] for name in _MATRIX} if named else None
 
 
 def _text(value: Any) -> str:

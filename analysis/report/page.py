@@ -16,7 +16,9 @@ from markupsafe import Markup
 from ..read.results import RunResult
 from ..read.selection import Selection
 from ..tables import TABLES
+from ..tables.characters import usual_front
 from ..tables.notes import left_out
+from ..tables.options import TableOptions
 from .curves import Curves, read_curves
 from .header import header
 from .quality import QualityPlot, quality_plots
@@ -77,8 +79,9 @@ def report(selection: Selection, page: Path, sweep_file: Path | None = None, sam
 
 def _tables(selection: Selection, anchors: Mapping[str, str]) -> list[ShownTable]:
     elsewhere = set(left_out(selection))
+    usual = TableOptions(pareto=usual_front(selection))
     return [
-        tabulated(name, entry.build(selection), selection.title, anchors, elsewhere)
+        tabulated(name, entry.make(selection, usual), selection.title, anchors, elsewhere)
         for name, entry in TABLES.items()
         if entry.applies(selection)
     ]

@@ -70,7 +70,10 @@ def aggregate(measure: Measure) -> Aggregate:
         summands, value, columns = FORMS[form](described)
     except (KeyError, TypeError, ValueError) as error:
         raise NoAggregate(f"No interval of {measure.label}: its aggregate can't be read ({error!r})") from error
-    found = Aggregate(summands, value, log_scale=measure.log_scale, low=measure.low, high=measure.high, columns=columns)
+    weights = (2,) if described.get("signed") is True else (1,)
+    found = Aggregate(
+        summands, value, weights, log_scale=measure.log_scale, low=measure.low, high=measure.high, columns=columns
+    )
     if form == NGRAMS:
         return replace(found, weights=(-1, ORDERS - 1), least=6.0, skewed=True, has_item_values=False)
     return found
@@ -100,15 +103,20 @@ def _mean(described: Mapping[str, Any]) -> Form:
 
 
 def _ratio(described: Mapping[str, Any]) -> Form:
-    """Sum products of columns, and divide: scale · Σ numerator / Σ denominator, or its exponential."""
+    """Sum products of columns, and divide: scale · Σ numerator / Σ denominator, or its exponential.
+
+    The denominator is what an item weighs, unless it is `signed`, such as a gain: then items weigh alike.
+    """
     above, below = (_columns(described[part]) for part in ("numerator", "denominator"))
     scale, exponential = float(described.get("scale", 1.0)), described.get("exp") is True
+    signed = described.get("signed") is True
 
     def summands(line: Line) -> tuple[float, ...]:
         weight = math.prod(float(line[column]) for column in below)
-        if weight < 0:
+        if weight < 0 and not signed:
             raise ValueError(f"{' · '.join(below)} is {weight:g}")
-        return math.prod(float(line[column]) for column in above), weight
+        above_line = math.prod(float(line[column]) for column in above)
+        return (above_line, weight, 1.0) if signed else (above_line, weight)
 
     def value(sums: Values) -> Values:
         with np.errstate(over="ignore"):

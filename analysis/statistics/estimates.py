@@ -101,6 +101,22 @@ class Estimate:
         return max(float(by_seed.var(ddof=1)) / runs - noise, 0.0)
 
     @property
+    def cluster_variance(self) -> float:
+        """What clusters add to the variance of the mean."""
+        return float(self.by_cluster.var(ddof=1)) / len(self.clusters)
+
+    @property
+    def variance(self) -> float:
+        """The variance of the value for other clusters and seeds."""
+        return self.cluster_variance + self.seed_variance
+
+    @property
+    def df(self) -> float:
+        """The degrees of freedom of that variance."""
+        seed_df = max(len(self.pseudo) - 1, 1)
+        return degrees(self.cluster_variance, self.cluster_df, self.seed_variance, seed_df)
+
+    @property
     def trusted(self) -> bool:
         """Whether there are clusters enough for an interval."""
         return len(self.clusters) >= MIN_CLUSTERS and self.cluster_df >= self.least - 1
@@ -149,11 +165,7 @@ def interval(found: Estimate, of: Aggregate, level: float = LEVEL) -> Interval |
         return None
     on_log = found.log() if of.log_scale or of.skewed else None
     scaled = on_log or found
-    cluster = float(scaled.by_cluster.var(ddof=1)) / len(scaled.clusters)
-    variance = cluster + scaled.seed_variance
-    runs = len(found.pseudo)
-    df = degrees(cluster, found.cluster_df, scaled.seed_variance, max(runs - 1, 1))
-    half = float(half_width(1 - level, df)) * math.sqrt(variance)
+    half = float(half_width(1 - level, scaled.df)) * math.sqrt(scaled.variance)
     low, high = scaled.value - half, scaled.value + half
     if on_log:
         low, high = math.exp(low), math.exp(min(high, 700))

@@ -4,7 +4,8 @@ To add one, write a module with `SUMMARY` (one line for --help) and `build(selec
 Sections may have columns of their own and bring figures, whose kinds are the modules of `analysis.figures`.
 A table that has nothing to say of most runs also has `applies(selection) -> bool`: it is made where that holds, or when
 asked for. One that has a choice of metric takes it as `build(selection, options)`, with options that may be left out,
-and is entered with `choice=True`. With `boards=True` a published board can be set beside its rows.
+and is entered with `choice=True`. With `boards=True` a published board can be set beside its rows. One with
+`fronts=True` draws the Pareto front of the two numbers in `options.pareto`, and has `usual_front(selection)`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from ..read.selection import Selection
 from . import (
     base_vs_instruct,
+    blending,
     characters,
     costs,
     hyperparameters,
@@ -36,10 +38,11 @@ class Entry:
     applies: Callable[[Selection], bool] = lambda selection: True
     choice: bool = False
     boards: bool = False
+    fronts: bool = False
 
     def make(self, selection: Selection, options: TableOptions) -> Table:
         """Build the table; options that it has no use for are left out."""
-        table = self.build(selection, options) if self.choice else self.build(selection)
+        table = self.build(selection, options) if self.choice or self.fronts else self.build(selection)
         if not (self.boards and options.against):
             return table
         from ..published.beside import beside
@@ -51,7 +54,8 @@ TABLES: dict[str, Entry] = {
     "leaderboard": Entry(leaderboard.SUMMARY, leaderboard.build, choice=True, boards=True),
     "base-vs-instruct": Entry(base_vs_instruct.SUMMARY, base_vs_instruct.build, base_vs_instruct.applies, boards=True),
     "lora-vs-prompt-tuning": Entry(lora_vs_prompt_tuning.SUMMARY, lora_vs_prompt_tuning.build),
-    "characters": Entry(characters.SUMMARY, characters.build, characters.applies),
+    "characters": Entry(characters.SUMMARY, characters.build, characters.applies, fronts=True),
+    "blending": Entry(blending.SUMMARY, blending.build, blending.applies),
     "personas": Entry(personas.SUMMARY, personas.build, personas.applies),
     "quantization": Entry(quantization.SUMMARY, quantization.build, quantization.applies),
     "hyperparameters": Entry(hyperparameters.SUMMARY, hyperparameters.build, hyperparameters.applies),

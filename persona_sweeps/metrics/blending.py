@@ -94,6 +94,7 @@ class Blending(Metric):
                     "denominator": ["blending_on"],
                     "scale": 1.0,
                     "exp": False,
+                    "signed": True,
                 },
                 format=".2f",
                 explanation="bleed is what training gains on other characters' lines, as a share of what it gains on "

@@ -60,7 +60,8 @@ class Description:
 
     `aggregate` says how the whole follows from any set of items (the lines of an evaluation's samples):
     {"form": "mean", "of": COLUMN}; {"form": "ratio", "numerator": [COLUMN, …], "denominator": [COLUMN, …], "scale": c,
-    "exp": bool}, where a list of columns is multiplied item by item, then summed; {"form": "ngram_precision", "of":
+    "exp": bool, "signed": bool}, where a list of columns is multiplied item by item, then summed, and the denominator
+    is what an item weighs unless it is signed; {"form": "ngram_precision", "of":
     COLUMN} with a list of sums in each item (matches and totals of 1- to 4-grams, and both lengths), as corpus BLEU.
     `per_token` is true where the value depends on the tokenizer, so that models with others can't be compared by it.
     `log_scale`: it is positive without bound, so it is compared by ratios. `format` is a Python format of the value.

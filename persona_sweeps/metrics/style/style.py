@@ -70,6 +70,7 @@ class Style(Metric):
                 range=(0.0, 1.0),
                 version=self.version(),
                 aggregate={"form": "mean", "of": "style"},
+                format=".2f",
                 explanation=f"style is the share of {of} that sound less like the character than a text does, a mean "
                 "(0.5 for anybody and for copies of training lines; the real lines say what can be reached)",
                 character=40,
@@ -80,6 +81,7 @@ class Style(Metric):
                 range=(0.0, 1.0),
                 version=self.version(),
                 aggregate={},
+                format=".2f",
                 explanation="style of ten is how often the mean of ten texts sounds more like the character than that "
                 f"of ten {of}",
             ),

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
 import math
 import os
+import pty
 import re
 import shutil
+import struct
 import subprocess
+import sys
+import termios
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,7 +25,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from analysis.formats import FORMATS, latex, load
+from analysis.formats import FORMATS, latex, load, md
+from analysis.formats.page import Page, page
 from analysis.tables.table import Column, Figure, Section, Table, markdown
 from persona_sweeps.errors import UserError
 
@@ -201,3 +208,51 @@ def test_csv_holds_one_table() -> None:
 
 def test_every_format_is_registered_with_a_suffix_of_its_own() -> None:
     assert len({kind.suffix for kind in FORMATS.values()}) == len(FORMATS)
+
+
+WIDE = Table(
+    "Wide",
+    (Column("rank"), Column("name", right=False), *(Column(f"value {n}") for n in range(12))),
+    [
+        Section(
+            "s", [["1", f"setting {row}", *(f"{row}.{n:03}" for n in range(12))] for row in range(3)], ["A note. " * 20]
+        )
+    ],
+    [],
+    [],
+)
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 1000])
+def test_columns_that_do_not_fit_on_a_page_follow_below(width: int) -> None:
+    grids = from_markdown(md.render([WIDE], Page(width, wraps_notes=True)))[0]
+    assert all(len(line) <= width for line in md.render([WIDE], Page(width, wraps_notes=True)).splitlines())
+    whole = from_markdown(md.render([WIDE]))[0]
+    assert len(whole) == 1 and (len(grids) == 1) is (width == 1000)
+    assert all(grid[0][0] == "name" for grid in grids[1:]) and grids[0][0][:2] == ["rank", "name"]
+    for row, expected in enumerate(whole[0]):
+        assert [*grids[0][row], *(cell for grid in grids[1:] for cell in grid[row][1:])] == expected
+
+
+def test_a_column_wider_than_the_page_stands_alone_and_is_not_cut() -> None:
+    long = "x" * 90
+    table = replace(WIDE, sections=[Section("s", [["1", "a", long, "2"]], columns=[*WIDE.columns[:4]])])
+    grids = from_markdown(md.render([table], Page(60, wraps_notes=False)))[0]
+    assert [len(grid[1]) for grid in grids] == [3, 2] and grids[0][1][2] == long
+
+
+def test_a_pipe_has_whole_rows_unless_a_width_is_asked_for() -> None:
+    assert page() is None
+    assert page(100) == Page(100, wraps_notes=False)
+
+
+def test_a_terminal_has_its_own_width(tmp_path: Path) -> None:
+    probe = "import sys; from analysis.formats.page import page; print(page(), page(60), file=open(sys.argv[1], 'w'))"
+    master, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = [sys.executable, "-c", probe, str(tmp_path / "page")]
+    subprocess.run(command, stdout=terminal, check=True)
+    os.close(master)
+    os.close(terminal)
+    expected = [str(Page(width, wraps_notes=True)) for width in (80, 60)]
+    assert (tmp_path / "page").read_text().strip() == " ".join(expected)
