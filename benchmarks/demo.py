@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -42,8 +43,9 @@ def measure(folder: Path, more: Sequence[str] = ()) -> dict[str, Any]:
 
 def table(page: str, number: int = 0) -> str:
     """Return one of the tables of a page in Markdown."""
-    blocks = [block for block in page.split("\n\n") if block.lstrip().startswith("|")]
-    return "\n".join(line for line in blocks[number].splitlines() if line.startswith("|"))
+    runs = itertools.groupby(page.splitlines(), key=lambda line: line.startswith("|"))
+    tables = ["\n".join(lines) for is_table, lines in runs if is_table]
+    return tables[number]
 
 
 def exchanges(outputs: Path) -> Iterator[dict[str, str]]:
