@@ -99,9 +99,9 @@ def test_new_questions_train_nothing_and_keep_what_was_answered(launch: Launch) 
     assert "2 to predict" in second.out
     assert weights == {path: path.read_bytes() for path in second.output.glob("runs/*/adapter/*.safetensors")}
     both = [e["metrics"] for e in second.evaluations()]
-    assert sorted(m["completion_ppl"] for m in both if len(m) == 3) == sorted(
-        m["completion_ppl"] for m in both if len(m) > 3
-    )
+    before, after = ([m for m in both if ("forgetting" in m) is asked] for asked in (False, True))
+    assert len(before) == 2
+    assert sorted(m["completion_ppl"] for m in before) == sorted(m["completion_ppl"] for m in after)
 
 
 def test_answers_are_the_same_in_a_group_and_solo(launch: Launch) -> None:
