@@ -5,7 +5,6 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
@@ -32,6 +31,9 @@ CLASSIFIERS = {
     "cross_encoder": "persona_sweeps.metrics.style.cross_encoder:CrossEncoder",
 }
 """name → module:Class"""
+CACHE_SIZE = 64
+"""classifiers that a process keeps"""
+_made: dict[str, Fitted | None] = {}
 
 
 @dataclass(frozen=True)
@@ -56,31 +58,21 @@ def classifier(name: str) -> type[Classifier]:
 
 
 def fitted(name: str, character: str, everyone: AllCharacters) -> Fitted | None:
-    """Return a character's classifier, fitted on the training scenes; None where there are too few lines for it."""
-    return _fitted(name, character, everyone.fingerprint, _Given(everyone))
+    """Return a character's classifier, fitted on the training scenes; None where there are too few lines for it.
+
+    The same data give the same one without another look at them, in this process or, from the cache folder, in another.
+    """
+    key = digest([VERSION, name, classifier(name).version(), character, everyone.fingerprint])
+    if key not in _made:
+        if len(_made) >= CACHE_SIZE:
+            _made.pop(next(iter(_made)))
+        _made[key] = _fitted(classifier(name), Voice.of(character, everyone), cache_dir() / "style" / f"{key}.npz")
+    return _made[key]
 
 
-class _Given:
-    """Data that are equal to any other, since their fingerprint stands beside them."""
-
-    def __init__(self, everyone: AllCharacters) -> None:
-        self.everyone = everyone
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Given)
-
-    def __hash__(self) -> int:
-        return 0
-
-
-@lru_cache(maxsize=64)
-def _fitted(name: str, character: str, fingerprint: str, given: _Given) -> Fitted | None:
-    voice = Voice.of(character, given.everyone)
+def _fitted(kind: type[Classifier], voice: Voice, path: Path) -> Fitted | None:
     if not (voice.train.is_enough and voice.held_out.is_enough):
         return None
-    kind = classifier(name)
-    key = digest([VERSION, name, kind.version(), character, fingerprint])
-    path = cache_dir() / "style" / f"{key}.npz"
     arrays = _read(path)
     if arrays is None:
         made = kind.fit(voice.train)

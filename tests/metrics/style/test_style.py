@@ -28,7 +28,7 @@ FALSTAFF = run_data("Falstaff", play="all", eval_fraction=0.4)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
-        fitting._fitted.cache_clear()
+        fitting._made.clear()
         yield
 
 
@@ -126,7 +126,7 @@ def test_it_is_fitted_once_and_restored_to_the_bit(tmp_path: Path, monkeypatch: 
     texts = held_out(FALSTAFF, own=True)[:20]
 
     def again() -> list[dict[str, float]]:
-        fitting._fitted.cache_clear()
+        fitting._made.clear()
         return scores(texts).items
 
     first = again()
