@@ -92,7 +92,10 @@ class Style(Metric):
         lines = predictions[TEXT]
         items: list[dict[str, float]] = [{} for _ in lines]
         remarks, details, of_ten = [], {}, []
-        for character, indices in by_character(_personas(lines, data)).items():
+        by_name = by_character(_personas(lines, data))
+        if lines and not by_name:
+            remarks.append("No style: the data don't say which character speaks.")
+        for character, indices in by_name.items():
             found = fitted(self.classifier, character, data.all_characters)
             remarks.append(self._remark(character, found))
             if found is None:

@@ -167,3 +167,15 @@ def test_a_wrong_front_is_refused(
 def test_the_report_has_the_usual_front(three: Path) -> None:
     page = report(read_all(three), three / "report.html").html.decode()
     assert "bits/byte and CPU seconds of each setting, with the Pareto front" in page
+
+
+def test_what_a_metric_remarks_stands_below_once_and_names_rows_it_is_not_on_all_of(tmp_path: Path) -> None:
+    shared, one = "The classifier has AUC 0.7.", "Most texts are copies."
+    for number, remarks in enumerate([[shared], [shared, one], [shared]]):
+        scored = {"style": {"key": "k", "items": 24, "remarks": remarks}, "overlap": {"key": "k", "items": 24}}
+        settings = config(peft__r=2 ** (number + 1))
+        write(
+            tmp_path, f"{number}", settings, [[3.0] * 3] * 8, descriptions=CHARACTER, of_evaluation={"scored": scored}
+        )  # fmt: skip
+    notes = characters.build(read_all(tmp_path)).sections[0].notes
+    assert notes.count(shared) == 1 and f"{one} (LoRA r=4 α=16)" in notes

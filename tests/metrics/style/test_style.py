@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from analysis.read.selection import read_all
+from analysis.tables import characters
 from persona_sweeps.cache import CACHE_VARIABLE
 from persona_sweeps.config.kinds import METRICS
 from persona_sweeps.data.all_characters import AllCharacters
@@ -18,6 +20,7 @@ from persona_sweeps.data.run_data import RunData
 from persona_sweeps.metrics.metric import TEXT, Line, Scores
 from persona_sweeps.metrics.style import fitting
 from persona_sweeps.metrics.style.voices import LEAST_LINES, Said, Voice, names_removed
+from tests.conftest import Ended
 from tests.metrics.own_prompts import run_data
 
 STYLE = METRICS.make("style", {"classifier": "ngrams", "least_auc": 0.6})
@@ -116,7 +119,8 @@ def test_odd_texts_have_scores_in_range(odd: str) -> None:
 
 def test_nobody_to_imitate_is_no_score() -> None:
     several = run_data(["Hamlet", "King Claudius"])
-    assert scores(["To be"] * 12, several, persona=None).whole == {}
+    unnamed = scores(["To be"] * 12, several, persona=None)
+    assert unnamed.whole == {} and unnamed.remarks == ("No style: the data don't say which character speaks.",)
     assert scores([]).whole == {} and scores([]).items == []
     assert scores(["Give me a cup of sack, boy."] * 9).whole == {}
 
@@ -147,3 +151,24 @@ def test_other_lines_are_another_classifier() -> None:
     assert changed.fingerprint != everyone.fingerprint
     assert STYLE.fingerprint(FALSTAFF) == everyone.fingerprint
     assert isinstance(everyone.train[0], Example)
+
+
+@pytest.mark.slow
+def test_the_real_lines_of_a_run_are_scored_once_with_what_is_said_of_them(launch: Callable[..., Ended]) -> None:
+    real = (
+        "model.scale=tiny", "peft=true_reply", "dataset.persona=Falstaff", "dataset.play=all", "dataset.card=short",
+        "dataset.eval_fraction=0.4", "dataset.eval_limit=40", "generation.limit=20",
+    )  # fmt: skip
+    first = launch(*real, "metrics=[style]")
+    assert first.code == 0, first.err
+    second = launch(*real, "metrics=[style,diversity]")
+    assert second.code == 0, second.err
+    alone, both = sorted(second.evaluations(), key=lambda evaluation: len(evaluation["scored"]))
+    assert alone["scored"]["style"] == both["scored"]["style"]
+    assert alone["metrics"]["style"] == both["metrics"]["style"] > 0.5
+    (remark,) = both["scored"]["style"]["remarks"]
+    assert (
+        remark.startswith("Style of Falstaff: AUC 0.") and both["scored"]["style"]["details"]["Falstaff"]["auc"] > 0.6
+    )
+    table = characters.build(read_all(second.output))
+    assert any(remark in section.notes for section in table.sections)
