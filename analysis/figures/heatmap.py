@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = "RdBu"
-"""told apart with any colour vision"""
+"""distinct with any colour vision"""
 DARK = 0.55
 """share of the largest value from which a square's text is white"""
 
