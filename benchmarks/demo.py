@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results", metavar="DIR")
     parser.add_argument("--page", type=Path, default=ROOT / "README.md", metavar="FILE")
     parser.add_argument("overrides", nargs="*", help="of the demonstration, such as model.scale=tiny to try this out")
-    options = parser.parse_args(argv)
+    options = parser.parse_intermixed_args(argv)
     with tempfile.TemporaryDirectory() as name:
         kept = {"created": now(), **environment(), **measure(Path(name), options.overrides)}
     write_json(options.results / RESULT, kept)

@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "characters.md", metavar="FILE")
     parser.add_argument("--runs", type=int, default=8)
     parser.add_argument("overrides", nargs="*", help="of all runs, such as model.scale=tiny to try this out")
-    options = parser.parse_args(argv)
+    options = parser.parse_intermixed_args(argv)
     with tempfile.TemporaryDirectory() as name:
         kept = {"created": now(), **environment(), **measure(Path(name), options.runs, options.overrides)}
     write_json(options.results / RESULT, kept)

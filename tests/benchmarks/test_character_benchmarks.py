@@ -30,7 +30,7 @@ def run(benchmark: ModuleType, folder: Path, *arguments: str) -> dict:
 
 @pytest.mark.slow
 def test_contrastive_lines_are_compared_with_more_of_the_same(tmp_path: Path) -> None:
-    kept = run(contrastive, tmp_path, "--seeds", "1", "dataset.limit=48", "dataset.eval_limit=24")
+    kept = run(contrastive, tmp_path, "--seeds", "1", "dataset.limit=160", "dataset.eval_limit=24")
     assert [stage["stage"] for stage in kept["stages"]] == list(contrastive.STAGES)
     assert len({stage["lines"] for stage in kept["stages"]}) == 1, "all stages are scored on the same lines"
     assert all(0 <= stage["identified"]["value"] <= 1 for stage in kept["stages"])
