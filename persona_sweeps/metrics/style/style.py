@@ -59,7 +59,9 @@ class Style(Metric):
         return data.all_characters.fingerprint
 
     def version(self) -> str:
-        return f"{VERSION}, {classifier(self.classifier).version()}, AUC {self.least_auc:g}"
+        known = self.classifier in names()  # `check` refuses another, but is asked after this
+        by = classifier(self.classifier).version() if known else self.classifier
+        return f"{VERSION}, {by}, AUC {self.least_auc:g}"
 
     def describe(self) -> dict[str, Description]:
         of = "held-out lines of others in the character's scenes"

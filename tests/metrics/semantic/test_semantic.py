@@ -105,6 +105,12 @@ def test_evaluate_modules_give_the_same(module: Any, of: Callable, tmp_path: Pat
 def test_a_missing_encoder_is_an_error_before_and_when_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="The encoder ./none can't be loaded from ./none"):
         encoder.fresh_encoder("./none")
+    (path,), (name,) = (
+        METRICS.make("semantic", {"encoder": of}).check(SimpleNamespace()) for of in ("./none", "minilmm")
+    )
+    assert path == "metrics.semantic.encoder=./none is no folder here, nor a Hub id (owner/name)."
+    assert name.endswith("Did you mean minilm?")
+    assert not list(METRICS.make("semantic", {"encoder": "owner/name"}).check(SimpleNamespace()))
     monkeypatch.setattr(encoder, "PACKAGE", "no-such-package")
     (sentence,) = METRIC.check(SimpleNamespace())
     assert sentence.startswith("metrics.semantic.encoder=minilm needs the package no-such-package")

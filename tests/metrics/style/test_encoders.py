@@ -90,6 +90,7 @@ def test_a_missing_encoder_is_said_before_anything_runs(monkeypatch: pytest.Monk
         "metrics.style.classifier=bi_encoder needs the package no-such-package, which isn't installed: pip install "
         "--no-deps no-such-package."
     )
+    assert METRICS.make("style", {"classifier": "ngram", "least_auc": 0.6}).describe(), "it is described before checked"
     (unknown, _) = METRICS.make("style", {"classifier": "ngram", "least_auc": 0.6}).check(config)
     assert "metrics.style.classifier=ngram" in unknown and "Did you mean ngrams?" in unknown
 
