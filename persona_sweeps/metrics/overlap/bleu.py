@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import datasets
 import evaluate
+
+from persona_sweeps.metrics.evaluate_info import of_text_pairs
 
 _DESCRIPTION = "Corpus BLEU by sacreBLEU, as a fraction in 0–1."
 
@@ -70,14 +71,7 @@ class Bleu(evaluate.Metric):
     """`Bleu().compute(predictions=…, references=…)` → `{"bleu": …}`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        text = datasets.Value("string")
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features({"predictions": text, "references": text}),
-            reference_urls=["https://aclanthology.org/W18-6319/"],
-        )
+        return of_text_pairs(_DESCRIPTION, _CITATION, _INPUTS, "https://aclanthology.org/W18-6319/")
 
     def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
         return corpus(predictions, references)

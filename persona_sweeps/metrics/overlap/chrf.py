@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import datasets
 import evaluate
+
+from persona_sweeps.metrics.evaluate_info import of_text_pairs
 
 _DESCRIPTION = "chrF by sacreBLEU, as a fraction in 0–1, averaged over items."
 
@@ -50,14 +51,7 @@ class Chrf(evaluate.Metric):
     """`Chrf().compute(predictions=…, references=…)` → `{"chrf": …}`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        text = datasets.Value("string")
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features({"predictions": text, "references": text}),
-            reference_urls=["https://aclanthology.org/W15-3049/"],
-        )
+        return of_text_pairs(_DESCRIPTION, _CITATION, _INPUTS, "https://aclanthology.org/W15-3049/")
 
     def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
         return mean(per_item(predictions, references))

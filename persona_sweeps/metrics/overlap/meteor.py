@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-import datasets
 import evaluate
+
+from persona_sweeps.metrics.evaluate_info import of_text_pairs
 
 _DESCRIPTION = "METEOR with stems and WordNet's synonyms, averaged over items."
 
@@ -71,14 +72,7 @@ class Meteor(evaluate.Metric):
     """`Meteor().compute(predictions=…, references=…)` → `{"meteor": …}`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        text = datasets.Value("string")
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features({"predictions": text, "references": text}),
-            reference_urls=["https://aclanthology.org/W07-0734/"],
-        )
+        return of_text_pairs(_DESCRIPTION, _CITATION, _INPUTS, "https://aclanthology.org/W07-0734/")
 
     def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
         return mean(per_item(predictions, references))

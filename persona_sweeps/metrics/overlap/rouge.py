@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import datasets
 import evaluate
+
+from persona_sweeps.metrics.evaluate_info import of_text_pairs
 
 KEYS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 
@@ -57,14 +58,7 @@ class Rouge(evaluate.Metric):
     """`Rouge().compute(predictions=…, references=…, use_stemmer=False)` → means over items, by the names in `KEYS`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        text = datasets.Value("string")
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features({"predictions": text, "references": text}),
-            reference_urls=["https://aclanthology.org/W04-1013/"],
-        )
+        return of_text_pairs(_DESCRIPTION, _CITATION, _INPUTS, "https://aclanthology.org/W04-1013/")
 
     def _compute(
         self, predictions: Sequence[str], references: Sequence[str], use_stemmer: bool = False

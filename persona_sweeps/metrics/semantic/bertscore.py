@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import datasets
 import evaluate
+
+from persona_sweeps.metrics.evaluate_info import of_text_pairs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,14 +74,7 @@ class BertScore(evaluate.Metric):
     """`BertScore().compute(predictions=…, references=…, encoder="minilm")` → `{"bertscore": …}`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        text = datasets.Value("string")
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features({"predictions": text, "references": text}),
-            reference_urls=["https://arxiv.org/abs/1904.09675"],
-        )
+        return of_text_pairs(_DESCRIPTION, _CITATION, _INPUTS, "https://arxiv.org/abs/1904.09675")
 
     def _compute(
         self, predictions: Sequence[str], references: Sequence[str], encoder: str = "minilm"

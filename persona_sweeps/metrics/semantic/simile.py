@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import datasets
 import evaluate
+
+from persona_sweeps.metrics.evaluate_info import of_text_pairs
 
 ALPHA = 0.25
 """how much the length penalty counts"""
@@ -65,14 +66,7 @@ class Simile(evaluate.Metric):
     """`Simile().compute(predictions=…, references=…, encoder="minilm")` → `{"simile": …}`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        text = datasets.Value("string")
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features({"predictions": text, "references": text}),
-            reference_urls=["https://aclanthology.org/P19-1427/"],
-        )
+        return of_text_pairs(_DESCRIPTION, _CITATION, _INPUTS, "https://aclanthology.org/P19-1427/")
 
     def _compute(
         self, predictions: Sequence[str], references: Sequence[str], encoder: str = "minilm"
