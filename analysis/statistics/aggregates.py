@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -170,6 +171,15 @@ FORMS: dict[str, Callable[[Mapping[str, Any]], Form]] = {MEAN: _mean, RATIO: _ra
 
 
 @dataclass(frozen=True)
+class Scored:
+    """The items that a metric scored, in order: their ids and clusters, and their summands (N, P)."""
+
+    names: tuple[str, ...]
+    clusters: tuple[str, ...]
+    summands: Values
+
+
+@dataclass(frozen=True)
 class Sums:
     """An evaluation's items summed by cluster: `sums` is (C, P), in the order of `clusters`, which is sorted."""
 
@@ -178,6 +188,22 @@ class Sums:
     ids: int
     """the hash of the items' ids: equal for the same items"""
     items: int
+    scored: Scored | None = None
+    """the items themselves"""
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The items' ids; none where only their sums are known."""
+        return frozenset(self.scored.names if self.scored else ())
+
+    def only(self, names: frozenset[str]) -> Sums:
+        """Return the sums of the items with these ids."""
+        found = self.scored
+        if found is None or names >= self.names:
+            return self
+        kept = [index for index, name in enumerate(found.names) if name in names]
+        ids, clusters = ([part[index] for index in kept] for part in (found.names, found.clusters))
+        return _summed(Scored(tuple(ids), tuple(clusters), found.summands[kept]))
 
 
 def sums_by_cluster(lines: Sequence[Line], of: Aggregate) -> Sums:
@@ -188,11 +214,15 @@ def sums_by_cluster(lines: Sequence[Line], of: Aggregate) -> Sums:
     """
     lines = [line for line in lines if any(column in line for column in of.columns)] or lines
     ids, names = zip(*((str(line["id"]), str(line["cluster"])) for line in lines), strict=True)
-    clusters, index = np.unique(np.array(names, dtype=object), return_inverse=True)
     summands = np.array([of.summands(line) for line in lines], dtype=float)
     if not np.isfinite(summands).all():
         raise ValueError("a value isn't finite")
-    sums = np.zeros((len(clusters), summands.shape[1]))
-    np.add.at(sums, index, summands)
-    identity = hash(frozenset(zip(ids, names, strict=True)))
-    return Sums(tuple(map(str, clusters)), sums, identity, len(lines))
+    return _summed(Scored(ids, names, summands))
+
+
+def _summed(scored: Scored) -> Sums:
+    clusters, index = np.unique(np.array(scored.clusters, dtype=object), return_inverse=True)
+    sums = np.zeros((len(clusters), scored.summands.shape[1]))
+    np.add.at(sums, index, scored.summands)
+    identity = hash(frozenset(zip(scored.names, scored.clusters, strict=True)))
+    return Sums(tuple(map(str, clusters)), sums, identity, len(scored.names), scored)

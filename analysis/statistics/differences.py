@@ -77,6 +77,6 @@ def _growth(logarithm: float) -> float:
 
 
 def _seed_df(first: Estimate, second: Estimate) -> float:
-    parts = [(found.seed_variance, max(len(found.pseudo) - 1, 1)) for found in (first, second)]
+    parts = [(found.seed_variance, max(found.seed_df, 1.0)) for found in (first, second)]
     total = sum(variance for variance, _ in parts)
     return total**2 / sum(variance**2 / df for variance, df in parts) if total else 1.0

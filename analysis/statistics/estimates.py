@@ -78,6 +78,8 @@ class Estimate:
     items: int
     seeds: int
     least: float = MIN_EFFECTIVE
+    moderated: tuple[float, float] | None = None
+    """the variance between seeds and its degrees of freedom, with what other rows say of it (`moderation`)"""
 
     @cached_property
     def by_cluster(self) -> Values:
@@ -90,15 +92,25 @@ class Estimate:
         return max(1.0, 1.0 / float((self.weights**2).sum()) - 1.0)
 
     @cached_property
+    def between_seeds(self) -> float:
+        """The variance of the value from seed to seed, on the evaluated items; 0 with one seed, which can't show it."""
+        return float(self.pseudo.mean(axis=1).var(ddof=1)) if len(self.pseudo) > 1 else 0.0
+
+    @cached_property
     def seed_variance(self) -> float:
-        """What training noise adds to the variance of the mean; 0 with one seed, which can't show it."""
+        """What training noise adds to the variance of the mean; 0 with one seed."""
         runs, clusters = self.pseudo.shape
         if runs < 2:
             return 0.0
-        by_seed = self.pseudo.mean(axis=1)
-        rest = self.pseudo - self.by_cluster - by_seed[:, None] + self.value
-        noise = float((rest**2).sum()) / ((runs - 1) * (clusters - 1)) / (runs * clusters)
-        return max(float(by_seed.var(ddof=1)) / runs - noise, 0.0)
+        rest = self.pseudo - self.by_cluster - self.pseudo.mean(axis=1)[:, None] + self.value
+        noise = float((rest**2).sum()) / ((runs - 1) * (clusters - 1)) / clusters
+        between = self.moderated[0] if self.moderated else self.between_seeds
+        return max(between - noise, 0.0) / runs
+
+    @property
+    def seed_df(self) -> float:
+        """The degrees of freedom of the variance between seeds; 0 with one seed."""
+        return self.moderated[1] if self.moderated else len(self.pseudo) - 1.0
 
     @property
     def cluster_variance(self) -> float:
@@ -113,8 +125,7 @@ class Estimate:
     @property
     def df(self) -> float:
         """The degrees of freedom of that variance."""
-        seed_df = max(len(self.pseudo) - 1, 1)
-        return degrees(self.cluster_variance, self.cluster_df, self.seed_variance, seed_df)
+        return degrees(self.cluster_variance, self.cluster_df, self.seed_variance, max(self.seed_df, 1.0))
 
     @property
     def trusted(self) -> bool:
@@ -127,7 +138,7 @@ class Estimate:
             return None
         logarithm = math.log(self.value)
         pseudo = logarithm + (self.pseudo - self.value) / self.value
-        return replace(self, value=logarithm, pseudo=pseudo)
+        return replace(self, value=logarithm, pseudo=pseudo, moderated=None)
 
 
 def estimate(runs: Sequence[Sums], of: Aggregate, fixed: bool = False) -> Estimate:

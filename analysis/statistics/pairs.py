@@ -49,19 +49,19 @@ class Pair:
 def pair(first: Measured, second: Measured) -> Pair:
     """Compare two settings by their items; nothing is known where one has no estimate or their items differ."""
     found = differences(first, second)
-    ruling = found.relative if first.scaled is not first.estimate else found.absolute
+    ruling = found.relative if first.scaled is not first.shared else found.absolute
     return replace(found, p=ruling.p if ruling else None)
 
 
 def differences(first: Measured, second: Measured) -> Pair:
     """Return the same without a p-value."""
-    if not (first.estimate and second.estimate and first.scaled and second.scaled):
+    if not (first.shared and second.shared and first.scaled and second.scaled):
         return Pair()
     from .differences import difference, relative
     from .estimates import ItemsDiffer
 
     try:
-        return Pair(difference(first.estimate, second.estimate), relative(first.estimate, second.estimate))
+        return Pair(difference(first.shared, second.shared), relative(first.shared, second.shared))
     except ItemsDiffer as error:
         return Pair(trouble=str(error))
 

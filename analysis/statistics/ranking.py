@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ..read.labels import base_label
 from ..read.measures import Measure, Measures
 from ..read.settings import Setting
-from .measured import Measured, measured
+from .measured import Measured, measured, measured_together
 from .pairs import Pair, differences
 
 
@@ -72,7 +72,9 @@ def placed(found: Sequence[Setting], measure: Measure) -> list[Placed]:
 
 
 def _with_ranks(ranked: Sequence[Setting], measure: Measure) -> list[Placed]:
-    items = [measured(setting, measure) if measure.is_metric else Measured() for setting in ranked]
+    items = [Measured() for _ in ranked]
+    if measure.is_metric:
+        items = [found[measure.name] for found in measured_together(ranked, [measure])]
     estimates = [found.scaled for found in items]
     if all(found is None for found in estimates):
         return [Placed(s, found, 1, len(ranked)) for s, found in zip(ranked, items, strict=True)]

@@ -10,7 +10,7 @@ from ..read.labels import has_model, model_label
 from ..read.measures import Measure
 from ..read.selection import Selection
 from ..read.settings import Setting
-from ..statistics.measured import Measured, measured_all
+from ..statistics.measured import Measured, measured_together
 from ..statistics.pairs import Pair, pair, together
 from . import notes, wording
 from .numbers import Reading, rate, reading
@@ -108,8 +108,9 @@ def _card(setting: Setting, key: str) -> tuple[str, str]:
 def _rows(pairs: Sequence[tuple[Setting, Setting]], metrics: Sequence[Measure]) -> list[ModelPair]:
     """Return a row a pair and metric; all p-values of the section are one family."""
     rows = []
-    for base, instruct in pairs:
-        of_base, of_instruct = measured_all(base, metrics), measured_all(instruct, metrics)
+    measured = measured_together([setting for both in pairs for setting in both], metrics)
+    for place, (base, instruct) in enumerate(pairs):
+        of_base, of_instruct = measured[2 * place : 2 * place + 2]
         for metric in metrics:
             if base.spread(metric.name) and instruct.spread(metric.name):
                 sides = of_base[metric.name], of_instruct[metric.name]
@@ -158,7 +159,8 @@ COLUMNS = [
 
 
 def _notes(rows: Sequence[ModelPair]) -> list[str]:
-    found = wording.evaluated_on(row.of_base.estimate for row in rows)
+    sides_of = [side for row in rows for side in (row.of_base, row.of_instruct)]
+    found = [*wording.evaluated_on(side.estimate for side in sides_of), *wording.in_common(sides_of)]
     sides = {id(setting): setting for row in rows for setting in (row.base, row.instruct)}
     found += wording.without_training_noise(list(sides.values())) if found else ["No evaluation items: not tested."]
     return [*found, *wording.troubles(part for row in rows for part in (row.of_base, row.of_instruct, row.pair))]

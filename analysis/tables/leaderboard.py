@@ -116,7 +116,6 @@ class _Ranking:
         ranked = [row for row in self.rows if row.best is not None]
         found += [self._ranked_by(self.measure), *_certainty(ranked, self.measure)]
         found += wording.troubles(row.measured for row in self.rows)
-        found += [f"Not tested: {trouble}." for trouble in wording.troubles(row.against_best for row in self.rows)]
         if without := sum(row.best is None and not row.setting.is_ceiling for row in self.rows):
             found.append(f"{pluralize(without, 'row')} without {self.measure.label}: last, and without a rank.")
         return found + references.notes([row.setting for row in self.rows])
@@ -179,7 +178,7 @@ def _certainty(ranked: Sequence[Placed], measure: Measure) -> list[str]:
     """Say on how much the ranks rest, and what they can't speak of."""
     found = [row.measured.estimate for row in ranked if row.measured.estimate is not None]
     trusted = [estimate for estimate in found if estimate.trusted]
-    sentences = wording.evaluated_on(found)
+    sentences = [*wording.evaluated_on(found), *wording.in_common(row.measured for row in ranked)]
     sentences += wording.scored_on_fewer(result for row in ranked for result in row.setting.results)
     if found:
         sentences += wording.without_training_noise([row.setting for row in ranked])

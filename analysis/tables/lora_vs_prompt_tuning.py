@@ -14,7 +14,7 @@ from ..read.measures import Measure
 from ..read.results import RunResult
 from ..read.selection import Selection
 from ..read.settings import Setting
-from ..statistics.measured import Measured, measured
+from ..statistics.measured import Measured, measured_together
 from ..statistics.pairs import Pair, pair, together
 from ..statistics.ranking import ranking_measure
 from . import notes, wording
@@ -80,7 +80,8 @@ class _MethodComparison:
 
     @cached_property
     def items(self) -> dict[str, Measured]:
-        return {method: measured(best.setting, self.measure) for method, best in self.best.items()}
+        found = measured_together([best.setting for best in self.best.values()], [self.measure])
+        return {method: of_best[self.measure.name] for method, of_best in zip(self.best, found, strict=True)}
 
     @cached_property
     def pairs(self) -> dict[tuple[str, str], Pair]:
@@ -140,7 +141,8 @@ class _MethodComparison:
         found = [*_verdict(self), *_chosen(self.best), *wording.troubles(self.items.values())]
         on_items = wording.evaluated_on(item.estimate for item in self.items.values())
         if on_items:
-            found += [*on_items, *wording.without_training_noise([best.setting for best in self.best.values()])]
+            found += [*on_items, *wording.in_common(self.items.values())]
+            found += [*wording.without_training_noise([best.setting for best in self.best.values()])]
         return [*found, *_missing(self, example), *_unmeasured(self)]
 
 

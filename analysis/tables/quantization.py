@@ -14,7 +14,7 @@ from ..read.measures import Measure
 from ..read.results import RunResult
 from ..read.selection import Selection
 from ..read.settings import Setting
-from ..statistics.measured import Measured, measured
+from ..statistics.measured import Measured, measured_together
 from ..statistics.pairs import Pair, pair, together
 from ..statistics.ranking import ranking_measure
 from ..statistics.spread import Spread, spread
@@ -147,7 +147,11 @@ def _section(
     found = wording.troubles(row.measured for row in rows)
     on_items = wording.evaluated_on(row.measured.estimate for row in rows)
     if on_items:
-        found += [*on_items, *wording.without_training_noise([row.setting for row in rows])]
+        found += [
+            *on_items,
+            *wording.in_common(row.measured for row in rows),
+            *wording.without_training_noise([row.setting for row in rows]),
+        ]
     alone = [row for row in rows if _method(row.setting.first) != NONE and row.unquantized is None]
     if alone:
         found.append(
@@ -167,7 +171,9 @@ def _compared(found: Sequence[Setting], measure: Measure) -> list[QuantizedRow]:
     for group in alike.values():
         unquantized = next((setting for setting in group if _method(setting.first) == NONE), None)
         group.sort(key=_order)
-        rows += [QuantizedRow(setting, unquantized, measure, measured(setting, measure)) for setting in group]
+        rows += [QuantizedRow(setting, unquantized, measure, Measured()) for setting in group]
+    measured_rows = measured_together([row.setting for row in rows], [measure])
+    rows = [replace(row, measured=of_row[measure.name]) for row, of_row in zip(rows, measured_rows, strict=True)]
     items = {id(row.setting): row.measured for row in rows}
     pairs = together([_pair(row, items) for row in rows])
     return [replace(row, pair=of_row) for row, of_row in zip(rows, pairs, strict=True)]

@@ -13,7 +13,7 @@ from ..read.measures import Measure, measures
 from ..read.results import RunResult
 from ..read.samples import SamplesError, read_items
 from ..read.settings import Setting, settings
-from ..statistics.measured import Measured, measured_all
+from ..statistics.measured import Measured, measured_together
 from ..statistics.pairs import Pair, pair, together
 from . import wording
 from .notes import reason
@@ -113,7 +113,7 @@ def _metrics(first: RunResult, second: RunResult) -> tuple[Section, list[dict[st
     """Return every metric of either result, with the paired difference where their items are the same."""
     apart = differences(first, second)
     known = list(measures([first, second]))
-    items = [measured_all(_setting(result), known) for result in (first, second)]
+    items = measured_together([_setting(result) for result in (first, second)], known)
     same_tokens = base_label(first) == base_label(second)
     rows = [
         MetricRow(

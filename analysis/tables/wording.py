@@ -106,6 +106,25 @@ def evaluated_on(found: Iterable[Estimate | None]) -> list[str]:
     return [f"Evaluated on {scenes}, {few}: too few for an interval or a test, so the order may be chance."]
 
 
+def in_common(found: Iterable[Measured]) -> list[str]:
+    """Say on which items rows are compared, where not all of them have the same."""
+    measured = [one for one in found if one.estimate is not None]
+    counts = sorted({one.estimate.items for one in measured if one.estimate})
+    shared = {one.shared.items for one in measured if one.shared}
+    sentences = []
+    if shared and (len(counts) > 1 or shared != set(counts)):
+        span = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]} each, not the same ones"
+        sentences.append(
+            f"Not all rows have the same items ({span}): differences, p-values and ranks are of the "
+            f"{max(shared)} of {counts[-1]} in common."
+        )
+    if apart := sum(one.is_apart for one in measured):
+        sentences.append(
+            f"Not tested: {pluralize(apart, 'row')} with too few items in common with the others (less than half)."
+        )
+    return sentences
+
+
 def without_training_noise(settings: Sequence[Setting]) -> list[str]:
     """Say what can't be known of settings that have a single seed, where another could give other answers."""
     seeded = [setting for setting in settings if not setting.is_fixed]

@@ -53,6 +53,7 @@ def _review(plan: Plan, sweep: str | None, target: LaunchTarget, console: Consol
     """Print what each run would take, and what keeps it from running here."""
     from persona_sweeps.planning.fit import predict_and_fit
     from persona_sweeps.planning.review import review
+    from persona_sweeps.planning.shared_items import not_shared
 
     if not plan.groups:
         console.plan(plan, sweep)
@@ -60,24 +61,30 @@ def _review(plan: Plan, sweep: str | None, target: LaunchTarget, console: Consol
     quiet_libraries()
     with planning_for(target.machine):
         predictions = predict_and_fit(plan, console)
+        not_alike = list(not_shared(plan))
         for cell in plan.to_do:
             cell.obstacles = (*cell.obstacles, *target.obstacles)
         console.plan(plan, sweep)
+        _note_all(console, not_alike)
         review(plan, predictions, console)
 
 
 def _run(plan: Plan, sweep: str | None, earlier: Sequence[Cell], target: LaunchTarget, console: Console) -> None:
     from persona_sweeps.planning.fit import predict_runnable
+    from persona_sweeps.planning.shared_items import not_shared
 
     predictions: Predictions = {}
+    not_alike: list[str] = []
     if plan.groups:
         if target.obstacles:
             raise UserError(" ".join(obstacle.sentence for obstacle in target.obstacles))
         quiet_libraries()
         with planning_for(target.machine):
             predictions = predict_runnable(plan, console)
+            not_alike = list(not_shared(plan))
         require_writable(plan.cells[0].config.output_dir)
     console.plan(plan, sweep)
+    _note_all(console, not_alike)
     files = SweepFolder.of(plan.cells[0].config.output_dir, sweep or "")
     listed = [*earlier, *plan.cells]
     if sweep is not None:
@@ -89,6 +96,11 @@ def _run(plan: Plan, sweep: str | None, earlier: Sequence[Cell], target: LaunchT
             if sweep is not None:
                 _try_write_sweep(files, sweep, listed, console)
     console.summary(plan, [files.record] if sweep is not None else [])
+
+
+def _note_all(console: Console, sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        console.note(sentence)
 
 
 def _carry_out(

@@ -120,8 +120,10 @@ def evaluation_id(predictions: Iterable[str], metrics: Mapping[str, str]) -> str
 def comparability_key(items: str, decoding: Mapping[str, Any] | None) -> str:
     """Return the hash of what two rows must share to be in one table.
 
-    `items` is a hash of the evaluated examples with what their prompts show; `decoding` applies to texts, and is None
-    if there are none. A model's own chat template belongs to the model, and a metric's version to its description.
+    `items` is a hash of the examples that were asked with what their prompts show, whether or not all of them fitted
+    a model's template into train.max_length: tables compare rows on the items that they have in common. `decoding`
+    applies to texts, and is None if there are none. A model's own chat template belongs to the model, and a metric's
+    version to its description.
     """
     return digest(["comparable", items, decoding])[:16]
 

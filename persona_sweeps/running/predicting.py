@@ -175,7 +175,11 @@ def _clock(tasks: Sequence[PredictionTask]) -> GroupClock:
 
 
 def items_digest(examples: Sequence[Example]) -> str:
-    """Return the hash of evaluated examples and what their prompts show, before any model's template."""
+    """Return the hash of the examples that were asked and what their prompts show, before any model's template.
+
+    An example that a model's template pushes over train.max_length counts as asked: else models of which one lacks it
+    couldn't be compared.
+    """
     content = [
         [e.id, e.prompt if isinstance(e.prompt, str) else [[m.role, m.content] for m in e.prompt], e.completion]
         for e in sorted(examples, key=lambda e: e.id)

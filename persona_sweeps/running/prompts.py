@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ class Prompts:
     sequences: Sequence[TokenSequence]
     """whose NLLs are the answers; empty where texts are asked for"""
     examples: Sequence[Example]
-    """the same before any model's template"""
+    """what was asked, before any model's template, those that don't fit among them"""
     counts: dict[str, Any]
     """how many there are and how many were left out, for the record"""
     stop_token_ids: tuple[int, ...]
@@ -52,7 +52,7 @@ class PromptMaker:
         return Prompts(
             data.prompted(cell.config.generation.limit) if texts else data.prepared.eval,
             () if texts else data.sequences(request),
-            evaluated_examples(corpus_of(cell.config), data.prepared.eval["id"]),
+            asked(corpus_of(cell.config)),
             data.evaluation_counts,
             data.prepared.stop_token_ids,
         )
@@ -69,14 +69,13 @@ class PromptMaker:
             self._made[key] = Prompts(
                 prepared.rows,
                 evaluation_sequences(prepared.rows, prepared.windows, request.loss_on == "all_tokens"),
-                evaluated_examples(Corpus((), chosen.examples, ""), prepared.rows["id"]),
+                chosen.examples,
                 {"eval_examples": len(prepared.rows), "dropped": dict(prepared.dropped)},
                 data.prepared.stop_token_ids,
             )
         return self._made[key]
 
 
-def evaluated_examples(corpus: Corpus, ids: Iterable[str]) -> list[Example]:
-    """Return the held-out examples with these ids, and what texts are generated for where that is something else."""
-    fitting = set(ids)
-    return [*(example for example in corpus.eval if example.id in fitting), *corpus.prompts]
+def asked(corpus: Corpus) -> list[Example]:
+    """Return the held-out examples, and what texts are generated for where that is something else."""
+    return [*corpus.eval, *corpus.prompts]

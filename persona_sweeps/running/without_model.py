@@ -20,7 +20,7 @@ from persona_sweeps.running.clock import GroupClock
 from persona_sweeps.running.group import Group
 from persona_sweeps.running.peak_memory import peak_rss_bytes, restart_peaks
 from persona_sweeps.running.predicting import prediction_head
-from persona_sweeps.running.prompts import evaluated_examples
+from persona_sweeps.running.prompts import asked
 from persona_sweeps.running.run_writer import RunWriter
 from persona_sweeps.running.scoring import score
 
@@ -89,8 +89,8 @@ class WithoutModel(Group):
         assert cell.evaluated is not None, "a run with a model has its predictions by now"
         clock = GroupClock()
         corpus = corpus_of(cell.config)
-        examples = evaluated_examples(corpus, cell.evaluated)
-        texts = corpus.prompts or examples
+        fitting = set(cell.evaluated)
+        texts = corpus.prompts or [example for example in corpus.eval if example.id in fitting]
         prompted = [texts[index] for index in spread([e.cluster for e in texts], cell.config.generation.limit)]
         answers, answer_counts = cell.config.peft.answer(corpus.train, prompted)
         lines = [_line(example) | answer for example, answer in zip(prompted, answers, strict=True)]
@@ -103,7 +103,7 @@ class WithoutModel(Group):
             clock.lap({prediction_id: 1})
             resources = clock.share(prediction_id) | _nothing_held()
             fingerprints = {"data_fingerprint": corpus.fingerprint}
-            head = prediction_head(cell, request, examples, counts, resources, fingerprints)
+            head = prediction_head(cell, request, asked(corpus), counts, resources, fingerprints)
             write_predictions(cell.folder, prediction_id, head, lines)
 
 

@@ -11,7 +11,9 @@ from analysis.statistics.aggregates import Sums
 from analysis.statistics.differences import difference, relative
 from analysis.statistics.estimates import Estimate, ItemsDiffer, estimate, interval
 from analysis.statistics.spread import MIN_CLUSTERS
-from tests.analysis.simulated import NLL, TRUTH, of, settings
+from benchmarks.certainty import TRUTH
+from benchmarks.certainty import drawn as settings
+from tests.analysis.simulated import NLL, of
 
 SCENES = tuple("abcdefgh")
 

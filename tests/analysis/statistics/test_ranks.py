@@ -9,7 +9,7 @@ from analysis.statistics import ranks
 from analysis.statistics.differences import difference
 from analysis.statistics.estimates import Estimate
 from analysis.statistics.ranks import rank
-from tests.analysis.simulated import settings
+from benchmarks.certainty import drawn as settings
 
 
 def shifted(found: Estimate, by: float) -> Estimate:
