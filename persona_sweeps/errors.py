@@ -22,6 +22,10 @@ class TrialError(Exception):
     """A failure that belongs to one trial and leaves the others of its group unharmed."""
 
 
+class Diverged(TrialError):
+    """Training, or what it led to, left the finite numbers: a result of its setting, and not an accident."""
+
+
 def nearest(name: str, known: Iterable[str], n: int = 3) -> list[str]:
     """Return up to `n` of the `known` names that look most like `name`, best first, ignoring case."""
     by_folded: dict[str, str] = {}

@@ -9,8 +9,8 @@ from typing import Any
 
 from .labels import canonical, dataset_label, flat, has_model, model_label, plain
 from .measures import METRICS, Measures, measures, version
-from .results import RunResult, put_together
-from .settings import Setting, settings
+from .results import FAILED, RunResult, put_together
+from .settings import Setting, settings_with_losses
 
 _NOT_SHOWN_BY_PROMPTS = (
     "dataset.path",
@@ -35,10 +35,12 @@ class Comparable:
     key: str
     results: tuple[RunResult, ...]
     versions: Versions
+    failed: tuple[RunResult, ...] = ()
+    """runs that came to nothing, of whatever data"""
 
     @cached_property
     def settings(self) -> list[Setting]:
-        return settings(self.results)
+        return settings_with_losses(self.results, self.failed)
 
     @cached_property
     def measures(self) -> Measures:
@@ -60,16 +62,17 @@ def key_label(key: str) -> str:
 
 
 def comparable(results: Sequence[RunResult]) -> list[Comparable]:
-    """Group scored results by comparability key and, where a key has a metric in several versions, by these.
+    """Group the scored of these results by comparability key and, where it has a metric in several versions, by these.
 
     Keys are in order of first appearance. Evaluations of one run with the same seed are put together.
     """
     by_key: dict[str, list[RunResult]] = {}
     for result in results:
-        if result.key is not None:
+        if result.is_scored and result.key is not None:
             by_key.setdefault(result.key, []).append(result)
+    failed = tuple(result for result in results if result.status == FAILED)
     return [
-        Comparable(key, tuple(put_together(part)), versions)
+        Comparable(key, tuple(put_together(part)), versions, failed)
         for key, of_key in by_key.items()
         for part, versions in by_versions(of_key)
     ]

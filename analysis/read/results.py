@@ -80,6 +80,13 @@ class RunResult:
         return self.get("evaluation.provenance.seed" if self.evaluation_id else "provenance.seed")
 
     @property
+    def diverged(self) -> bool:
+        """Whether training or its result left the finite numbers, so that its setting is the worse for it."""
+        failure = self.part("failure")
+        by_message = failure.get("type") == "TrialError" and "was not a finite number" in str(failure.get("message"))
+        return self.status == FAILED and (failure.get("type") == "Diverged" or by_message)
+
+    @property
     def has_texts(self) -> bool:
         """Whether its evaluation asked for generated texts, on which decoding bears."""
         asked = self.part("evaluation.predictions").values()

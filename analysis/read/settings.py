@@ -8,20 +8,23 @@ from functools import cached_property
 from typing import Any
 
 from ..statistics.spread import Spread, spread
-from .labels import canonical, flat, has_model, method_label, method_of, model_label, plain
+from .differing import extras, groups
+from .labels import canonical, has_model, method_label, method_of
 from .results import RunResult
-
-_GROUPS = ("model", "quantization", "peft", "train", "dataset", "max_length")
-"""of the config: what a setting is"""
-_FINGERPRINTS = ("data_fingerprint", "template_fingerprint", "model_fingerprint")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """The results of one setting, one a seed; `extra` tells apart settings that would read the same in a table."""
+    """The results of one setting, one a seed.
+
+    `extra` has the keys in which it differs from others of its section, and that nothing else names. `lost` are seeds
+    that failed; `doubled` results were of a seed that another has, too, and don't count.
+    """
 
     results: tuple[RunResult, ...]
     extra: str = ""
+    lost: tuple[RunResult, ...] = ()
+    doubled: int = 0
 
     @property
     def first(self) -> RunResult:
@@ -70,7 +73,25 @@ class Setting:
     def seeds_label(self) -> str:
         """Which seeds there are, and how many: a lone 0 would read as none."""
         known = [str(seed) for seed in self.seeds if seed is not None]
-        return f"{', '.join(known)} (n={len(self.seeds)})" if known else "–"
+        lost = f"; {self.losses}" if self.losses else ""
+        return f"{', '.join(known)} (n={len(self.seeds)}{lost})" if known else self.losses or "–"
+
+    @property
+    def seeds_count(self) -> str:
+        """How many seeds there are, and how many there aren't."""
+        return f"{len(self.results)} ({self.losses})" if self.lost else str(len(self.results))
+
+    @property
+    def diverged(self) -> int:
+        """How many of its seeds diverged: the others are survivors, and no picture of the setting."""
+        return sum(result.diverged for result in self.lost)
+
+    @property
+    def losses(self) -> str:
+        """What became of the seeds that have no result, such as `1 of 3 diverged`; nothing where there are none."""
+        failed, seeds = len(self.lost) - self.diverged, len(self.results) + len(self.lost)
+        words = [(self.diverged, "diverged"), (failed, "failed")]
+        return ", ".join(f"{count} of {seeds} {word}" for count, word in words if count)
 
     @property
     def is_fixed(self) -> bool:
@@ -83,7 +104,7 @@ class Setting:
 
     def config_but(self, group: str) -> str:
         """Return its config without one group, equal for settings that differ in that group alone."""
-        return canonical({name: value for name, value in _groups(self.first).items() if name != group})
+        return canonical({name: value for name, value in groups(self.first).items() if name != group})
 
     def spread(self, dotted: str) -> Spread | None:
         """Return mean and deviation of a number over the results that have it; None when none has."""
@@ -93,43 +114,51 @@ class Setting:
 
 def settings(results: Iterable[RunResult]) -> list[Setting]:
     """Group results by setting key and comparability key, in order of first appearance."""
-    groups: dict[tuple[str, str | None], list[RunResult]] = {}
+    return _told_apart([Setting(tuple(group)) for group in _by_key(results).values()])
+
+
+def settings_with_losses(results: Iterable[RunResult], failed: Iterable[RunResult]) -> list[Setting]:
+    """Return the same for a table: with the seeds that each setting lost, and each seed once.
+
+    `failed` are runs of whatever setting that came to nothing. Of several runs with one seed the last counts.
+    """
+    lost: dict[str, list[RunResult]] = {}
+    for result in failed:
+        lost.setdefault(result.setting_key, []).append(result)
+    return _told_apart([_setting(group, lost.get(key, [])) for (key, _), group in _by_key(results).items()])
+
+
+def _by_key(results: Iterable[RunResult]) -> dict[tuple[str, str | None], list[RunResult]]:
+    found: dict[tuple[str, str | None], list[RunResult]] = {}
     for result in results:
-        groups.setdefault((result.setting_key, result.key), []).append(result)
-    return _told_apart([Setting(tuple(group)) for group in groups.values()])
+        found.setdefault((result.setting_key, result.key), []).append(result)
+    return found
+
+
+def _setting(group: Sequence[RunResult], failed: Sequence[RunResult]) -> Setting:
+    last: dict[str, RunResult] = {}
+    for result in group:
+        other = last.setdefault(repr(result.seed), result)
+        if other.run_id != result.run_id:
+            last[repr(result.seed)] = max(other, result, key=_finished)
+    chosen = tuple(result for result in group if last[repr(result.seed)].run_id == result.run_id)
+    seeds, ids = {repr(result.seed) for result in chosen}, {result.run_id for result in group}
+    lost = {result.run_id: result for result in failed if result.run_id not in ids and repr(result.seed) not in seeds}
+    return Setting(chosen, lost=tuple(lost.values()), doubled=len(group) - len(chosen))
+
+
+def _finished(result: RunResult) -> tuple[str, str]:
+    return str(result.get("provenance.finished") or ""), result.run_id
 
 
 def _told_apart(found: Sequence[Setting]) -> list[Setting]:
-    """Name, in settings that would read the same, in what they differ."""
-    alike: dict[tuple[object, ...], list[Setting]] = {}
+    """Name in settings that stand in one section in what they differ, as far as nothing else says it."""
+    sections: dict[str | None, list[Setting]] = {}
     for setting in found:
-        shown = (setting.first.key, model_label(setting.first), setting.label, setting.learning_rate)
-        alike.setdefault(shown, []).append(setting)
-    extras = {
-        id(setting): extra for group in alike.values() for setting, extra in zip(group, _extras(group), strict=True)
+        sections.setdefault(setting.first.key, []).append(setting)
+    named = {
+        id(setting): extra
+        for section in sections.values()
+        for setting, extra in zip(section, extras(section), strict=True)
     }
-    return [replace(setting, extra=extras[id(setting)]) for setting in found]
-
-
-def _extras(group: Sequence[Setting]) -> list[str]:
-    """Return what each of these has that the others haven't: config values, else fingerprints, else its key."""
-    if len(group) == 1:
-        return [""]
-    flats = [flat(_groups(setting.first)) for setting in group]
-    keys = sorted({key for values in flats for key in values})
-    differing = [key for key in keys if len({canonical(values.get(key)) for values in flats}) > 1]
-    if not differing:
-        flats = [{key: _short(setting.first.get(f"provenance.{key}")) for key in _FINGERPRINTS} for setting in group]
-        differing = [key for key in _FINGERPRINTS if len({values[key] for values in flats}) > 1]
-    if not differing:
-        return [f"setting {setting.first.setting_key[:6]}" for setting in group]
-    return [" ".join(f"{key}={plain(values.get(key))}" for key in differing) for values in flats]
-
-
-def _groups(result: RunResult) -> dict[str, Any]:
-    config = result.part("config")
-    return {group: config[group] for group in _GROUPS if group in config}
-
-
-def _short(fingerprint: Any) -> str:
-    return str(fingerprint)[:12]
+    return [replace(setting, extra=named[id(setting)]) for setting in found]

@@ -37,6 +37,18 @@ where fewer than two in five give one):
     0.44        0.936  0.953  0.947  0.955  0.942  0.939
 
 Of two equal settings on 15–80 clusters, paired tests at 5 % said that their BLEU differs in 1.9–4.5 % (1200 each).
+
+Other metrics with two ends, such as shares and ROUGE, have Wilson's interval at the effective number of items. Of
+clusters of 1–5 items, hits or misses with a chance that differs between clusters (sd 0.7 in log odds), it held the
+truth so often (1000 repetitions; in brackets Student's, which is [0, 0] without a hit):
+
+    chance    8 clusters       20               60               200
+    0.005     0.974 (0.145)    0.948 (0.319)    0.975 (0.672)    0.958 (0.877)
+    0.02      0.978 (0.475)    0.966 (0.800)    0.966 (0.939)    0.953 (0.927)
+    0.2       0.982 (0.938)    0.962 (0.948)    0.950 (0.946)    0.973 (0.975)
+
+Of scores between the ends (a beta distribution) it did so 93–97 % of the time from a mean of 0.05 on; of a mean of 0.02
+in 85 % with 8 clusters, 91 % with 20 and 93 % with 60, since a few items decide the value.
 """
 
 from __future__ import annotations
@@ -54,6 +66,10 @@ from .spread import LEVEL, MIN_CLUSTERS, MIN_EFFECTIVE, Interval
 from .student import half_width
 
 Values = NDArray[np.float64]
+
+
+_NOTHING = 1e-15
+"""a variance of shares below which nothing varies"""
 
 
 class ItemsDiffer(ValueError):
@@ -175,12 +191,30 @@ def interval(found: Estimate, of: Aggregate, level: float = LEVEL) -> Interval |
     if not found.trusted:
         return None
     on_log = found.log() if of.log_scale or of.skewed else None
+    if on_log is None and math.isfinite(of.low) and math.isfinite(of.high):
+        return _within(found, of.low, of.high, level)
     scaled = on_log or found
     half = float(half_width(1 - level, scaled.df)) * math.sqrt(scaled.variance)
     low, high = scaled.value - half, scaled.value + half
     if on_log:
         low, high = math.exp(low), math.exp(min(high, 700))
     return Interval(max(low, of.low), min(high, of.high))
+
+
+def _within(found: Estimate, low: float, high: float, level: float) -> Interval:
+    """Return the interval of a value that has two ends: Wilson's, at the effective number of items.
+
+    That is p (1 − p) over the variance, or the number of clusters where nothing varies (Dean & Pagano 2015): no number
+    of scenes without a hit shows that there are none.
+    """
+    share = min(max((found.value - low) / (high - low), 0.0), 1.0)
+    variance = found.variance / (high - low) ** 2
+    effective = share * (1 - share) / variance if variance > _NOTHING else float(len(found.clusters))
+    z2 = float(half_width(1 - level, found.df)) ** 2
+    centre = (share + z2 / (2 * effective)) / (1 + z2 / effective)
+    half = math.sqrt(z2 * (share * (1 - share) + z2 / (4 * effective)) / effective) / (1 + z2 / effective)
+    ends = max(0.0, centre - half), min(1.0, centre + half)
+    return Interval(*(low + (high - low) * end for end in ends))
 
 
 def degrees(cluster: float, cluster_df: float, seed: float, seed_df: float) -> float:

@@ -155,7 +155,13 @@ def _estimated(setting: Setting, summed: _Summed, names: frozenset[str] | None) 
     except (ValueError, TypeError, OverflowError) as error:
         return Measured(trouble=f"No interval for {setting.label}: {summed.path}: {' '.join(str(error).split())}.")
     scaled = shared.log() if shared and summed.of.log_scale else shared
-    return Measured(found, interval(found, summed.of), shared, scaled)
+    ends = None if _is_certain(setting, found.value, summed.of) else interval(found, summed.of)
+    return Measured(found, ends, shared, scaled)
+
+
+def _is_certain(setting: Setting, value: float, of: Aggregate) -> bool:
+    """Whether the truth was compared with itself: its value is the best by definition, whatever the items."""
+    return setting.is_ceiling and value in (of.low, of.high)
 
 
 def _agree(metric: Measure, items: Items, value: float, result: RunResult) -> None:

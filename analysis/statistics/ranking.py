@@ -57,18 +57,28 @@ def ranking_measure(settings: Sequence[Setting], known: Measures) -> Measure | N
 def placed(found: Sequence[Setting], measure: Measure) -> list[Placed]:
     """Return the settings in order of a number, best first, those without it last.
 
-    A ceiling has an interval and no rank: it says the truth, so nothing competes with it.
+    A ceiling has an interval and no rank: it says the truth, so nothing competes with it. A setting of which a seed
+    diverged has none either: what is left of it are the lucky ones.
     """
     values = {
         id(setting): spread.mean
         for setting in found
-        if not setting.is_ceiling and (spread := setting.spread(measure.name)) is not None
+        if not (setting.is_ceiling or setting.diverged) and (spread := setting.spread(measure.name)) is not None
     }
     having = [setting for setting in found if id(setting) in values]
     ranked = sorted(having, key=lambda setting: measure.sign * values[id(setting)])
     without = [setting for setting in found if id(setting) not in values]
-    unranked = [Placed(s, measured(s, measure) if s.is_ceiling and measure.is_metric else Measured()) for s in without]
-    return [*_with_ranks(ranked, measure), *sorted(unranked, key=lambda row: row.setting.is_ceiling)]
+    apart = [Placed(s, measured(s, measure) if _has_interval(s, measure) else Measured()) for s in without]
+    return [*_with_ranks(ranked, measure), *sorted(apart, key=_order_of_unranked)]
+
+
+def _has_interval(setting: Setting, measure: Measure) -> bool:
+    return measure.is_metric and (setting.is_ceiling or bool(setting.diverged))
+
+
+def _order_of_unranked(row: Placed) -> int:
+    """Survivors come first, then settings without a value, then the ceiling."""
+    return 2 if row.setting.is_ceiling else 0 if row.setting.diverged else 1
 
 
 def _with_ranks(ranked: Sequence[Setting], measure: Measure) -> list[Placed]:

@@ -14,6 +14,8 @@ DRAWS = 1000
 LEVEL = 0.95
 MIN_TRIALS = 8
 """completed trials from which an interval is given"""
+MIN_DISTINCT = 0.9
+"""share of the values that are distinct, where an interval is given"""
 MAX_SHARE = 0.5
 """of the trials: the largest k that an interval is given for"""
 
@@ -66,12 +68,16 @@ def bands(values: Sequence[float], ks: Sequence[int], maximize: bool = False, se
     Percentile and basic intervals come down to 0.54 there, since no resample's best is better than the sample's. Hence
     the rule: from `MIN_TRIALS` trials on, and for k up to `MAX_SHARE` of them. Beyond, the sample says nothing of how
     much better an unseen trial can be, and the interval grows without bound: at n = 16 and normal values it is 4
-    standard deviations wide at k = 8, and 23 at k = 12. None also where too many values are tied for a standard error.
-    Equal input gives equal intervals.
+    standard deviations wide at k = 8, and 23 at k = 12. None also where fewer than `MIN_TRIALS` values are distinct, or
+    a tenth are tied: resamples of tied values have hardly any standard error of their own, by which the interval is
+    measured. Values tied with the worst don't count there, since a best hardly rests on them. Equal input gives equal
+    intervals.
     """
     ordered = _best_first(values, maximize)
     n = len(ordered)
-    if n < MIN_TRIALS or not np.ptp(ordered):
+    better = ordered[ordered < ordered[-1]] if n else ordered
+    distinct = len(np.unique(better))
+    if distinct + 1 < MIN_TRIALS or distinct < MIN_DISTINCT * len(better):
         return [None for _ in ks]
     drawn = np.random.default_rng(seed).integers(0, n, (DRAWS, n))
     resampled = ordered[np.sort(drawn, axis=1)]  # `ordered` is sorted, so sorting indices sorts values

@@ -64,7 +64,7 @@ def build(selection: Selection) -> Table:
     """Return one section for each set of comparable results in which there are pairs."""
     sections, raw, alone = [], [], 0
     shown_metrics: list[Measure] = []
-    for group in comparable(selection.scored()):
+    for group in comparable(selection.results):
         settings = [setting for setting in group.settings if setting.has_model]
         pairs = _pairs(settings)
         alone += len(settings) - 2 * len(pairs)
@@ -163,6 +163,7 @@ def _notes(rows: Sequence[ModelPair]) -> list[str]:
     found = [*wording.evaluated_on(side.estimate for side in sides_of), *wording.in_common(sides_of)]
     sides = {id(setting): setting for row in rows for setting in (row.base, row.instruct)}
     found += wording.without_training_noise(list(sides.values())) if found else ["No evaluation items: not tested."]
+    found += wording.losses(sides.values())
     return [*found, *wording.troubles(part for row in rows for part in (row.of_base, row.of_instruct, row.pair))]
 
 

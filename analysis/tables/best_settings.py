@@ -50,7 +50,8 @@ def best_settings(
 ) -> dict[str, BestSetting]:
     """Return the best setting of each method that has one with the metric among `found`, those that are comparable.
 
-    `everything` has the pruned runs, whose settings count as tried.
+    `everything` has the pruned runs, whose settings count as tried. A setting of which a seed diverged is the best only
+    where all are such.
     """
     pruned = _pruned_alongside(found, everything)
     winners = _winners(studies)
@@ -74,7 +75,8 @@ def _best(
         return BestSetting(setting, measure, len(study.completed) + study.count(PRUNED), study)
     known = {setting.first.setting_key for setting in tried}
     gave_up = {result.setting_key for result in pruned if method_of(result) == method} - known
-    best = min(tried, key=lambda setting: measure.sign * BestSetting(setting, measure, 0).value)
+    whole = [setting for setting in tried if not setting.diverged] or tried
+    best = min(whole, key=lambda setting: measure.sign * BestSetting(setting, measure, 0).value)
     return BestSetting(best, measure, len(tried) + len(gave_up))
 
 

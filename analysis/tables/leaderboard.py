@@ -42,7 +42,7 @@ def build(selection: Selection, options: TableOptions | None = None) -> Table:
     `options.metric` is what to rank by; where it counts tokens, each model has a section of its own.
     """
     asked = options.metric if options else None
-    groups = comparable(selection.scored())
+    groups = comparable(selection.results)
     rankings = [_ranking(part, groups[0], asked) for group in groups for part in _parts(group, asked)]
     return Table(
         title=f"Leaderboard: {selection.title}",
@@ -90,7 +90,7 @@ class _Ranking:
         return [
             Column("rank", value=lambda row: None if row.best is None else row.rank, raw="rank"),
             *setting_columns(_setting, references.marked, model=len(self.group.models) > 1),
-            Column("seeds", value=lambda row: len(row.setting.results)),
+            Column("seeds", value=lambda row: row.setting.seeds_count),
             Column(value=lambda row: row.setting.is_reference, raw="reference"),
             Column(value=lambda row: row.best, raw="best_rank"),
             Column(value=lambda row: row.worst, raw="worst_rank"),
@@ -116,7 +116,8 @@ class _Ranking:
         ranked = [row for row in self.rows if row.best is not None]
         found += [self._ranked_by(self.measure), *_certainty(ranked, self.measure)]
         found += wording.troubles(row.measured for row in self.rows)
-        if without := sum(row.best is None and not row.setting.is_ceiling for row in self.rows):
+        found += wording.losses(row.setting for row in self.rows)
+        if without := sum(row.setting.spread(self.measure.name) is None for row in self.rows):
             found.append(f"{pluralize(without, 'row')} without {self.measure.label}: last, and without a rank.")
         return found + references.notes([row.setting for row in self.rows])
 

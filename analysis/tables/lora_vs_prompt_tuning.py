@@ -110,7 +110,7 @@ class _MethodComparison:
             Column("best setting", right=False, value=lambda row: row.setting.label),
             Column("learning rate", value=lambda row: row.setting.learning_rate, form=rate),
             Column("settings tried", value=lambda row: row.best.tried),
-            Column("seeds", value=lambda row: len(row.setting.results)),
+            Column("seeds", value=lambda row: row.setting.seeds_count),
             *identity_columns(_setting),
             Column(value=lambda row: row.best.measure.short, raw="metric"),
             metric_column(self.measure, _setting, f"{self.measure.label} [95 %]", reads),
@@ -138,7 +138,8 @@ class _MethodComparison:
         return raw_rows(self.columns, self.rows)
 
     def _notes(self, example: RunResult) -> list[str]:
-        found = [*_verdict(self), *_chosen(self.best), *wording.troubles(self.items.values())]
+        found = [*_verdict(self), *_chosen(self.best)]
+        found += [*wording.losses(best.setting for best in self.best.values()), *wording.troubles(self.items.values())]
         on_items = wording.evaluated_on(item.estimate for item in self.items.values())
         if on_items:
             found += [*on_items, *wording.in_common(self.items.values())]
@@ -149,7 +150,7 @@ class _MethodComparison:
 def build(selection: Selection) -> Table:
     """Return one section for each model within each set of comparable results."""
     comparisons = [
-        comparison for group in comparable(selection.scored()) for comparison in _comparisons(group, selection)
+        comparison for group in comparable(selection.results) for comparison in _comparisons(group, selection)
     ]
     raw = [row for comparison in comparisons for row in comparison.raw()]
     printed = [
@@ -208,10 +209,7 @@ def _chosen(best: Mapping[str, BestSetting]) -> list[str]:
     ]
     flattered = [NAMES[method] for method, setting in best.items() if setting.is_flattered]
     if flattered:
-        found.append(
-            f"{' and '.join(flattered)}: chosen by these very numbers, so flattered, and p-values are too small. A "
-            "study (hydra/sweeper=optuna) chooses on validation data."
-        )
+        found.append(wording.flattered(flattered, max(setting.tried for setting in best.values())))
     return found
 
 

@@ -13,8 +13,10 @@ from .wording import explained
 
 INTERVALS = (
     "[low, high] is a 95 % interval for another evaluation set of such scenes or dialogues and, where a row has "
-    "several seeds, for other seeds too (two-way jackknife over scenes and seeds, Student's t). It is given from "
-    f"{MIN_CLUSTERS} scenes or dialogues on."
+    "several seeds, for other seeds too (two-way jackknife over scenes and seeds; Student's t, Wilson's for what lies "
+    f"between two ends). It is given from {MIN_CLUSTERS} scenes or dialogues on. Each is of its row or difference by "
+    "itself; ranks and p are corrected for all that are compared and pool what seeds vary, so that an interval that "
+    "leaves out 0 may stand beside a p above 0.05."
 )
 PAIRED = (
     "Differences are paired: both sides have the same items, compared by scene or dialogue. p is two-sided and "

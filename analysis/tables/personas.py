@@ -50,7 +50,7 @@ def applies(selection: Selection) -> bool:
 
 def build(selection: Selection) -> Table:
     """Return a section for each set of comparable results that have items of several characters."""
-    groups = [group for group in comparable(selection.scored()) if any(r.part("personas") for r in group.results)]
+    groups = [group for group in comparable(selection.results) if any(r.part("personas") for r in group.results)]
     found = [(group, _rows(group)) for group in groups]
     printed = [measure for group in groups for measure in group.measures.headlines()]
     said = "A character's figures are of its own items alone; the leaderboard's are of all items together."

@@ -71,7 +71,7 @@ class _Cell:
 def build(selection: Selection, pivot: Pivot) -> Table:
     """Return the pivot; cells of several settings say so, and none averages tokens of several tokenizers."""
     sections, raw = [], []
-    groups = comparable(selection.scored())
+    groups = comparable(selection.results)
     for group in groups:
         section, rows = _section(group, groups[0], pivot)
         sections.append(section)

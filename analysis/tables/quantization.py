@@ -97,7 +97,7 @@ class QuantizedRow:
 def build(selection: Selection) -> Table:
     """Return one section for each model within each set of comparable results."""
     sections, raw, printed = [], [], []
-    for group in comparable(selection.scored()):
+    for group in comparable(selection.results):
         by_model: dict[str, list[Setting]] = {}
         for setting in group.settings:
             if setting.has_model:

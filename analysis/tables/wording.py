@@ -12,6 +12,7 @@ from ..read.results import RunResult
 from ..read.settings import Setting
 from ..statistics.measured import Measured
 from ..statistics.pairs import Pair
+from ..statistics.simulated import BEST_OF, ONE_SEED, nearest
 from ..statistics.spread import MIN_CLUSTERS, Interval
 from .numbers import ABSENT, Form, percent
 
@@ -125,6 +126,24 @@ def in_common(found: Iterable[Measured]) -> list[str]:
     return sentences
 
 
+def losses(settings: Iterable[Setting]) -> list[str]:
+    """Say which rows lost seeds, and what their numbers then are; and which runs were left out for their seed."""
+    sentences, doubled = [], 0
+    for setting in settings:
+        doubled += setting.doubled
+        if setting.diverged:
+            sentences.append(
+                f"{setting.label}: {setting.losses}. Its numbers are those of the seeds that didn't, so it has no rank."
+            )
+        elif setting.lost:
+            sentences.append(f"{setting.label}: {setting.losses}, and its numbers are those of the others.")
+    if doubled:
+        sentences.append(
+            f"{pluralize(doubled, 'run')} left out whose setting and seed another run has, too: the last one counts."
+        )
+    return sentences
+
+
 def without_training_noise(settings: Sequence[Setting]) -> list[str]:
     """Say what can't be known of settings that have a single seed, where another could give other answers."""
     seeded = [setting for setting in settings if not setting.is_fixed]
@@ -132,10 +151,27 @@ def without_training_noise(settings: Sequence[Setting]) -> list[str]:
     if not single:
         return []
     count = "Each row has" if len(single) == len(seeded) else f"{len(single)} of {len(seeded)} rows with seeds have"
-    return [
+    found = (
         f"{count} one seed: intervals, ranks and p-values then speak of new evaluation items and can't speak of "
         "training noise. Another seed may change the order; add seeds with seed=0,1,2."
-    ]
+    )
+    if len(single) > 1:
+        rows, rate = nearest(ONE_SEED, len(single))
+        found += (
+            f" (Simulated: where seeds move rows by 0.1 nats, {rate:.0%} of tables of {rows} equal rows with one seed "
+            "say that some differ; docs/certainty.md.)"
+        )
+    return [found]
+
+
+def flattered(names: Sequence[str], tried: int) -> str:
+    """Say that settings were chosen by the very numbers that are compared, the most of them among `tried`."""
+    settings, rate = nearest(BEST_OF, tried)
+    return (
+        f"{join(names)}: chosen by these very numbers, so flattered, and p-values are too small (simulated: the best "
+        f"of {settings} settings that equal the untuned base has p ≤ 0.05 in {rate:.0%}; docs/certainty.md). A study "
+        "(hydra/sweeper=optuna) chooses on validation data."
+    )
 
 
 def join(names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import MISSING
 
-from persona_sweeps.errors import TrialError
+from persona_sweeps.errors import Diverged
 from persona_sweeps.metrics.metric import NLL, NLL_ALL_TOKENS, Description, Line, Metric, Predictions, Request, Scores
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Likelihood(Metric):
         return descriptions
 
     def score(self, predictions: Predictions) -> Scores:
-        """Score the NLLs. Raises TrialError if one isn't finite."""
+        """Score the NLLs. Raises Diverged if one isn't finite."""
         lines = predictions[NLL]
         whole = _per_token("completion", lines)  # first, since it rejects values that no item can use
         items = [
@@ -120,7 +120,7 @@ class Likelihood(Metric):
 def _per_token(name: str, lines: Sequence[Line]) -> dict[str, float]:
     """Return the mean NLL of a token and its exponential; an empty dict for no items."""
     if not all(line["nll"] is not None and math.isfinite(line["nll"]) for line in lines):
-        raise TrialError("the likelihood of held-out examples was not a finite number; lower train.learning_rate")
+        raise Diverged("the likelihood of held-out examples was not a finite number; lower train.learning_rate")
     if not lines:
         return {}
     mean = _sum(lines, "nll") / _sum(lines, "tokens")

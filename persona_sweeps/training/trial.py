@@ -15,7 +15,7 @@ from transformers import get_scheduler
 from persona_sweeps.config.schema import TrainConfig
 from persona_sweeps.data.packing import PackedRow, TokenSequence, pack
 from persona_sweeps.data.sequences import TrainingSequences
-from persona_sweeps.errors import TrialError
+from persona_sweeps.errors import Diverged
 from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.training.order import batches, steps_per_epoch, total_steps
 
@@ -216,14 +216,14 @@ class Trial:
     def update(self, train_nll: float) -> dict[str, float]:
         """Take one optimizer step with the accumulated gradients; return the values to log.
 
-        Raises TrialError if the loss or the gradient isn't finite.
+        Raises Diverged if the loss or the gradient isn't finite.
         """
         rate = self.learning_rate
         limit = self.config.max_grad_norm or math.inf
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, limit, foreach=True))
         if not (math.isfinite(train_nll) and math.isfinite(norm)):
             what = "gradient" if math.isfinite(train_nll) else "loss"
-            raise TrialError(
+            raise Diverged(
                 f"the {what} was not a finite number at step {self.progress.step + 1} of {self.total_steps} "
                 f"(learning rate {rate:.3g}); lower train.learning_rate or raise train.warmup_ratio"
             )

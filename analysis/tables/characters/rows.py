@@ -100,7 +100,7 @@ class Characters:
         """Return a section of values with ranks, and one of intervals."""
         intervals = [
             *self._names,
-            Column("seeds", value=lambda row: len(row.setting.results)),
+            Column("seeds", value=lambda row: row.setting.seeds_count),
             *(_interval_column(measure) for measure in self.measures),
         ]
         runs = [row.setting.run_ids for row in self.rows]
@@ -112,7 +112,12 @@ class Characters:
     def _notes(self) -> Sequence[str]:
         settings = [row.setting for row in self.rows]
         results = [result for setting in settings for result in setting.results]
-        return [*remarks.notes(settings), *wording.scored_on_fewer(results), *references.notes(settings)]
+        return [
+            *wording.losses(settings),
+            *remarks.notes(settings),
+            *wording.scored_on_fewer(results),
+            *references.notes(settings),
+        ]
 
 
 def _columns(measure: Measure) -> list[Column]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+from persona_sweeps.wording import pluralize
+
 from ... import figures
 from ...figures.best_of_k import Curve, draw
 from ...read.labels import dataset_label, model_label
@@ -23,12 +25,12 @@ from .study_notes import attention
 NOTES = (
     "trials are those completed / pruned / failed, and tokens what all of them were trained on; a run that two trials "
     "of a study drew is paid for once.",
-    "best of k is the best to expect of k completed trials: the mean over all ways to draw k of them without "
-    "replacement, an unbiased estimate for independent trials (Tang et al. 2020). Compare studies in one such column, "
-    "not by their bests: more trials find better ones.",
-    f"[low, high] is a 95 % bootstrap-t interval over trials, given from {tuning.MIN_TRIALS} completed trials on and "
-    "for k up to half of them, where it held the truth in about 90 % of simulations or more; beyond, none can be "
-    "trusted, and none is given.",
+    "best of k is the best to expect of k trials: the mean over all ways to draw k of them without replacement, an "
+    "unbiased estimate for independent trials (Tang et al. 2020). A setting that was drawn twice is there once, a "
+    "diverged one is the worst. Compare studies in one such column, not by their bests: more trials find better ones.",
+    f"[low, high] is a 95 % bootstrap-t interval over trials, given from {tuning.MIN_TRIALS} distinct values on and "
+    "for k up to half of them, where it held the truth in about 90 % of simulations or more; beyond, or where many "
+    "are tied, none can be trusted, and none is given.",
     "trials and tokens to target are what to expect until a first trial reaches it, were the completed ones in random "
     "order, (n + 1) / (m + 1) trials where m of n reach it, with what pruned and failed ones took shared among them; "
     "the trials and tokens it took are those of the study's own order, pruned and failed ones among them.",
@@ -60,15 +62,15 @@ class StudyStanding:
 
     @cached_property
     def ks(self) -> list[int]:
-        return tuning.budgets(len(self.compared.values))
+        return tuning.budgets(len(self.compared.outcomes))
 
     @cached_property
     def expected(self) -> list[float]:
-        return [float(best) for best in tuning.expected_best(self.compared.values, self.ks, self.study.maximizes())]
+        return [float(best) for best in tuning.expected_best(self.compared.outcomes, self.ks, self.study.maximizes())]
 
     @cached_property
     def bands(self) -> list[Interval | None]:
-        return tuning.bands(self.compared.values, self.ks, self.study.maximizes())
+        return tuning.bands(self.compared.outcomes, self.ks, self.study.maximizes())
 
     @cached_property
     def spent(self) -> list[tuning.Spent]:
@@ -108,7 +110,7 @@ class StudyStanding:
 def section(comparison: StudyComparison, figure_name: str) -> Section:
     """Return a row a study, the best to expect of the most trials that all have first, with its figure if it can be."""
     metric = comparison.measures[0]
-    fewest = min(len(compared.values) for compared in comparison.studies)
+    fewest = min(len(compared.outcomes) for compared in comparison.studies)
     ks = [2**power for power in range(fewest.bit_length())]
     sign = -1 if comparison.studies[0].study.maximizes() else 1
     last = max((StudyStanding(compared) for compared in comparison.studies), key=lambda found: sign * found.best_value)
@@ -165,16 +167,25 @@ def _with_band(value: float, band: Interval | None, metric: Measure) -> str:
 def _independence(standing: StudyStanding) -> list[str]:
     """Say what keeps a study's trials from being independent draws, as its curve takes for granted."""
     study = standing.study
-    reasons = []
+    reasons, compared = [], standing.compared
+    found = []
+    if compared.repeated or compared.diverged:
+        counted = [
+            (compared.repeated, "drawn before, counted once"),
+            (compared.diverged, "diverged, counted as the worst"),
+        ]
+        words = " and ".join(f"{pluralize(count, 'trial')} {what}" for count, what in counted if count)
+        found.append(f"{standing.label}: in best of k, {words}.")
     if study.sampler not in INDEPENDENT:
         reasons.append(f"its sampler ({study.sampler}) learns from trials or leaves out what was tried")
     if study.pruner != "none":
         reasons.append(f"its pruner ({study.pruner}) ends the worse runs early, which are left out of the curve")
     if not reasons:
-        return []
+        return found
     return [
+        *found,
         f"{standing.label}: best-of-k and target assume trials drawn independently, and {'; '.join(reasons)}. "
-        "Take its curve as a description of this search, not as what a search of k trials gives."
+        "Take its curve as a description of this search, not as what a search of k trials gives.",
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ...read.comparable import key_label
 from ...read.labels import base_label, dataset_label, model_label
 from ...read.measures import Measure
-from ...read.results import RunResult
+from ...read.results import FAILED, RunResult
 from ...read.studies import Study, StudyTrial
 
 
@@ -37,6 +37,27 @@ class ComparedStudy:
     def values(self) -> list[float]:
         """The values of the first metric, one a completed trial."""
         return [trial.value for trial in self.completed if trial.value is not None]
+
+    @property
+    def outcomes(self) -> list[float]:
+        """The values of the first metric that a best is chosen from: of each distinct run, and of those that diverged.
+
+        A diverged one counts as the worst of the others.
+        """
+        values = list({trial.run_id or trial.number: trial.value for trial in self.completed}.values())
+        known = [value for value in values if value is not None]
+        return known + [(min if self.study.maximizes() else max)(known)] * self.diverged
+
+    @property
+    def repeated(self) -> int:
+        """How many completed trials drew a run that an earlier one had drawn."""
+        return len(self.completed) - len({trial.run_id or trial.number for trial in self.completed})
+
+    @property
+    def diverged(self) -> int:
+        """How many runs of its trials diverged."""
+        failed = [trial for trial in self.study.trials if trial.state == FAILED and trial.result is not None]
+        return len({trial.result.run_id for trial in failed if trial.result is not None and trial.result.diverged})
 
     def by(self, index: int) -> ComparedStudy:
         """Return the study as if it had been for one of its metrics alone."""

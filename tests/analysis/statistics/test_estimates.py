@@ -11,6 +11,7 @@ from analysis.statistics.aggregates import Sums
 from analysis.statistics.differences import difference, relative
 from analysis.statistics.estimates import Estimate, ItemsDiffer, estimate, interval
 from analysis.statistics.spread import MIN_CLUSTERS
+from analysis.statistics.student import half_width
 from benchmarks.certainty import TRUTH
 from benchmarks.certainty import drawn as settings
 from tests.analysis.simulated import NLL, of
@@ -135,3 +136,40 @@ def test_few_scenes_or_one_that_outweighs_the_rest_give_no_interval_and_no_test(
         assert interval(found, NLL) is None
         assert difference(found, found).p is None and difference(found, found).interval is None
     assert interval(trusted(VALUES[:MIN_CLUSTERS]), NLL) is not None
+
+
+def shares(values: np.ndarray, sizes: np.ndarray) -> Sums:
+    counts = np.stack([values, sizes], axis=1).astype(float)
+    return Sums(tuple(f"{n:04d}" for n in range(len(values))), counts, 0, int(sizes.sum()))
+
+
+def test_no_hit_in_many_items_does_not_show_that_there_are_none() -> None:
+    rouge = of("rougeL")
+    found = interval(estimate([shares(np.zeros(1319), np.ones(1319))], rouge), rouge)
+    assert (
+        found is not None and found.low == 0 and found.high == pytest.approx(1.9617**2 / (1319 + 1.9617**2), rel=1e-3)
+    )
+    found = interval(estimate([shares(np.ones(20), np.ones(20))], rouge), rouge)
+    assert found is not None and found.high == 1 and 0.75 < found.low < 0.9
+
+
+def test_a_share_has_wilsons_interval_at_the_design_effect() -> None:
+    rng = np.random.default_rng(2)
+    sizes, rouge = rng.integers(1, 6, 30), of("rougeL")
+    found = estimate([shares(rng.binomial(sizes, 0.1), sizes)], rouge)
+    p, n = found.value, found.value * (1 - found.value) / found.variance
+    z = float(half_width(0.05, found.df))
+    ends = interval(found, rouge)
+    assert ends is not None
+    for end in (ends.low, ends.high):  # Wilson's ends solve (p − π)² = z² π (1 − π) / n
+        assert (p - end) ** 2 == pytest.approx(z**2 * end * (1 - end) / n)
+
+
+@pytest.mark.parametrize("chance", [0.02, 0.2])
+def test_intervals_of_rare_hits_hold_the_truth_as_often_as_they_say(chance: float) -> None:
+    rng, rouge, held = np.random.default_rng(4), of("rougeL"), 0
+    for _ in range(200):
+        sizes = rng.integers(1, 6, 20)
+        found = interval(estimate([shares(rng.binomial(sizes, chance), sizes)], rouge), rouge)
+        held += found is None or found.low <= chance <= found.high
+    assert held >= 200 * 0.95 - 2.7 * math.sqrt(200 * 0.95 * 0.05)
