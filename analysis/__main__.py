@@ -78,19 +78,20 @@ def _report(options: argparse.Namespace) -> int:
         print(nothing_yet(selection, options.output_dir), file=sys.stderr)
         return 1
     names = list(dict.fromkeys(options.tables)) or [name for name, entry in TABLES.items() if entry.applies(selection)]
-    if options.metric:
-        _check_use("metric", options.metric, names, lambda entry: entry.choice)
+    asked = options.metric.split(",") if options.metric else []
+    if asked:
+        _check_use("metric", options.metric, names, lambda entry: entry.choice and (len(asked) == 1 or entry.several))
     if options.against:
         _check_use("against", options.against, names, lambda entry: entry.boards)
     if options.pareto:
         _check_use("pareto", " ".join(options.pareto), names, lambda entry: entry.fronts)
-    metric = resolve_metric(options.metric, selection.results, to_rank=True) if options.metric else None
-    if metric and options.against:
+    metrics = [resolve_metric(name, selection.results, to_rank=True) for name in asked]
+    if metrics and options.against:
         from .published.beside import refuse_without
 
-        refuse_without(options.against, metric)
+        refuse_without(options.against, metrics[0])
     pareto = resolve_pareto(options.pareto, selection.results) if options.pareto else None
-    chosen = TableOptions(metric.name if metric else None, options.against, pareto)
+    chosen = TableOptions(tuple(metric.name for metric in metrics), options.against, pareto)
     give([(name, TABLES[name].make(selection, chosen)) for name in names], options)
     return 0
 
@@ -118,8 +119,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--against",
         metavar="BOARD",
-        help="set a published board beside the rows of leaderboard or base-vs-instruct, unranked (boards: see "
-        "`python -m analysis published`)",
+        help="set a published board beside leaderboard, base-vs-instruct or lora-vs-prompt-tuning, unranked "
+        "(boards: see `python -m analysis published`)",
     )
     parser.add_argument(
         "--pareto",

@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "pivot": ".pivot",
     "rate": ".rate",
     "judge": ".judge",
+    "import": ".importing",
     "published": ".published",
     "report": ".report",
 }

@@ -29,7 +29,11 @@ _PARTS = (METRICS, "training.", "resources.", "evaluation.resources.")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --sweep, --where, --output-dir, --metric, --format and --width."""
     add_selection(parser)
-    parser.add_argument("--metric", metavar="NAME", help="what to rank or pivot by, where there is a choice")
+    parser.add_argument(
+        "--metric",
+        metavar="NAME",
+        help="what to rank, compare or pivot by, if there is a choice; comparisons take several (bits_per_byte,rougeL)",
+    )
     parser.add_argument(
         "--format",
         choices=FORMATS,

@@ -8,12 +8,13 @@ from typing import Any
 
 from persona_sweeps.errors import UserError
 
-from ..read.comparable import Comparable, comparable
+from ..read.comparable import Comparable
 from ..read.labels import dataset_label, decoding_label, model_label
 from ..read.measures import METRICS, Measure
 from ..read.results import RunResult
 from ..read.selection import Selection
 from ..read.settings import Setting
+from ..statistics.shared_items import on_shared_items
 from ..tables.numbers import ABSENT, Reading, by, count, reading
 from ..tables.references import marked
 from ..tables.table import Column, Section, Table, cells, raw_rows, shown
@@ -63,7 +64,7 @@ def against(name: str, results: Sequence[RunResult]) -> tuple[list[Section], lis
     """
     theirs = board(name)
     sections, raw = [], []
-    for group in comparable(results):
+    for group in on_shared_items(results):
         section, rows = _section(theirs, group)
         sections.append(section)
         raw += rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import PurePath
 from typing import Any
 
@@ -54,6 +55,13 @@ def method_of(result: RunResult) -> str:
 def method_label(result: RunResult) -> str:
     """Return the method with its settings, such as `LoRA r=8 α=16`."""
     return str(result.get("predictor.label") or method_of(result))
+
+
+def method_name(result: RunResult) -> str:
+    """Return the method without its settings: `prompt tuning` of `prompt tuning 16 tokens`."""
+    words = method_label(result).replace(",", "").split()
+    name = takewhile(lambda word: "=" not in word and not word[:1].isdigit(), words)
+    return " ".join(name) or method_of(result)
 
 
 def decoding_label(result: RunResult, separator: str = " ") -> str | None:

@@ -32,6 +32,9 @@ class RunResult:
     evaluation_id: str | None = None
     evaluated_by: Mapping[str, str] = field(default_factory=dict)
     """metric → the evaluation that it is from, where several of a run were put together"""
+    items: frozenset[str] | None = None
+    """the ids of the items that its metrics are of, where those aren't all that it was evaluated on; the recorded
+    metrics are `metrics_of_all_items` then"""
 
     def get(self, dotted: str, default: Any = None) -> Any:
         """Return the value at a dotted path (`config.peft.r`), or `default` where there is none."""

@@ -32,11 +32,22 @@ def common(rows: Sequence[Sequence[Sums]]) -> Common:
     if len({summed.ids for row in rows for summed in row}) <= 1:
         return Common(None, [True] * len(rows))
     of_rows = [frozenset.intersection(*(summed.names for summed in row)) for row in rows]
+    kept = _kept(of_rows)
+    return Common(frozenset.intersection(*kept), [names in kept for names in of_rows])
+
+
+def shared_names(of_rows: Sequence[frozenset[str]]) -> frozenset[str]:
+    """Return the ids that rows share, but for rows that share too few (`common`)."""
+    return frozenset.intersection(*_kept(of_rows))
+
+
+def _kept(of_rows: Sequence[frozenset[str]]) -> set[frozenset[str]]:
+    """Return the sets of ids of the rows that may be compared."""
     count = {names: of_rows.count(names) for names in set(of_rows)}
     kept = set(count)
     while len(kept) > 1 and _shared(kept) < SHARE:
         kept.remove(max(kept, key=lambda names: (_shared(kept - {names}), -count[names], sorted(names)[:1])))
-    return Common(frozenset.intersection(*kept), [names in kept for names in of_rows])
+    return kept
 
 
 def _shared(kept: set[frozenset[str]]) -> float:

@@ -154,7 +154,8 @@ class Estimate:
             return None
         logarithm = math.log(self.value)
         pseudo = logarithm + (self.pseudo - self.value) / self.value
-        return replace(self, value=logarithm, pseudo=pseudo, moderated=None)
+        moderated = (self.moderated[0] / self.value**2, self.moderated[1]) if self.moderated else None
+        return replace(self, value=logarithm, pseudo=pseudo, moderated=moderated)
 
 
 def estimate(runs: Sequence[Sums], of: Aggregate, fixed: bool = False) -> Estimate:

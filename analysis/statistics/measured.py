@@ -38,6 +38,11 @@ class Measured:
     trouble: str | None = None
 
     @property
+    def is_log(self) -> bool:
+        """Whether it is compared by its logarithm."""
+        return self.scaled is not self.shared
+
+    @property
     def is_apart(self) -> bool:
         """Whether it has too few items in common with the settings measured with it."""
         return self.estimate is not None and self.shared is None
@@ -108,7 +113,7 @@ def _sums(setting: Setting, metric: Measure, runs: Sequence[Items]) -> _Summed |
         for result, items in zip(setting.results, runs, strict=True):
             summed = sums_by_cluster(items.lines, of)
             _agree(metric, items, float(of.value(summed.sums.sum(axis=0))), result)
-            sums.append(summed)
+            sums.append(summed if result.items is None else summed.only(result.items))
     except NoAggregate as error:
         return Measured(trouble=f"{error}.")
     except KeyError as error:
@@ -165,6 +170,7 @@ def _is_certain(setting: Setting, value: float, of: Aggregate) -> bool:
 
 
 def _agree(metric: Measure, items: Items, value: float, result: RunResult) -> None:
-    recorded = result.number(metric.name)
+    all_items = f"metrics_of_all_items.{metric.short}"
+    recorded = result.number(metric.name if result.items is None else all_items)
     if recorded is not None and not math.isclose(value, recorded, rel_tol=TOLERANCE, abs_tol=1e-6):
         raise SamplesError(f"{items.path} gives a {metric.label} of {value:.4g}, its record {recorded:.4g}")

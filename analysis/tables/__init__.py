@@ -4,8 +4,9 @@ To add one, write a module with `SUMMARY` (one line for --help) and `build(selec
 Sections may have columns of their own and bring figures, whose kinds are the modules of `analysis.figures`.
 A table that has nothing to say of most runs also has `applies(selection) -> bool`: it is made where that holds, or when
 asked for. One that has a choice of metric takes it as `build(selection, options)`, with options that may be left out,
-and is entered with `choice=True`. With `boards=True` a published board can be set beside its rows. One with
-`fronts=True` draws the Pareto front of the two numbers in `options.pareto`, and has `usual_front(selection)`.
+and is entered with `choice=True`, and with `several=True` if it takes several. With `boards=True` a published board can
+be set beside its rows. One with `fronts=True` draws the Pareto front of the two numbers in `options.pareto`, and has
+`usual_front(selection)`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from . import (
     hyperparameters,
     leaderboard,
     lora_vs_prompt_tuning,
+    methods_over_models,
     pareto,
     personas,
     quantization,
@@ -37,6 +39,7 @@ class Entry:
     build: Callable[..., Table]
     applies: Callable[[Selection], bool] = lambda selection: True
     choice: bool = False
+    several: bool = False
     boards: bool = False
     fronts: bool = False
 
@@ -52,8 +55,15 @@ class Entry:
 
 TABLES: dict[str, Entry] = {
     "leaderboard": Entry(leaderboard.SUMMARY, leaderboard.build, choice=True, boards=True),
-    "base-vs-instruct": Entry(base_vs_instruct.SUMMARY, base_vs_instruct.build, base_vs_instruct.applies, boards=True),
-    "lora-vs-prompt-tuning": Entry(lora_vs_prompt_tuning.SUMMARY, lora_vs_prompt_tuning.build),
+    "base-vs-instruct": Entry(
+        base_vs_instruct.SUMMARY, base_vs_instruct.build, base_vs_instruct.applies, True, several=True, boards=True
+    ),
+    "lora-vs-prompt-tuning": Entry(
+        lora_vs_prompt_tuning.SUMMARY, lora_vs_prompt_tuning.build, choice=True, several=True, boards=True
+    ),
+    "methods-over-models": Entry(
+        methods_over_models.SUMMARY, methods_over_models.build, methods_over_models.applies, True, several=True
+    ),
     "characters": Entry(characters.SUMMARY, characters.build, characters.applies, fronts=True),
     "blending": Entry(blending.SUMMARY, blending.build, blending.applies),
     "personas": Entry(personas.SUMMARY, personas.build, personas.applies),

@@ -9,7 +9,7 @@ from typing import Any
 
 from persona_sweeps.wording import pluralize
 
-from ..read.comparable import Comparable, comparable, why_apart
+from ..read.comparable import Comparable, why_apart
 from ..read.labels import base_label
 from ..read.measures import Measure
 from ..read.results import RunResult
@@ -17,6 +17,7 @@ from ..read.selection import Selection
 from ..read.settings import Setting
 from ..statistics.measured import Measured
 from ..statistics.ranking import Placed, placed, ranking_measure, tokenizers
+from ..statistics.shared_items import on_shared_items
 from . import notes, references, wording
 from .numbers import Reading, reading
 from .options import TableOptions
@@ -42,7 +43,7 @@ def build(selection: Selection, options: TableOptions | None = None) -> Table:
     `options.metric` is what to rank by; where it counts tokens, each model has a section of its own.
     """
     asked = options.metric if options else None
-    groups = comparable(selection.results)
+    groups = on_shared_items(selection.results)
     rankings = [_ranking(part, groups[0], asked) for group in groups for part in _parts(group, asked)]
     return Table(
         title=f"Leaderboard: {selection.title}",
@@ -180,6 +181,7 @@ def _certainty(ranked: Sequence[Placed], measure: Measure) -> list[str]:
     found = [row.measured.estimate for row in ranked if row.measured.estimate is not None]
     trusted = [estimate for estimate in found if estimate.trusted]
     sentences = [*wording.evaluated_on(found), *wording.in_common(row.measured for row in ranked)]
+    sentences += wording.on_common_items(result for row in ranked for result in row.setting.results)
     sentences += wording.scored_on_fewer(result for row in ranked for result in row.setting.results)
     if found:
         sentences += wording.without_training_noise([row.setting for row in ranked])

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..read.comparable import Comparable, comparable, why_apart
+from ..read.comparable import Comparable, why_apart
 from ..read.labels import has_model, plain
 from ..read.measures import Measure, measures
 from ..read.results import RunResult
 from ..read.selection import Selection
 from ..read.settings import settings
 from ..read.where import value_at
+from ..statistics.shared_items import on_shared_items
 from ..statistics.spread import Spread, spread
 from . import notes
 from .numbers import ABSENT
@@ -71,7 +72,7 @@ class _Cell:
 def build(selection: Selection, pivot: Pivot) -> Table:
     """Return the pivot; cells of several settings say so, and none averages tokens of several tokenizers."""
     sections, raw = [], []
-    groups = comparable(selection.results)
+    groups = on_shared_items(selection.results)
     for group in groups:
         section, rows = _section(group, groups[0], pivot)
         sections.append(section)

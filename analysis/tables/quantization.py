@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from ..read.comparable import Comparable, comparable, key_label
+from ..read.comparable import Comparable, key_label
 from ..read.labels import base_label, dataset_label, has_model
 from ..read.measures import Measure
 from ..read.results import RunResult
@@ -17,6 +17,7 @@ from ..read.settings import Setting
 from ..statistics.measured import Measured, measured_together
 from ..statistics.pairs import Pair, pair, together
 from ..statistics.ranking import ranking_measure
+from ..statistics.shared_items import on_shared_items
 from ..statistics.spread import Spread, spread
 from . import notes, wording
 from .numbers import Reading, megabytes, rate, reading, seconds
@@ -97,7 +98,7 @@ class QuantizedRow:
 def build(selection: Selection) -> Table:
     """Return one section for each model within each set of comparable results."""
     sections, raw, printed = [], [], []
-    for group in comparable(selection.results):
+    for group in on_shared_items(selection.results):
         by_model: dict[str, list[Setting]] = {}
         for setting in group.settings:
             if setting.has_model:
@@ -147,6 +148,7 @@ def _section(
     found = wording.troubles(row.measured for row in rows)
     on_items = wording.evaluated_on(row.measured.estimate for row in rows)
     if on_items:
+        found += wording.on_common_items(result for row in rows for result in row.setting.results)
         found += [
             *on_items,
             *wording.in_common(row.measured for row in rows),

@@ -43,6 +43,11 @@ def share(change: float, found: Interval | None = None) -> str:
     return shown if found is None else f"{shown} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
 
 
+def is_nothing(value: float, form: Form) -> bool:
+    """Whether a value is shown as zero, of which shares say nothing."""
+    return not any(digit in "123456789" for digit in form(value))
+
+
 def absolute(found: Difference | None, form: Form) -> str:
     """Return a difference with its interval."""
     if found is None:
@@ -107,6 +112,19 @@ def evaluated_on(found: Iterable[Estimate | None]) -> list[str]:
     return [f"Evaluated on {scenes}, {few}: too few for an interval or a test, so the order may be chance."]
 
 
+def on_common_items(results: Iterable[RunResult]) -> list[str]:
+    """Say that metrics are of the items that all rows have, where some were evaluated on more."""
+    restricted = [result for result in results if result.items is not None]
+    if not restricted:
+        return []
+    shared = max(len(result.items or ()) for result in restricted)
+    most = max(result.number("evaluation.data.eval_examples") or shared for result in restricted)
+    return [
+        f"Not all rows were evaluated on the same items: all numbers here are of the {shared} of {most:.0f} in common, "
+        "and those of all items in the records."
+    ]
+
+
 def in_common(found: Iterable[Measured]) -> list[str]:
     """Say on which items rows are compared, where not all of them have the same."""
     measured = [one for one in found if one.estimate is not None]
@@ -158,8 +176,8 @@ def without_training_noise(settings: Sequence[Setting]) -> list[str]:
     if len(single) > 1:
         rows, rate = nearest(ONE_SEED, len(single))
         found += (
-            f" (Simulated: where seeds move rows by 0.1 nats, {rate:.0%} of tables of {rows} equal rows with one seed "
-            "say that some differ; docs/certainty.md.)"
+            f" (Simulated: where seeds move rows by 0.1 nats, {100 * rate:.0f} % of tables of {rows} equal rows with "
+            "one seed say that some differ; docs/certainty.md.)"
         )
     return [found]
 
@@ -169,8 +187,8 @@ def flattered(names: Sequence[str], tried: int) -> str:
     settings, rate = nearest(BEST_OF, tried)
     return (
         f"{join(names)}: chosen by these very numbers, so flattered, and p-values are too small (simulated: the best "
-        f"of {settings} settings that equal the untuned base has p ≤ 0.05 in {rate:.0%}; docs/certainty.md). A study "
-        "(hydra/sweeper=optuna) chooses on validation data."
+        f"of {settings} settings that equal the untuned base has p ≤ 0.05 in {100 * rate:.0f} %; docs/certainty.md). A "
+        "study (hydra/sweeper=optuna) chooses on validation data."
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...read.comparable import comparable
 from ...read.selection import Selection
+from ...statistics.shared_items import on_shared_items
 from .. import notes
 from ..options import TableOptions
 from ..table import Column, Table, raw_rows
@@ -28,12 +28,12 @@ _CELLS = (
 
 def applies(selection: Selection) -> bool:
     """Whether any evaluation has a measure of the character that the leaderboard doesn't show."""
-    return any(m.headline == 0 for group in comparable(selection.results) for m in measures_of(group))
+    return any(m.headline == 0 for group in on_shared_items(selection.results) for m in measures_of(group))
 
 
 def usual_front(selection: Selection) -> tuple[str, str] | None:
     """Return the two numbers whose front a report shows unasked: the first measure of the character, and the cost."""
-    found = [measure for group in comparable(selection.results) for measure in measures_of(group)]
+    found = [measure for group in on_shared_items(selection.results) for measure in measures_of(group)]
     return (min(found, key=lambda measure: measure.character).name, "cost") if found else None
 
 
@@ -42,7 +42,7 @@ def build(selection: Selection, options: TableOptions | None = None) -> Table:
 
     Where the same settings were run for several characters, a mean over these comes first.
     """
-    groups = [Characters(group) for group in comparable(selection.results) if measures_of(group)]
+    groups = [Characters(group) for group in on_shared_items(selection.results) if measures_of(group)]
     printed = [measure for group in groups for measure in group.measures]
     pareto = options.pareto if options is not None else None
     said = [*notes.units(printed), _CELLS, notes.SPREADS, notes.INTERVALS, notes.CSV]

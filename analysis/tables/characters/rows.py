@@ -113,6 +113,7 @@ class Characters:
         settings = [row.setting for row in self.rows]
         results = [result for setting in settings for result in setting.results]
         return [
+            *wording.on_common_items(results),
             *wording.losses(settings),
             *remarks.notes(settings),
             *wording.scored_on_fewer(results),

@@ -194,7 +194,10 @@ def test_the_leaderboards_own_sections_are_the_same_with_a_board_and_without(out
     ("arguments", "told"),
     [
         (["leaderboard", "--against", "chandlr"], "Did you mean chandler"),
-        (["costs", "--against", "chandler"], "does nothing for costs; it is for leaderboard, base-vs-instruct."),
+        (
+            ["costs", "--against", "chandler"],
+            "does nothing for costs; it is for leaderboard, base-vs-instruct, lora-vs-prompt-tuning.",
+        ),
         (["leaderboard", "--against", "chandler", "--metric", "rougeL"], "has no ROUGE-L to set beside ours"),
     ],
 )

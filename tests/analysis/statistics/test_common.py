@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.read.comparable import comparable
 from analysis.read.selection import read_all
 from analysis.statistics.aggregates import Sums, aggregate, sums_by_cluster
 from analysis.statistics.common import common
@@ -57,6 +58,7 @@ def add(root: Path, run_id: str, shift: float, drop: tuple[int, ...] = (), **cha
     for name in ("completion_nll", "completion_ppl", "bits_per_byte", "rougeL"):
         of = aggregate(_measure(record, name))
         record["metrics"][name] = float(of.value(sums_by_cluster(kept, of).sums.sum(axis=0)))
+    record["data"]["eval_examples"] = len(kept)
     (folder / "evaluations" / "e.json").write_text(json.dumps(record))
 
 
@@ -94,6 +96,20 @@ def test_a_base_and_its_counterpart_with_one_item_fewer_are_a_pair(tmp_path: Pat
     assert "the 29 of 30 in common" in " ".join(table.sections[0].notes)
 
 
+def test_where_a_row_has_fewer_items_all_values_are_of_the_common_ones(tmp_path: Path) -> None:
+    add(tmp_path / "lacking", "1", 0.0, drop=(7,))
+    add(tmp_path / "lacking", "2", -0.3, **INSTRUCT)
+    add(tmp_path / "both", "1", 0.0, drop=(7,))
+    add(tmp_path / "both", "2", -0.3, drop=(7,), **INSTRUCT)
+    of_lacking, of_both = (base_vs_instruct.build(read_all(tmp_path / name)) for name in ("lacking", "both"))
+    assert [section.rows for section in of_lacking.sections] == [section.rows for section in of_both.sections]
+    for row, other in zip(of_lacking.raw, of_both.raw, strict=True):
+        assert row["instruct_value"] == pytest.approx(other["instruct_value"], rel=1e-12)
+        assert row["instruct_value"] - row["base_value"] == pytest.approx(row["instruct_base_difference"], rel=1e-9)
+    assert "all numbers here are of the 29 of 30 in common" in " ".join(of_lacking.sections[-1].notes)
+    assert "in common" not in " ".join(of_both.sections[-1].notes)
+
+
 def test_the_difference_is_that_of_the_common_items_alone(tmp_path: Path) -> None:
     add(tmp_path / "lacking", "1", 0.0, drop=(7,))
     add(tmp_path / "lacking", "2", 0.4, peft__r=4)
@@ -101,7 +117,7 @@ def test_the_difference_is_that_of_the_common_items_alone(tmp_path: Path) -> Non
     add(tmp_path / "both", "2", 0.4, drop=(7,), peft__r=4)
     found = []
     for folder in ("lacking", "both"):
-        group = leaderboard.comparable(read_all(tmp_path / folder).scored())[0]
+        group = comparable(read_all(tmp_path / folder).results)[0]
         measure = group.measures["metrics.bits_per_byte"]
         found.append([row[measure.name] for row in measured_together(group.settings, [measure])])
     for lacking, both in zip(*found, strict=True):

@@ -80,7 +80,7 @@ def test_figures_are_the_means_of_the_records_and_a_ceiling_ranks_nowhere(voice:
         for name in ORDER:
             values = [metrics[name] for metrics in by_method[row["method"]] if name in metrics]
             assert row[name] == (pytest.approx(sum(values) / len(values)) if values else None)
-    ranked = leaderboard.build(selection, TableOptions(metric="metrics.rougeL")).raw
+    ranked = leaderboard.build(selection, TableOptions(("metrics.rougeL",))).raw
     assert [row["method"] for row in ranked][-1] == "true_reply" and ranked[-1]["rank"] in (None, "–")
 
 

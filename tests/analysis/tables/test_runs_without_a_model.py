@@ -51,7 +51,8 @@ def test_tables_about_models_leave_out_what_has_none(selection: Selection) -> No
     assert [model_label(result) for result in selection.results if not has_model(result)] == ["no model"]
     assert not quantization.applies(selection) and not base_vs_instruct.applies(selection)
     for build in (quantization.build, lora_vs_prompt_tuning):
-        assert [section.title.split(" · ")[0] for section in build(selection).sections] == ["smollm2_135m_instruct"]
+        titles = [section.title.split(" · ")[0] for section in build(selection).sections]
+        assert titles[0] == "smollm2_135m_instruct" and set(titles) <= {"smollm2_135m_instruct", "By model"}
 
 
 @pytest.mark.parametrize("name", TABLES)
