@@ -41,17 +41,22 @@ def tokenizers(settings: Iterable[Setting]) -> int:
 
 
 def ranking_measure(settings: Sequence[Setting], known: Measures) -> Measure | None:
-    """Return what to rank by unasked: the first headline that a setting has and that all of them can be compared by.
+    """Return what to rank by unasked: the first headline that all settings have and can be compared by.
 
     That is one whose record says which way is better and, where models may have several tokenizers, one that isn't of
-    tokens. None where there is none.
+    tokens. Settings without a model needn't have it. Where no headline is everybody's, the first that anybody has
+    counts; None where there is none.
     """
     several = tokenizers(settings) > 1
-    for measure in known.headlines():
-        comparable = measure.higher_is_better is not None and not (measure.per_token and several)
-        if comparable and any(setting.spread(measure.name) for setting in settings):
-            return measure
-    return None
+    comparable = [
+        measure
+        for measure in known.headlines()
+        if measure.higher_is_better is not None and not (measure.per_token and several)
+    ]
+    models = [setting for setting in settings if setting.has_model and not setting.is_ceiling]
+    everybodys = (m for m in comparable if models and all(setting.spread(m.name) for setting in models))
+    anybodys = (m for m in comparable if any(setting.spread(m.name) for setting in settings))
+    return next(everybodys, None) or next(anybodys, None)
 
 
 def placed(found: Sequence[Setting], measure: Measure) -> list[Placed]:

@@ -130,11 +130,12 @@ class _Ranking:
         first = larger[0]
         if first.per_token and self.several_tokenizers:
             return f"Ranked by {measure.label}, since models with different tokenizers stand here."
-        why = (
-            f"records don't say which way {first.label} is better"
-            if first.higher_is_better is None
-            else (f"no row has a {first.label}")
-        )
+        if first.higher_is_better is None:
+            why = f"records don't say which way {first.label} is better"
+        elif any(row.setting.spread(first.name) for row in self.rows):
+            why = f"not all rows have {first.label}"
+        else:
+            why = f"no row has a {first.label}"
         return f"Ranked by {measure.label}, since {why}."
 
 

@@ -139,7 +139,8 @@ def test_models_with_different_tokenizers_are_ranked_by_bits_per_byte(outputs: A
 def test_a_run_without_the_ranked_metric_stands_last_without_a_rank(outputs: Any, report: Any) -> None:
     outputs.run("lora", None, {"config.peft.r": 4})
     outputs.run("lora", 9.0)
-    text = report("leaderboard")
+    assert "Ranked by ROUGE-L, since not all rows have PPL." in report("leaderboard")
+    text = report("leaderboard", "--metric", "completion_ppl")
     assert [(row["rank"], row["PPL [95 %]"]) for row in rows_of(text)] == [("1", "9.00"), ("–", "–")]
     assert "1 row without PPL: last" in text
 
