@@ -16,7 +16,7 @@ from ..read.selection import Selection
 from ..read.settings import Setting
 from ..statistics.shared_items import on_shared_items
 from ..tables.numbers import ABSENT, Reading, by, count, reading
-from ..tables.references import marked
+from ..tables.references import with_rate
 from ..tables.table import Column, Section, Table, cells, raw_rows, shown
 from .boards import MEAN_PERPLEXITY, PERCENT, Board, Heading, Printing, board
 from .checks.units import to_ours
@@ -140,7 +140,7 @@ def _our_columns(theirs: Board, key: str, metrics: Sequence[Measure]) -> list[Co
         Column(value=lambda setting: key, raw="comparability_key"),
         Column(value=lambda setting: f"{model_label(setting.first)} {setting.label}", raw="row"),
         Column("model or row", right=False, value=lambda setting: model_label(setting.first)),
-        Column("method", right=False, value=marked),
+        Column("method", right=False, value=with_rate),
         Column("seeds", value=lambda setting: setting.seeds_label),
         Column("items", value=lambda s: s.first.number("evaluation.data.eval_examples"), form=count, raw="n"),
         Column("decoding", right=False, value=lambda setting: _decoding(setting.first), raw="decoding"),

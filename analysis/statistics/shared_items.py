@@ -63,7 +63,10 @@ def _restricted(result: RunResult, names: frozenset[str]) -> RunResult:
     if own is None or own <= names or not names <= own:
         return result
     recorded = dict(result.part("metrics"))
-    raw = {**result.raw, "metrics": recorded | _values(result, names), "metrics_of_all_items": recorded}
+    of = dict(result.part("evaluation"))
+    of["data"] = {**result.part("evaluation.data"), "eval_examples": len(names), "all_eval_examples": len(own)}
+    values = recorded | _values(result, names)
+    raw = {**result.raw, "evaluation": of, "metrics": values, "metrics_of_all_items": recorded}
     return replace(result, raw=raw, items=names)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..read.labels import base_label
 from ..read.settings import Setting
+from .numbers import rate
 
 MARK = "(ref.)"
 CEILING = "(ceiling)"
@@ -17,6 +18,13 @@ def marked(setting: Setting) -> str:
     if setting.is_ceiling:
         return f"{setting.label} {CEILING}"
     return f"{setting.label} {MARK}" if setting.is_reference else setting.label
+
+
+def with_rate(setting: Setting) -> str:
+    """Return the setting's label with its learning rate, for a table without a column of rates."""
+    return (
+        marked(setting) if setting.learning_rate is None else f"{marked(setting)}, rate {rate(setting.learning_rate)}"
+    )
 
 
 def notes(found: Sequence[Setting]) -> list[str]:

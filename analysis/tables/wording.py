@@ -44,8 +44,8 @@ def share(change: float, found: Interval | None = None) -> str:
 
 
 def is_nothing(value: float, form: Form) -> bool:
-    """Whether a value is shown as zero, of which shares say nothing."""
-    return not any(digit in "123456789" for digit in form(value))
+    """Whether a value is shown as zero, or by its last digit alone: shares of it say nothing."""
+    return abs(value) < 1 and len(form(abs(value)).lstrip("0.")) < 2
 
 
 def absolute(found: Difference | None, form: Form) -> str:
@@ -118,7 +118,7 @@ def on_common_items(results: Iterable[RunResult]) -> list[str]:
     if not restricted:
         return []
     shared = max(len(result.items or ()) for result in restricted)
-    most = max(result.number("evaluation.data.eval_examples") or shared for result in restricted)
+    most = max(result.number("evaluation.data.all_eval_examples") or shared for result in restricted)
     return [
         f"Not all rows were evaluated on the same items: all numbers here are of the {shared} of {most:.0f} in common, "
         "and those of all items in the records."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...read.labels import model_label
 from .. import wording
 from ..numbers import rate
+from ..references import with_rate
 from ..table import Column
 from .pairs import ModelPair
 
@@ -67,8 +68,7 @@ BEST = [
 
 
 def _setting(row: ModelPair, side: int) -> str:
-    found = (row.base, row.instruct)[side]
-    return found.label if found.learning_rate is None else f"{found.label}, rate {rate(found.learning_rate)}"
+    return with_rate((row.base, row.instruct)[side])
 
 
 FAMILIES = [

@@ -9,7 +9,7 @@ from ...read.labels import model_label
 from ...read.measures import Measure, Measures
 from ...read.selection import Selection
 from ...read.settings import Setting
-from ...statistics.ranking import ranking_measure
+from ...statistics.ranking import ranking_measure, tokenizers
 from ...statistics.shared_items import on_shared_items
 from .. import notes
 from ..best_settings import best_settings
@@ -55,18 +55,24 @@ def _contest(group: Comparable, selection: Selection, asked: Sequence[str]) -> C
         if setting.has_model:
             by_model.setdefault(model_label(setting.first), []).append(setting)
     entrants = []
+    every = [setting for settings in by_model.values() for setting in settings]
+    chosen_by = group.measures[asked[0]] if asked else ranking_measure(every, group.measures)
     for model, settings in by_model.items():
-        chosen_by = group.measures[asked[0]] if asked else ranking_measure(settings, group.measures)
         if chosen_by is not None and any(setting.spread(chosen_by.name) for setting in settings):
             best = best_settings(tuple(NAMES), settings, chosen_by, selection.results, selection.studies)
             entrants.append(Entrants(model, settings, chosen_by, best))
-    return Contest(group, entrants, _compared(group.measures, asked, entrants)) if entrants else None
+    several = tokenizers(every) > 1
+    return Contest(group, entrants, _compared(group.measures, asked, entrants, several)) if entrants else None
 
 
-def _compared(known: Measures, asked: Sequence[str], entrants: Sequence[Entrants]) -> list[Measure]:
-    """Return the metrics asked for, else those that chose and the headlines; those with a direction."""
+def _compared(known: Measures, asked: Sequence[str], entrants: Sequence[Entrants], several: bool) -> list[Measure]:
+    """Return the metrics asked for, else the one that chose and the headlines; those with a direction.
+
+    Unasked, those that count tokens are left out where there are `several` tokenizers: no mean over models is theirs.
+    """
     names = asked or [*(found.measure.name for found in entrants), *(headline.name for headline in known.headlines())]
-    return [known[name] for name in dict.fromkeys(names) if known[name].higher_is_better is not None]
+    found = [known[name] for name in dict.fromkeys(names) if known[name].higher_is_better is not None]
+    return [measure for measure in found if asked or not (measure.per_token and several)]
 
 
 def _footnotes(contests: Sequence[Contest], sections: Sequence[Section]) -> list[str]:

@@ -57,7 +57,7 @@ def wrong_in(selection: Selection) -> set[str]:
     methods = lora_vs_prompt_tuning.build(selection).raw
     for kind, rows, column in (
         ("method", 6, "against_base_p_holm"),
-        ("model", 6, "lora_prompt_tuning_p_holm"),
+        ("model", 4, "lora_prompt_tuning_p_holm"),
         ("all models", 2, "lora_prompt_tuning_p_holm"),
     ):
         of_kind = [row for row in methods if row["row"] == kind]

@@ -110,4 +110,7 @@ def test_it_is_made_where_quantizations_differ_or_when_asked_for(run: Callable, 
 def test_records_that_tell_no_memory_leave_it_open(outputs: Any, report: Callable) -> None:
     outputs.run("lora", 10.0)
     outputs.run("lora", None, {"config.quantization": QUANTIZATIONS["nf4"]})
-    assert [row[4:11] for row in rows_of(report("quantization"))] == [["0.150", *"––––––"], ["0.150", "+0.0 %", *"–––––"]]
+    assert [row[4:11] for row in rows_of(report("quantization"))] == [
+        ["0.150", *"––––––"],
+        ["0.150", "+0.0 %", *"–––––"],
+    ]
