@@ -71,24 +71,25 @@ class Printing:
 
 
 @dataclass(frozen=True)
-class Targets:
-    """What a row was meant to reach: a printed range by metric."""
+class Fact:
+    """What else was printed, such as a rank; `but` is what contradicts it, and so flags it."""
 
-    title: str
-    source: str
-    table: str
-    row: str
-    ranges: Mapping[str, tuple[Printed, Printed]]
+    what: str
+    printed: str
+    but: str | None = None
 
 
 @dataclass(frozen=True)
 class Board:
-    """A published board; `checks` and `noise` say what is recomputed, `reference` which tables stand beside ours."""
+    """A published board; `checks` and `noise` say what is recomputed, `reference` which tables stand beside ours.
+
+    `facts` is what else was printed.
+    """
 
     name: str
     about: str
     tables: Sequence[Printing]
-    targets: Targets | None = None
+    facts: Sequence[Fact] = ()
     checks: Sequence[Mapping[str, Any]] = ()
     noise: Mapping[str, Any] | None = None
     reference: Sequence[str] = ()
@@ -133,12 +134,11 @@ def from_document(content: Mapping[str, Any]) -> Board:
         if content["schema_version"] != SCHEMA_VERSION:
             raise DataError(f"schema_version is {content['schema_version']!r}, and {SCHEMA_VERSION} can be read here")
         tables = [_printing(raw) for raw in content["tables"]]
-        targets = content.get("targets")
         return Board(
             name=content["name"],
             about=content["about"],
             tables=tables,
-            targets=_targets(targets) if targets else None,
+            facts=[Fact(**fact) for fact in content.get("facts", ())],
             **{key: content[key] for key in ("checks", "noise", "reference", "unknown", "notes") if key in content},
         )
     except KeyError as error:
@@ -165,8 +165,3 @@ def _printing(raw: Mapping[str, Any]) -> Printing:
         rows.append(PrintedRow(row["name"], values))
     kept = {key: raw[key] for key in ("key", "title", "source", "heading", "n", "decoding")}
     return Printing(columns=columns, rows=rows, ranked_by=raw.get("ranked_by"), **kept)
-
-
-def _targets(raw: Mapping[str, Any]) -> Targets:
-    ranges = {metric: (read(low), read(high)) for metric, (low, high) in raw["ranges"].items()}
-    return Targets(raw["title"], raw["source"], raw["table"], raw["row"], ranges)

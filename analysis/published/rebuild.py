@@ -7,7 +7,7 @@ from typing import Any
 
 from ..tables.table import Column, Section, Table
 from . import checks, noise
-from .boards import CHANGE, Board, Heading, Printing, Targets, board, names
+from .boards import CHANGE, Board, Fact, Heading, Printing, board, names
 from .checks.outcome import CheckOutcome
 from .rounding import Printed
 
@@ -23,14 +23,14 @@ def build(of: Board, sd: float | None = None) -> Table:
     outcomes = checks.run(of)
     flags = [flag for outcome in outcomes for flag in outcome.flags]
     printed = [_printed(table, [sentence for key, sentence in flags if key == table.key]) for table in of.tables]
-    if of.targets:
-        printed.append(_targets(of.targets, of.table(of.targets.table)))
+    if of.facts:
+        printed.append(_facts(of.facts))
     sections = [*printed, *(outcome.section for outcome in outcomes), *noise.sections(of, sd)]
     return Table(
         title=f"Published board {of.name}: {of.about}",
         columns=(),
         sections=sections,
-        notes=[_verdict(len(flags), outcomes), *of.notes, *unknown_of(of)],
+        notes=[_verdict(of, len(flags), outcomes), *of.notes, *unknown_of(of)],
         raw=[*_raw(of), *(row for outcome in outcomes for row in outcome.raw), *noise.as_raw(of, sd)],
     )
 
@@ -40,14 +40,16 @@ def overview() -> Table:
     rows, raw = [], []
     for name in names():
         of = board(name)
-        numbers, flags = len(_raw(of)), sum(len(outcome.flags) for outcome in checks.run(of))
+        numbers = len(_raw(of))
+        flags = sum(len(outcome.flags) for outcome in checks.run(of)) + _contradicted(of)
         rows.append([name, of.about, str(numbers), str(flags)])
         raw.append({"board": name, "about": of.about, "numbers": numbers, "flags": flags})
     columns = (Column("board", right=False), Column("what", right=False), Column("numbers"), Column("flags"))
     notes = [
         "`python -m analysis published NAME` rebuilds a board and checks it; "
         "`python -m analysis leaderboard --against NAME` sets it beside our runs.",
-        "Numbers are those that are known here; flags are printed numbers that don't follow from others.",
+        "Numbers are those that are known here, with other facts; flags are those that don't follow from others, or "
+        "that others contradict.",
     ]
     return Table("Published boards", columns, [Section("Boards", rows)], notes, raw)
 
@@ -84,21 +86,30 @@ def _units(columns: Sequence[Heading]) -> str:
     return "Units: " + "; ".join(f"{', '.join(labels)}: {unit}" for unit, labels in by_unit.items()) + "."
 
 
-def _targets(targets: Targets, table: Printing) -> Section:
-    rows = [[table.column(metric).label, f"{low.text}–{high.text}"] for metric, (low, high) in targets.ranges.items()]
-    columns = (Column("metric", right=False), Column("target"))
-    return Section(targets.title, rows, [f"Source: {targets.source}; for {targets.row}. Units: fraction."], columns)
+def _facts(facts: Sequence[Fact]) -> Section:
+    rows = [[fact.what, fact.printed, f"flag: {fact.but}" if fact.but else "–"] for fact in facts]
+    columns = (Column("what", right=False), Column("printed", right=False), Column("but", right=False))
+    return Section("What else was printed", rows, (), columns)
 
 
-def _verdict(flags: int, outcomes: Sequence[CheckOutcome]) -> str:
-    judged = sum(row["printed"] is not None or row["check"] == "order" for outcome in outcomes for row in outcome.raw)
-    if flags:
-        return f"{flags} of {judged} printed numbers that were checked are flagged; each stands below its table."
-    return (
-        f"{judged} printed numbers were checked, and none is flagged."
-        if judged
-        else ("Nothing printed here was derived from another printed number, so there is nothing to check.")
+def _contradicted(of: Board) -> int:
+    return sum(fact.but is not None for fact in of.facts)
+
+
+def _verdict(of: Board, flags: int, outcomes: Sequence[CheckOutcome]) -> str:
+    derived = sum(r["printed"] is not None and r["check"] in _DERIVED for outcome in outcomes for r in outcome.raw)
+    said = (
+        f"{derived} printed numbers are derived from others, and were recomputed"
+        if derived
+        else "Nothing printed here was derived from another printed number"
     )
+    flagged = f"{flags} {'is' if flags == 1 else 'are'} flagged, below the table" if flags else "none is flagged"
+    facts = f"; {_contradicted(of)} of {len(of.facts)} other facts are contradicted" if _contradicted(of) else ""
+    return f"{said}; {flagged}{facts}."
+
+
+_DERIVED = ("relative", "claims")
+"""checks of numbers that were computed from others"""
 
 
 def unknown_of(of: Board) -> list[str]:
@@ -125,19 +136,5 @@ def _raw(of: Board) -> list[Mapping[str, Any]]:
         for column in table.columns
         if (value := row.values[column.metric]) is not None
     ]
-    if of.targets:
-        rows += [
-            {
-                "kind": "target",
-                "table": of.targets.table,
-                "row": of.targets.row,
-                "metric": metric,
-                "printed": f"{low.text}–{high.text}",
-                "unit": "fraction",
-                "source": of.targets.source,
-                "low": float(low.value),
-                "high": float(high.value),
-            }
-            for metric, (low, high) in of.targets.ranges.items()
-        ]
+    rows += [{"kind": "fact", "row": fact.what, "printed": fact.printed, "verdict": fact.but} for fact in of.facts]
     return rows

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from persona_sweeps.errors import DataError
 
-_NUMBER = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]+))?")
+_NUMBER = re.compile(r"~?([+-]?[0-9]+(?:\.([0-9]+))?)")
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Printed:
 
 
 def read(text: str) -> Printed:
-    """Return a printed number such as `0.130` or `+10`; raises `DataError` for anything else."""
+    """Return a printed number such as `0.130`, `+10` or `~3.17`; raises `DataError` for anything else."""
     match = _NUMBER.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise DataError(f"{text!r} is no printed number: write it as it was printed, in quotes, such as '0.130'.")
-    return Printed(text, Fraction(text), len(match[3] or ""))
+    return Printed(text, Fraction(match[1]), len(match[2] or ""))
 
 
 def round_to(value: Fraction, decimals: int) -> Fraction:

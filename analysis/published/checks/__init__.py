@@ -12,16 +12,16 @@ from typing import Any
 from persona_sweeps.errors import DataError, did_you_mean
 
 from ..boards import Board
-from . import agreement, best, likelihood, order, relative, targets, units
+from . import agreement, best, claims, likelihood, order, relative, units
 from .outcome import CheckOutcome
 
 CHECKS: dict[str, Callable[[Board, Mapping[str, Any]], CheckOutcome]] = {
     "agreement": agreement.check,
     "best": best.check,
+    "claims": claims.check,
     "likelihood": likelihood.check,
     "order": order.check,
     "relative": relative.check,
-    "targets": targets.check,
     "units": units.check,
 }
 """each check by its `kind`"""
