@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,11 @@ from .files import Problem, SetAside, read_record
 STATUSES = ("completed", "failed", "pruned", "running")
 COMPLETED, FAILED, PRUNED, RUNNING = STATUSES
 LARGEST = 1e300
+
+
+@lru_cache(maxsize=4096)
+def _keys(dotted: str) -> list[str]:
+    return dotted.split(".")
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,8 @@ class RunResult:
     def get(self, dotted: str, default: Any = None) -> Any:
         """Return the value at a dotted path (`config.peft.r`), or `default` where there is none."""
         value: Any = self.raw
-        for key in dotted.split("."):
-            if not isinstance(value, Mapping) or key not in value:
+        for key in _keys(dotted):
+            if not isinstance(value, (dict, Mapping)) or key not in value:
                 return default
             value = value[key]
         return value

@@ -43,8 +43,7 @@ def read_samples(path: Path) -> Items | None:
     lines have one id.
     """
     try:
-        with path.open(encoding="utf-8") as lines:
-            items = [_item(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+        items = _items(path, path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
@@ -55,6 +54,18 @@ def read_samples(path: Path) -> Items | None:
     if len(found.ids) < len(items):
         raise SamplesError(f"{path} has {len(items)} lines, and {len(found.ids)} ids among them")
     return found
+
+
+def _items(path: Path, text: str) -> list[Mapping[str, Any]]:
+    """Return the items of a file: all lines at once, and one by one where that fails, to say which is wrong."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    try:
+        items = json.loads(f"[{','.join(lines)}]")
+    except (ValueError, RecursionError):
+        items = []
+    if len(items) == len(lines) and all(type(item) is dict and "id" in item and "cluster" in item for item in items):
+        return list(items)
+    return [_item(path, number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
 
 
 def _item(path: Path, number: int, text: str) -> Mapping[str, Any]:

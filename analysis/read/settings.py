@@ -108,8 +108,15 @@ class Setting:
 
     def spread(self, dotted: str) -> Spread | None:
         """Return mean and deviation of a number over the results that have it; None when none has."""
-        values = [result.number(dotted) for result in self.results]
-        return spread([value for value in values if value is not None])
+        if dotted not in self._spreads:
+            values = [result.number(dotted) for result in self.results]
+            self._spreads[dotted] = spread([value for value in values if value is not None])
+        return self._spreads[dotted]
+
+    @cached_property
+    def _spreads(self) -> dict[str, Spread | None]:
+        """The spreads that were asked for: tables of thousands of rows ask often."""
+        return {}
 
 
 def settings(results: Iterable[RunResult]) -> list[Setting]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -144,7 +144,7 @@ def _ngram_precision(described: Mapping[str, Any]) -> Form:
         counts = line[column]
         if not isinstance(counts, list) or len(counts) != 2 * ORDERS + 2:
             raise ValueError(f"{column} isn't a list of {2 * ORDERS + 2} counts")
-        return tuple(float(count) for count in counts)
+        return tuple(counts)
 
     return summands, ngram_precision, (column,)
 
@@ -212,8 +212,10 @@ def sums_by_cluster(lines: Sequence[Line], of: Aggregate) -> Sums:
     An item that has none of the metric's columns wasn't scored: texts may be generated for some items only. Raises
     ValueError, KeyError or TypeError where an item lacks one of several columns, or all items lack them.
     """
-    lines = [line for line in lines if any(column in line for column in of.columns)] or lines
-    ids, names = zip(*((str(line["id"]), str(line["cluster"])) for line in lines), strict=True)
+    columns = of.columns
+    if not all(columns[0] in line for line in lines):
+        lines = [line for line in lines if any(column in line for column in columns)] or lines
+    ids, names = tuple([str(line["id"]) for line in lines]), tuple([str(line["cluster"]) for line in lines])
     summands = np.array([of.summands(line) for line in lines], dtype=float)
     if not np.isfinite(summands).all():
         raise ValueError("a value isn't finite")
@@ -221,8 +223,17 @@ def sums_by_cluster(lines: Sequence[Line], of: Aggregate) -> Sums:
 
 
 def _summed(scored: Scored) -> Sums:
-    clusters, index = np.unique(np.array(scored.clusters, dtype=object), return_inverse=True)
+    clusters, index, identity = _clusters(scored.names, scored.clusters)
     sums = np.zeros((len(clusters), scored.summands.shape[1]))
     np.add.at(sums, index, scored.summands)
-    identity = hash(frozenset(zip(scored.names, scored.clusters, strict=True)))
-    return Sums(tuple(map(str, clusters)), sums, identity, len(scored.names), scored)
+    return Sums(clusters, sums, identity, len(scored.names), scored)
+
+
+@lru_cache(maxsize=64)
+def _clusters(names: tuple[str, ...], of_items: tuple[str, ...]) -> tuple[tuple[str, ...], NDArray[np.intp], int]:
+    """Return the clusters, sorted, the place of each item's among them, and the hash of the items.
+
+    Thousands of runs have the same items.
+    """
+    clusters, index = np.unique(np.array(of_items, dtype=object), return_inverse=True)
+    return tuple(map(str, clusters)), index, hash(frozenset(zip(names, of_items, strict=True)))

@@ -149,14 +149,17 @@ def _estimated(setting: Setting, summed: _Summed, names: frozenset[str] | None) 
     from .common import SHARE
     from .estimates import estimate, interval
 
-    own = frozenset.intersection(*(run.names for run in summed.runs))
-    if len(own) < SHARE * max(run.items for run in summed.runs):
-        return Measured(trouble=f"No interval for {setting.label}: its seeds weren't evaluated on the same items.")
+    runs = summed.runs
+    if len({run.ids for run in runs}) > 1:
+        own = frozenset.intersection(*(run.names for run in runs))
+        if len(own) < SHARE * max(run.items for run in runs):
+            return Measured(trouble=f"No interval for {setting.label}: its seeds weren't evaluated on the same items.")
+        runs = [run.only(own) for run in runs]
     try:
-        found = estimate([run.only(own) for run in summed.runs], summed.of, setting.is_fixed)
+        found = estimate(runs, summed.of, setting.is_fixed)
         shared = found if names is None else None
         if names:
-            shared = estimate([run.only(names) for run in summed.runs], summed.of, setting.is_fixed)
+            shared = estimate([run.only(names) for run in runs], summed.of, setting.is_fixed)
     except (ValueError, TypeError, OverflowError) as error:
         return Measured(trouble=f"No interval for {setting.label}: {summed.path}: {' '.join(str(error).split())}.")
     scaled = shared.log() if shared and summed.of.log_scale else shared
