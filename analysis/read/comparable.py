@@ -51,7 +51,7 @@ class Comparable:
         """What was evaluated: the data, and in brackets the key."""
         return f"{' / '.join(dict.fromkeys(map(dataset_label, self.results)))} ({key_label(self.key)})"
 
-    @property
+    @cached_property
     def models(self) -> list[str]:
         """The labels of all models, each once."""
         return list(dict.fromkeys(model_label(result) for result in self.results if has_model(result)))

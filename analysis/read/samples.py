@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,14 @@ class Items:
     path: Path
     lines: Sequence[Mapping[str, Any]]
 
-    @property
+    @cached_property
     def ids(self) -> frozenset[str]:
-        return frozenset(str(line["id"]) for line in self.lines)
+        return frozenset(self.places[0])
+
+    @cached_property
+    def places(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The ids and the clusters of the lines, in order."""
+        return tuple([str(line["id"]) for line in self.lines]), tuple([str(line["cluster"]) for line in self.lines])
 
 
 def read_items(result: RunResult, metric: str | None = None) -> Items | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -60,21 +60,32 @@ def report(selection: Selection, page: Path, sweep_file: Path | None = None, sam
     `samples` items of each result are put in. Whatever the records hold, nothing in them is run or fetched: all text is
     escaped, and the page's policy admits its own styles and scripts alone, by their hashes.
     """
-    by_id = anchors(selection.results)
+    listed = replace(selection, results=selection.results[:MOST_RESULTS])
+    by_id = anchors(listed.results)
     tables = _tables(selection, by_id)
-    charts = _charts(selection, page, samples)
-    runs = page_runs(selection.results, page)
+    charts = _charts(listed, page, samples)
+    runs = page_runs(listed.results, page)
     html = _render(
         charts,
         by_id,
         title=plain(selection.title),
-        about=header(selection, sweep_file, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
+        about=[
+            *header(selection, sweep_file, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
+            *_not_listed(selection, listed),
+        ],
         tables=tables,
         runs=runs,
         selection=selection,
         problems=[(link(problem.path, page), problem) for problem in selection.problems],
     )
     return ReportPage(html.encode("utf-8"), len(runs), len(tables), len(charts.transcripts.items))
+
+
+def _not_listed(selection: Selection, listed: Selection) -> list[tuple[str, str]]:
+    """Say that so large a page lists and draws the first results only."""
+    count, most = len(selection.results), len(listed.results)
+    said = f"the first {most:,} of {count:,} are listed and drawn; tables are of all. --sweep or --where picks others"
+    return [("results", said)] if most < count else []
 
 
 def _tables(selection: Selection, anchors: Mapping[str, str]) -> list[ShownTable]:
@@ -192,3 +203,7 @@ def _plot(plot: QualityPlot, results: Sequence[RunResult]) -> dict[str, Any]:
         "names": {measure.name: measure.label for measure in (*plot.metrics, *plot.spent)},
         "less": {measure.name: not measure.higher_is_better for measure in plot.metrics},
     }
+
+
+MOST_RESULTS = 1000
+"""that a page lists, draws and quotes"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -17,6 +17,8 @@ _NUMBER = re.compile(r"([-+−]?)((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:
 _EXPONENT = re.compile(r"\b\d(?:\.\d+)?e-\d+\b")
 _UNITS = {"k": 1e3, "M": 1e6}
 RUNS = "runs"
+MOST_ROWS = 500
+"""of a section that the page shows"""
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,19 @@ def tabulated(name: str, table: Table, of: str, anchors: Mapping[str, str], else
     for section in table.sections:
         columns = table.columns if section.columns is None else section.columns
         ids = section.runs or (behind[start : start + len(section.rows)] if behind else None)
-        parts.append(_part(section, columns, ids, anchors))
+        parts.append(_part(_shortened(name, section), columns, ids, anchors))
         start += len(section.rows)
     notes = [note for note in table.notes if note not in elsewhere]
     return ShownTable(name, table.title.removesuffix(f": {of}"), parts, notes, len(table.notes) - len(notes))
+
+
+def _shortened(name: str, section: Section) -> Section:
+    """Return a section with its first rows, saying where the others are."""
+    count = len(section.rows)
+    if count <= MOST_ROWS:
+        return section
+    said = f"The first {MOST_ROWS} of {count:,} rows: `python -m analysis {name}` prints all, and its CSV has them."
+    return replace(section, rows=section.rows[:MOST_ROWS], notes=[said, *section.notes])
 
 
 def sort_key(text: str) -> float | None:

@@ -23,8 +23,10 @@ from .text import shortened
 
 LONGEST = 20_000
 """characters of one text that are put into the file"""
-BUDGET = 20_000_000
-"""characters of all texts together; results after that have none"""
+BUDGET = 10_000_000
+"""characters of all texts together, and of what each answer takes beside; results after that have none"""
+_BESIDE = 40
+"""characters of an answer's scores and punctuation"""
 PAGE = 10
 """items of one page"""
 SIDE_BY_SIDE = 3
@@ -125,7 +127,7 @@ class _ItemReader:
             repeats[item.name] += 1
             said = row.get("prediction")
             text = None if said is None else self._text(said)
-            self.budget -= len(text or "")
+            self.budget -= len(text or "") + _BESIDE
             answers[index] = Said(text, tuple(number(score(row)) for _, score in self.scorers))
         return answers
 

@@ -170,6 +170,10 @@ FORMS: dict[str, Callable[[Mapping[str, Any]], Form]] = {MEAN: _mean, RATIO: _ra
 """by the `form` of a description's aggregate"""
 
 
+Places = tuple[tuple[str, ...], tuple[str, ...]]
+"""the ids and the clusters of items"""
+
+
 @dataclass(frozen=True)
 class Scored:
     """The items that a metric scored, in order: their ids and clusters, and their summands (N, P)."""
@@ -206,16 +210,17 @@ class Sums:
         return _summed(Scored(tuple(ids), tuple(clusters), found.summands[kept]))
 
 
-def sums_by_cluster(lines: Sequence[Line], of: Aggregate) -> Sums:
-    """Return the sums of each cluster, over the items that the metric scored.
+def sums_by_cluster(lines: Sequence[Line], of: Aggregate, places: Places | None = None) -> Sums:
+    """Return the sums of each cluster, over the items that the metric scored; `places` are the lines' if known.
 
     An item that has none of the metric's columns wasn't scored: texts may be generated for some items only. Raises
     ValueError, KeyError or TypeError where an item lacks one of several columns, or all items lack them.
     """
     columns = of.columns
     if not all(columns[0] in line for line in lines):
-        lines = [line for line in lines if any(column in line for column in columns)] or lines
-    ids, names = tuple([str(line["id"]) for line in lines]), tuple([str(line["cluster"]) for line in lines])
+        scored = [line for line in lines if any(column in line for column in columns)] or lines
+        lines, places = scored, places if scored is lines else None
+    ids, names = places or (tuple(str(line["id"]) for line in lines), tuple(str(line["cluster"]) for line in lines))
     summands = np.array([of.summands(line) for line in lines], dtype=float)
     if not np.isfinite(summands).all():
         raise ValueError("a value isn't finite")

@@ -111,7 +111,7 @@ def _sums(setting: Setting, metric: Measure, runs: Sequence[Items]) -> _Summed |
         of = aggregate(metric)
         sums = []
         for result, items in zip(setting.results, runs, strict=True):
-            summed = sums_by_cluster(items.lines, of)
+            summed = sums_by_cluster(items.lines, of, items.places)
             _agree(metric, items, float(of.value(summed.sums.sum(axis=0))), result)
             sums.append(summed if result.items is None else summed.only(result.items))
     except NoAggregate as error:

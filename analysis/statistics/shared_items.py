@@ -18,8 +18,18 @@ from ..read.samples import SamplesError, read_items
 
 
 def on_shared_items(results: Sequence[RunResult]) -> list[Comparable]:
-    """Group results as `comparable` does, each group on its common items."""
-    return [_on_common_items(group) for group in comparable(results)]
+    """Group results as `comparable` does, each group on its common items.
+
+    The last answer is kept: the tables of a command ask of the same results.
+    """
+    if not (_last and _last[0] is results):
+        _last[:] = [results, [_on_common_items(group) for group in comparable(results)]]
+    found: list[Comparable] = _last[1]
+    return found
+
+
+_last: list[Any] = []
+"""the results that were asked of last, and their groups"""
 
 
 def _on_common_items(group: Comparable) -> Comparable:
@@ -80,7 +90,7 @@ def _values(result: RunResult, names: frozenset[str]) -> dict[str, Any]:
         try:
             of, items = aggregate(measure), read_items(result, measure.short)
             if items is not None:
-                sums = sums_by_cluster(items.lines, of).only(names)
+                sums = sums_by_cluster(items.lines, of, items.places).only(names)
                 found[measure.name.removeprefix(METRICS)] = float(of.value(sums.sums.sum(axis=0)))
         except (NoAggregate, SamplesError, KeyError, ValueError, TypeError, OverflowError):
             continue  # as recorded; where it is measured, the reason is said

@@ -39,7 +39,7 @@ TABLES = [
     "leaderboard",
     *(
         pytest.param(name, marks=pytest.mark.long)
-        for name in ("quantization", "lora-vs-prompt-tuning", "base-vs-instruct")
+        for name in ("quantization", "lora-vs-prompt-tuning", "base-vs-instruct", "methods-over-models", "report")
     ),
 ]
 
