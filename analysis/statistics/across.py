@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .estimates import Estimate
+from .estimates import Estimate, within
 from .spread import LEVEL, Interval
 from .student import half_width
 
@@ -21,5 +21,8 @@ def interval_of_mean(found: Sequence[Estimate], low: float = -math.inf, high: fl
     variances = [one.variance / count**2 for one in found]
     total = math.fsum(variances)
     parts = math.fsum(variance**2 / one.df for variance, one in zip(variances, found, strict=True))
-    half = float(half_width(1 - LEVEL, total**2 / parts if parts else 1.0)) * math.sqrt(total)
+    df = total**2 / parts if parts else math.fsum(one.df for one in found)
+    if math.isfinite(low) and math.isfinite(high):
+        return within(mean, total, df, sum(len(one.clusters) for one in found), Interval(low, high))
+    half = float(half_width(1 - LEVEL, df)) * math.sqrt(total)
     return Interval(max(mean - half, low), min(mean + half, high))

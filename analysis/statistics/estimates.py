@@ -193,7 +193,8 @@ def interval(found: Estimate, of: Aggregate, level: float = LEVEL) -> Interval |
         return None
     on_log = found.log() if of.log_scale or of.skewed else None
     if on_log is None and math.isfinite(of.low) and math.isfinite(of.high):
-        return _within(found, of.low, of.high, level)
+        ends = Interval(of.low, of.high)
+        return within(found.value, found.variance, found.df, len(found.clusters), ends, level)
     scaled = on_log or found
     half = float(half_width(1 - level, scaled.df)) * math.sqrt(scaled.variance)
     low, high = scaled.value - half, scaled.value + half
@@ -202,20 +203,19 @@ def interval(found: Estimate, of: Aggregate, level: float = LEVEL) -> Interval |
     return Interval(max(low, of.low), min(high, of.high))
 
 
-def _within(found: Estimate, low: float, high: float, level: float) -> Interval:
-    """Return the interval of a value that has two ends: Wilson's, at the effective number of items.
+def within(value: float, variance: float, df: float, clusters: int, ends: Interval, level: float = LEVEL) -> Interval:
+    """Return the interval of a value that lies between two ends: Wilson's, at the effective number of items.
 
     That is p (1 − p) over the variance, or the number of clusters where nothing varies (Dean & Pagano 2015): no number
     of scenes without a hit shows that there are none.
     """
-    share = min(max((found.value - low) / (high - low), 0.0), 1.0)
-    variance = found.variance / (high - low) ** 2
-    effective = share * (1 - share) / variance if variance > _NOTHING else float(len(found.clusters))
-    z2 = float(half_width(1 - level, found.df)) ** 2
+    size = ends.high - ends.low
+    share = min(max((value - ends.low) / size, 0.0), 1.0)
+    effective = share * (1 - share) * size**2 / variance if variance > _NOTHING * size**2 else float(clusters)
+    z2 = float(half_width(1 - level, df)) ** 2
     centre = (share + z2 / (2 * effective)) / (1 + z2 / effective)
     half = math.sqrt(z2 * (share * (1 - share) + z2 / (4 * effective)) / effective) / (1 + z2 / effective)
-    ends = max(0.0, centre - half), min(1.0, centre + half)
-    return Interval(*(low + (high - low) * end for end in ends))
+    return Interval(*(ends.low + size * end for end in (max(0.0, centre - half), min(1.0, centre + half))))
 
 
 def degrees(cluster: float, cluster_df: float, seed: float, seed_df: float) -> float:

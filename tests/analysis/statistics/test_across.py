@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,3 +41,10 @@ def test_one_estimate_has_its_own_interval_and_ends_are_kept() -> None:
     assert own is not None
     assert interval_of_mean([one]) == pytest.approx(own)
     assert interval_of_mean([one], low=3.2).low >= 3.2
+
+
+def test_a_share_of_nothing_as_all_characters_is_not_shown_to_be_nothing() -> None:
+    zero = [drawn(np.random.default_rng(n), 0.0, 8, 1) for n in range(3)]
+    zero = [replace(one, value=0.0, pseudo=0.0 * one.pseudo) for one in zero]
+    found = interval_of_mean(zero, 0.0, 1.0)
+    assert found.low == 0 and 0.1 < found.high < 0.25, "24 scenes without a hit"
