@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..statistics.spread import LEVEL, MIN_CLUSTERS, MIN_EFFECTIVE
+from ..statistics.spread import LEVEL, MIN_CLUSTERS, MIN_EFFECTIVE, Interval
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,10 @@ def _measured(found: _Moments, n: int, df: float) -> RatedMean:
     value, variance = found.value, found.variance
     if found.clusters < MIN_CLUSTERS or found.effective < MIN_EFFECTIVE:
         return RatedMean(value, None, None, n, found.clusters)
-    effective = value * (1 - value) / variance if variance > 1e-15 else float(found.clusters)
-    z2 = student(df) ** 2
-    centre = (value + z2 / (2 * effective)) / (1 + z2 / effective)
-    half = math.sqrt(z2 * (value * (1 - value) + z2 / (4 * effective)) / effective) / (1 + z2 / effective)
-    return RatedMean(value, max(0.0, centre - half), min(1.0, centre + half), n, found.clusters)
+    from ..statistics.estimates import within  # which takes numpy
+
+    ends = within(value, variance, df, found.clusters, Interval(0.0, 1.0))
+    return RatedMean(value, ends.low, ends.high, n, found.clusters)
 
 
 def _moments(values: Sequence[float], clusters: Sequence[str]) -> _Moments:
