@@ -77,6 +77,7 @@ FAMILIES = [
     Column("pairs", value=lambda row: len(row.rows)),
     Column("instruct ahead", value=lambda row: row.ahead(True)),
     Column("base ahead", value=lambda row: row.ahead(False)),
+    Column("ties", value=lambda row: len(row.rows) - row.ahead(True) - row.ahead(False)),
     Column("instruct shown better", value=lambda row: row.shown("instruct")),
     Column("base shown better", value=lambda row: row.shown("base")),
 ]

@@ -81,6 +81,11 @@ class Summary:
         """Count the models on which LoRA, or prompt tuning, has the better mean."""
         return sum(duel.lora_is_ahead is lora for duel in self.duels)
 
+    @property
+    def ties(self) -> int:
+        """How many models have equal means."""
+        return sum(duel.lora_is_ahead is None for duel in self.duels)
+
     def shown(self, name: str) -> int:
         """Count the models on which a method is shown to be better."""
         return sum(duel.verdict == name for duel in self.duels)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from persona_sweeps.wording import pluralize
+
 from ...statistics.pairs import Pair
 from .. import wording
 from ..numbers import rate
@@ -24,7 +26,8 @@ _MODELS_FOR_SIGNS = 6
 
 
 def _ahead(row: Summary) -> str:
-    return f"{row.ahead(True)} : {row.ahead(False)}"
+    ties = f", {pluralize(row.ties, 'tie')}" if row.ties else ""
+    return f"{row.ahead(True)} : {row.ahead(False)}{ties}"
 
 
 def _shown(row: Summary) -> str:
@@ -63,6 +66,7 @@ SUMMARY_COLUMNS = [
     Column("shown", value=_shown),
     Column(value=lambda row: row.ahead(True), raw="lora_ahead"),
     Column(value=lambda row: row.ahead(False), raw="prompt_tuning_ahead"),
+    Column(value=lambda row: row.ties, raw="ties"),
     Column(value=lambda row: row.shown(NAMES[LORA]), raw="lora_shown"),
     Column(value=lambda row: row.shown(NAMES[PROMPT]), raw="prompt_tuning_shown"),
     Column("p (signs)", value=lambda row: row.sign_p, form=wording.p_value, raw="sign_p"),

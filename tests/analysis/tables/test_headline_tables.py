@@ -224,7 +224,7 @@ def test_wins_by_family_are_counted(selection: Selection) -> None:
     ahead = sum(row["instruct_value"] < row["base_value"] for row in bits)
     shown = [row for row in bits if row["instruct_base_p_holm"] <= 0.05]
     better = sum(row["instruct_value"] < row["base_value"] for row in shown)
-    assert every[2:] == ["15", str(ahead), str(15 - ahead), str(better), str(len(shown) - better)]
+    assert every[2:] == ["15", str(ahead), str(15 - ahead), "0", str(better), str(len(shown) - better)]
 
 
 def test_lora_against_prompt_tuning(outputs: Path, selection: Selection) -> None:
@@ -245,7 +245,7 @@ def test_lora_against_prompt_tuning(outputs: Path, selection: Selection) -> None
     for row in summaries:
         signs = [of[1].value < of[2].value for of in sides[row["metric"]].values()]
         ahead = sum(signs) if row["metric"] == "bits_per_byte" else len(signs) - sum(signs)
-        assert (row["lora_ahead"], row["prompt_tuning_ahead"]) == (ahead, 6 - ahead)
+        assert (row["lora_ahead"], row["prompt_tuning_ahead"], row["ties"]) == (ahead, 6 - ahead, 0)
         assert row["sign_p"] == pytest.approx(stats.binomtest(ahead, 6).pvalue)
     against = [row for row in raw if row["row"] == "method" and row["method"] != "none"]
     by_method = {"lora": 1, "prompt_tuning": 2}
