@@ -150,13 +150,15 @@ def convert(gguf: Path, folder: Path) -> None:
 
     # No setting turns off the progress bars of reading and writing GGUF tensors.
     with contextlib.redirect_stderr(io.StringIO()):
-        loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        loaded = AutoModelForCausalLM.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, dtype=torch.float32, trust_remote_code=False
+        )
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, trust_remote_code=False)
         # A model loaded from GGUF counts as quantized and refuses to be saved, so its tensors move into a fresh one.
         config = loaded.config
         del config.quantization_config
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
         model.load_state_dict(loaded.state_dict(), assign=True)
         model.tie_weights()
         model.save_pretrained(folder)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from persona_sweeps.config.schema import Scale
-from persona_sweeps.errors import UserError
 from persona_sweeps.models.fingerprints import tokenizer_fingerprint
+from persona_sweeps.models.loading_errors import explaining_errors
 from persona_sweeps.models.placement import Placement, check_all_placed, placement_of
 from persona_sweeps.models.quantization import UNQUANTIZED, prepare, silence_bitsandbytes, transformers_config
 from persona_sweeps.models.source import ModelFiles, find_source
@@ -95,8 +94,10 @@ def _twin(card: ModelConfig, dtype: torch.dtype, device: str, stored: BitsAndByt
 def _pretrained_tokenizer(card: ModelConfig, source: ModelFiles) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
-    with _explaining_errors(card):
-        tokenizer = AutoTokenizer.from_pretrained(source.location, revision=source.revision or "main")
+    with explaining_errors(card):
+        tokenizer = AutoTokenizer.from_pretrained(
+            source.location, revision=source.revision or "main", trust_remote_code=False
+        )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -109,7 +110,7 @@ def _pretrained_model(
 
     # A progress bar helps with a download, not with local files.
     quiet = no_progress_bars() if source.is_local else contextlib.nullcontext()
-    with _explaining_errors(card), quiet:
+    with explaining_errors(card), quiet:
         return AutoModelForCausalLM.from_pretrained(
             source.location,
             revision=source.revision or "main",
@@ -121,15 +122,3 @@ def _pretrained_model(
             use_safetensors=True,
             trust_remote_code=False,
         )
-
-
-@contextlib.contextmanager
-def _explaining_errors(card: ModelConfig) -> Iterator[None]:
-    """Convert transformers' errors about missing or unreadable files to a `UserError`."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (OSError, ValueError, SafetensorError) as error:
-        first_line = str(error).strip().split("\n", 1)[0]
-        raise UserError(f"model={card.name}: {card.hub_id} can't be loaded: {first_line}") from error

@@ -22,12 +22,16 @@ def skeleton(card: ModelConfig) -> PreTrainedModel:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     from persona_sweeps.models.architecture import card_config
+    from persona_sweeps.models.loading_errors import explaining_errors
     from persona_sweeps.models.source import find_source
     from persona_sweeps.models.tiny import tiny_config
 
     config = tiny_config(card) if card.scale is Scale.tiny else card_config(card)
     if config is None:
         source = find_source(card)
-        config = AutoConfig.from_pretrained(source.location, revision=source.revision or "main")
+        with explaining_errors(card):
+            config = AutoConfig.from_pretrained(
+                source.location, revision=source.revision or "main", trust_remote_code=False
+            )
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config)
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
