@@ -50,8 +50,10 @@ def replacing(folder: Path, unless: Callable[[], bool] = lambda: False) -> Itera
     draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_prefix(folder)))
     try:
         yield draft
-        os.chmod(draft, 0o777 & ~_umask())
+        mask = _umask()
         for path in (*draft.rglob("*"), draft):
+            if not path.is_symlink():  # a library may have written for its owner alone
+                os.chmod(path, (0o777 if path.is_dir() else 0o666) & ~mask)
             _flush(path)
         _put(draft, folder, unless)
     finally:

@@ -95,3 +95,17 @@ def test_drafts_of_killed_processes_are_removed_and_nothing_else(tmp_path: Path)
     assert set(os.listdir(tmp_path)) == {".step-1-abc", "entry", ".other-abc"}
     remove_drafts(tmp_path / "step-*")
     assert set(os.listdir(tmp_path)) == {"entry", ".other-abc"}
+
+
+def test_a_folder_s_files_are_readable_as_the_umask_says_whatever_a_library_wrote(tmp_path: Path) -> None:
+    former = os.umask(0o007)
+    try:
+        with replacing(tmp_path / "adapter") as draft:
+            (draft / "deep").mkdir(mode=0o700)
+            for path in (draft / "weights", draft / "deep" / "more"):
+                path.write_bytes(b"1")
+                path.chmod(0o600)
+    finally:
+        os.umask(former)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in [tmp_path / "adapter", *tmp_path.rglob("adapter/**/*")]}
+    assert modes == {"adapter": 0o770, "deep": 0o770, "weights": 0o660, "more": 0o660}
