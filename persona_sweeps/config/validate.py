@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from persona_sweeps.config.checks import at_least, one_of, within
+from persona_sweeps.config.folder_names import folder_name
 from persona_sweeps.config.kinds import FAMILIES, GENERATION, PEFT, SOURCES, TARGET, TRACKERS
 from persona_sweeps.config.schema import (
     FourBitConfig,
@@ -112,8 +112,7 @@ def _whole(config: RunConfig) -> Iterator[str]:
         yield f"quantization.method={method} lacks its own settings: choose the whole group, quantization={method}."
     yield from at_least("quantization.threshold", getattr(config.quantization, "threshold", None), 0)
     yield from at_least("group_size", config.group_size, 1)
-    if not re.fullmatch(r"\w[\w.+-]*", config.sweep.name):
-        yield f"sweep.name={config.sweep.name} can't name a folder: use letters, digits, '_', '-', '+' and '.'."
+    yield from folder_name("sweep.name", config.sweep.name)
     yield from one_of("model.family", config.model.family, FAMILIES.names())
     virtual = config.peft.virtual_tokens
     new = config.new_tokens

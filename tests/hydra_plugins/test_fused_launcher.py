@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -62,3 +63,15 @@ def test_hydra_composes_it_as_the_default() -> None:
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         config = compose("config", return_hydra_config=True)
     assert config.hydra.launcher._target_ == "hydra_plugins.persona_sweeps_fused.FusedLauncher"
+
+
+@pytest.mark.parametrize("sweeper", [(), ("hydra/sweeper=optuna",)])
+def test_a_sweep_whose_name_leads_elsewhere_writes_nothing_there(
+    launch: Callable, tmp_path: Path, sweeper: tuple[str, ...]
+) -> None:
+    there = tmp_path / "x" / "multirun.yaml"
+    there.parent.mkdir()
+    there.write_text("mine")
+    ended = launch("-m", *sweeper, "sweep.name=../../x", "model.scale=tiny", "plan=only")
+    assert ended.code == 1 and "sweep.name=../../x can't name a folder" in ended.err
+    assert there.read_text() == "mine" and list(there.parent.iterdir()) == [there]
