@@ -6,7 +6,6 @@ replaces what `hydra/sweeper=basic` was; its keys stay.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
@@ -15,15 +14,6 @@ from persona_sweeps.execution.hydra_launcher import SweepLauncher
 
 
 class GridSweeper(BasicSweeper):
-    def sweep(self, arguments: list[str]) -> Any:
-        from persona_sweeps.config.folder_names import require_folder_name
-
-        assert self.config is not None
-        require_folder_name(
-            "sweep.name", self.config.sweep.name
-        )  # Hydra writes multirun.yaml before any job is checked
-        return super().sweep(arguments)
-
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         if not isinstance(self.launcher, SweepLauncher):
             super().validate_batch_is_legal(batch)

@@ -28,9 +28,11 @@ class SweepLauncher(Launcher):
         self.launched: list = []
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from persona_sweeps.config.folder_names import require_folder_name
         from persona_sweeps.lifecycle.writable import require_writable
 
         self.context, self.config = hydra_context, config
+        require_folder_name("sweep.name", config.sweep.name)  # Hydra writes multirun.yaml before any job is checked
         require_writable(config.output_dir)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
