@@ -10,6 +10,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from persona_sweeps.cli.arguments import arranged
 from persona_sweeps.config.folder import conf_folder
 from persona_sweeps.config.schema import PlanMode, register_schemas
 from persona_sweeps.errors import UserError
@@ -83,8 +84,10 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     job = this_job()
     name_job(job.id if job is not None else None)
-    # Hydra adds a key that no file lists only with ++, and these are the keys of whichever methods a sweep has.
-    sys.argv[1:] = [f"++{word}" if word.startswith("methods.") else word for word in sys.argv[1:]]
+    try:
+        sys.argv[1:] = arranged(sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"error: {error}")
     register_schemas()
     OmegaConf.register_new_resolver("config_groups", config_groups, replace=True)
     application = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(run)
