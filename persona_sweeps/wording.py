@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 
 def pluralize(count: int, noun: str) -> str:
     """Return a number with its noun: 1 run, 2 runs."""
     return f"{count} {noun}{'s' * (count != 1)}"
+
+
+_ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""control characters but for tabs and line feeds, and those that turn the direction of text"""
+
+
+def harmless(text: str) -> str:
+    """Return a text that a terminal only shows: what would act on it is shown by its code."""
+    return _ACTING.sub(lambda found: f"[U+{ord(found[0]):04X}]", text)

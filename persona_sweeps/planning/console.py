@@ -16,7 +16,7 @@ from rich.table import Table
 
 from persona_sweeps.planning.cells import Cell, Stage
 from persona_sweeps.planning.plan import Plan
-from persona_sweeps.wording import pluralize
+from persona_sweeps.wording import harmless, pluralize
 
 LINE_EVERY = 10.0
 """seconds between progress lines where there is no terminal to redraw"""
@@ -39,7 +39,7 @@ class Console:
         self._started = time.perf_counter()
 
     def note(self, text: str) -> None:
-        self.terminal.print(escape(text))
+        self.terminal.print(escape(harmless(text)))
 
     def plan(self, plan: Plan, sweep: str | None) -> None:
         """Say what is asked for, what is done already, and what will run together."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from persona_sweeps.data.example import Corpus, Example
 from persona_sweeps.data.inspection.duplicates import Copies, copies, repeated, words
-from persona_sweeps.wording import pluralize
+from persona_sweeps.wording import harmless, pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,7 +35,7 @@ def report(corpus: Corpus, evaluated_on: str, prepared: PreparedData | None, con
     if (characters := _characters(parts)) is not None:
         console.print(characters)
     for line in [*_left_out(corpus, prepared), *_leaks(parts)]:
-        console.print(Text(line), soft_wrap=True)
+        console.print(Text(harmless(line)), soft_wrap=True)
 
 
 def _sizes(parts: Mapping[str, Sequence[Example]], lengths: Mapping[str, Sequence[int]]) -> Any:
@@ -65,7 +65,7 @@ def _characters(parts: Mapping[str, Sequence[Example]]) -> Any | None:
         return None
     table = _table("character", *parts)
     for character, _ in total.most_common(MOST_CHARACTERS):
-        table.add_row(character, *(f"{counts[name][character]:,}" for name in parts))
+        table.add_row(harmless(character), *(f"{counts[name][character]:,}" for name in parts))
     if (more := len(total) - MOST_CHARACTERS) > 0:
         table.caption = f"and {pluralize(more, 'character')} with fewer examples"
     return table

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from persona_sweeps.wording import harmless
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
@@ -26,10 +28,10 @@ def show_examples(prepared: PreparedData, tokenizer: PreTrainedTokenizerBase, n:
     from rich.text import Text
 
     for row in prepared.train.select(range(min(n, len(prepared.train)))):
-        console.print(Rule(Text(_title(row)), align="left"))
+        console.print(Rule(Text(harmless(_title(row))), align="left"))
         console.print(marked_text(row, tokenizer), soft_wrap=True)
     console.print(Rule())
-    console.print(Text(_summary(prepared)), soft_wrap=True)
+    console.print(Text(harmless(_summary(prepared))), soft_wrap=True)
 
 
 def marked_text(row: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> Text:
@@ -44,7 +46,7 @@ def marked_text(row: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> T
         for is_special, run in groupby(part, key=lambda token: token[1]):
             text = tokenizer.decode([token for *_, token in run], skip_special_tokens=False)
             styles = [SPECIAL_STYLE] * is_special + [LOSS_STYLE] * under_loss
-            marked.append(str(text), style=" ".join(styles))
+            marked.append(harmless(str(text)), style=" ".join(styles))
         marked.append(CLOSE if under_loss else "")
     return marked
 
