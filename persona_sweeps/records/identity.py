@@ -133,7 +133,7 @@ def run_name(resolved: Mapping[str, Any], facts: PredictorFacts, predictor_parts
     dataset = resolved["dataset"]
     parts = [*(_model_name(resolved) if facts.has_model else []), *predictor_parts]
     if facts.trains:
-        parts.append(f"lr{resolved['train']['learning_rate']:g}")
+        parts.append(f"lr{resolved['train']['learning_rate']:g}".replace("+", ""))  # 1e+06 would read as 1e-06
     if facts.reads_training_data:
         parts.append(_data_name(dataset))
     if facts.uses_seed:

@@ -182,3 +182,8 @@ def test_a_persona_of_any_characters_gives_a_name_that_any_file_system_takes(cel
     own = cell()
     own.resolved["dataset"]["persona"] = "Élodie / d'Artagnan\n«x»: *?"
     assert re.fullmatch(r"[a-z0-9._-]+", run_name(own.resolved, own.config.peft, own.config.peft.name_parts))
+
+
+def test_a_large_rate_is_not_named_like_a_small_one(make_cell) -> None:
+    names = [make_cell(*BASE, "model=gpt2", f"train.learning_rate={rate}").name for rate in ("1e6", "1e-6")]
+    assert ["lr1e06" in names[0], "lr1e-06" in names[1]] == [True, True]
