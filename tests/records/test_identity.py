@@ -185,5 +185,8 @@ def test_a_persona_of_any_characters_gives_a_name_that_any_file_system_takes(cel
 
 
 def test_a_large_rate_is_not_named_like_a_small_one(make_cell) -> None:
-    names = [make_cell(*BASE, "model=gpt2", f"train.learning_rate={rate}").name for rate in ("1e6", "1e-6")]
+    names = [
+        make_cell(*BASE, "model=gpt2", f"train.learning_rate={rate}", "train.max_length=512").name
+        for rate in ("1e6", "1e-6")
+    ]
     assert ["lr1e06" in names[0], "lr1e-06" in names[1]] == [True, True]
