@@ -17,7 +17,7 @@ def test_a_diverging_trial_fails_alone_and_only_it_is_tried_again(launch: Callab
     records = together.by("train", "learning_rate")
     failed, healthy = records[1e30], records[1e-3]
     assert failed["status"] == "failed" and set(failed["failure"]) == {"type", "message", "traceback_tail"}
-    assert failed["failure"]["type"] == "TrialError" and "not a finite number" in failed["failure"]["message"]
+    assert failed["failure"]["type"] == "Diverged" and "not a finite number" in failed["failure"]["message"]
     assert [cell["state"] for cell in together.sweep("nan")] == ["failed", "completed"]
 
     solo = launch(*tiny, "train.learning_rate=1e-3", "output_dir=solo")
