@@ -32,9 +32,16 @@ def nearest(name: str, known: Iterable[str], n: int = 3) -> list[str]:
     for candidate in known:
         by_folded.setdefault(candidate.casefold(), candidate)
     folded = name.casefold()
-    matches = difflib.get_close_matches(folded, by_folded, n=n, cutoff=0.5)
+    matches = [key for key in by_folded if _is_short_for(folded, key)]
+    matches += [key for key in difflib.get_close_matches(folded, by_folded, n=n, cutoff=0.5) if key not in matches]
     matches += [key for key in by_folded if folded and folded in key and key not in matches]
     return [by_folded[key] for key in matches[:n]]
+
+
+def _is_short_for(short: str, name: str) -> bool:
+    """Whether a name's last part is the initials of another's, as lr is those of learning_rate."""
+    last, words = short.rpartition(".")[2], name.rpartition(".")[2].split("_")
+    return len(words) > 1 and last == "".join(word[:1] for word in words)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from persona_sweeps.cli.arguments import arranged
+from persona_sweeps.cli.spelling import require_readable
 from persona_sweeps.config.folder import conf_folder
 from persona_sweeps.config.schema import PlanMode, register_schemas
 from persona_sweeps.errors import UserError
@@ -85,6 +86,7 @@ def main() -> None:
     job = this_job()
     name_job(job.id if job is not None else None)
     try:
+        require_readable(sys.argv[1:])
         sys.argv[1:] = arranged(sys.argv[1:])
     except UserError as error:
         sys.exit(f"error: {error}")

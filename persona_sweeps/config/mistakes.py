@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from persona_sweeps.errors import UserError, did_you_mean
+from persona_sweeps.errors import UserError, did_you_mean, nearest
 
 TYPES = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
 """OmegaConf's name of a type → what a message calls it"""
@@ -49,13 +49,19 @@ def _comes_from_config(error: BaseException) -> bool:
 
 
 def _unknown_option(message: str, conf: Path) -> str | None:
-    match = re.search(r"Could not (?:find|load) '([\w/]+)/([^/']+)'", message)
+    match = re.search(r"Could not (?:find|load) '((?:hydra/)?\w+)/([^']+)'", message)
     if not match:
         return None
     group, option = match.groups()
     names = options(conf, group)
     if not names:
         return None
+    if group == "model" and "/" in option:
+        card = next(iter(nearest(option.rpartition("/")[2].replace("-", "_"), names)), names[0])
+        return (
+            f"model={option} names no card, and a Hub id or a folder stands beside the card of its family: "
+            f"model={card} model.hub_id={option}. The cards are {', '.join(names)}."
+        )
     return f"{group}={option}: there is no such {group}; choose one of {', '.join(names)}.{did_you_mean(option, names)}"
 
 
@@ -122,6 +128,15 @@ def _wrong_type(message: str, conf: Path) -> str | None:
     return None
 
 
+def _no_value_of_its_own(message: str, conf: Path) -> str | None:
+    match = re.search(r"Error merging override (\w+)=(\S*)", message)
+    if not match:
+        return None
+    names = [key for key in keys(conf) if key.startswith(f"{match[1]}.")]
+    first = f" {names[0]}={match[2]}" if len(names) == 1 else f" one of {', '.join(names)}"
+    return f"{match[1]} takes no value of its own, but its keys do: write{first}." if names else None
+
+
 def _missing_value(message: str, conf: Path) -> str | None:
     match = re.search(r"full_key: ([\w.]+)", message)
     if not match or "mandatory value" not in message.lower():
@@ -168,6 +183,7 @@ EXPLAINERS: tuple[Explainer, ...] = (
     _several_values,
     _null_option,
     _interval,
+    _no_value_of_its_own,
     _unreadable,
 )
 

@@ -112,6 +112,8 @@ def _whole(config: RunConfig) -> Iterator[str]:
         yield f"quantization.method={method} lacks its own settings: choose the whole group, quantization={method}."
     yield from at_least("quantization.threshold", getattr(config.quantization, "threshold", None), 0)
     yield from at_least("group_size", config.group_size, 1)
+    yield from at_least("seed", config.seed, 0)
+    yield from at_least("show_examples", config.show_examples, 1)
     yield from folder_name("sweep.name", config.sweep.name)
     yield from one_of("model.family", config.model.family, FAMILIES.names())
     virtual = config.peft.virtual_tokens

@@ -51,13 +51,15 @@ def target_paths(
 ) -> list[str]:
     """Return the paths of the layers that `peft.target_modules` (or another `key`) names, in the model's order.
 
-    `all-linear` means every linear layer except the output embedding; any other text is a regular expression that must
-    match a whole path; a list holds names that a path may end with, as in PEFT. Raises ConfigError for a name that
-    matches nothing.
+    `all-linear` means every linear layer except the output embedding; the name of a layer is a list of it; any other
+    text is a regular expression that must match a whole path; a list holds names that a path may end with, as in PEFT.
+    Raises ConfigError for a name that matches nothing.
     """
     layers = linear_layers(model)
     if target_modules == ALL_LINEAR:
         return list(layers)
+    if isinstance(target_modules, str) and any(path.rsplit(".", 1)[-1] == target_modules for path in layers):
+        target_modules = [target_modules]
     if isinstance(target_modules, str):
         matched = [path for path in layers if re.fullmatch(target_modules, path)]
         unmatched = [target_modules] if not matched else []
