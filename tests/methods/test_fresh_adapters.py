@@ -93,7 +93,7 @@ def test_a_closed_stack_leaves_the_model_as_it_was(base: BaseModel, sequences: l
 
 @pytest.mark.parametrize(
     ("targets", "named"),
-    [(["q_prj"], "q_prj"), (["q_proj", "c_attn"], "c_attn"), ("up_proj", "up_proj"), ([], "empty")],
+    [(["q_prj"], "q_prj"), (["q_proj", "c_attn"], "c_attn"), ("_proj", "_proj"), ([], "empty")],
 )
 def test_targets_that_match_nothing_are_reported_with_the_layers_there_are(
     llama: BaseModel, targets: list[str] | str, named: str
