@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from ..read.comparable import Comparable
-from ..read.labels import method_name, model_label
+from ..read.labels import method_name, method_of, model_label
 from ..read.measures import Measure
 from ..read.selection import Selection
 from ..read.settings import Setting
@@ -31,11 +31,7 @@ NOTE = (
 def applies(selection: Selection) -> bool:
     """Whether several methods were evaluated on several models."""
     results = [result for result in selection.scored() if result.get("predictor.has_model", True) is not False]
-    return len({model_label(result) for result in results}) > 1 and len({_method(result) for result in results}) > 1
-
-
-def _method(result: Any) -> Any:
-    return result.get("config.peft.method")
+    return len({model_label(result) for result in results}) > 1 and len({method_of(result) for result in results}) > 1
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def notes(found: Sequence[Setting]) -> list[str]:
     }
     listed = "; ".join(described[method] for method in sorted(described))
     said = [f"Rows marked {MARK} are references, which trained nothing, to be beaten: {listed}."] if described else []
-    ceilings = dict.fromkeys(s.first.get("predictor.description") or s.label for s in found if s.is_ceiling)
+    ceilings = dict.fromkeys(str(s.first.get("predictor.description") or s.label) for s in found if s.is_ceiling)
     said += [f"The row marked {CEILING} is {description}. It has no rank." for description in ceilings]
     return [*said, *_without_reference(found)]
 

@@ -214,6 +214,7 @@ json_values = st.recursive(
 run_paths = st.sampled_from(
     ["name", "training", "resources", "provenance", "data", "failure", "predictor", "predictor.label", "setting_key"]
     + ["predictor.has_model", "predictor.trains", "predictor.is_reference", "predictor.description", "status"]
+    + ["predictor.is_ceiling"]
     + ["config.model", "config.model.name", "config.peft", "config.peft.method", "config.peft.r", "config.train"]
     + ["config.train.learning_rate", "config.seed", "config.dataset", "config", "config.dataset.persona", "run_id"]
     + ["training.trainable_parameters", "resources.wall_seconds", "resources.device", "config.quantization.method"]
