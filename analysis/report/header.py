@@ -10,13 +10,15 @@ from pathlib import Path
 from ..read.results import FAILED, STATUSES
 from ..read.selection import Selection
 
+_COMMANDS = 5
+"""most commands of a sweep that are shown"""
 _PROVENANCE = ("provenance", "evaluation.provenance")
 
 
 def header(selection: Selection, sweep_file: Path | None, made: str) -> list[tuple[str, str]]:
     """Return names with what is to be said, leaving out what no record says."""
     entries = [
-        ("command", _command(sweep_file)),
+        *(("command", command) for command in _commands(sweep_file)),
         ("runs", _states(selection)),
         ("ran", _when(selection)),
         ("git commit", _commits(selection)),
@@ -25,16 +27,18 @@ def header(selection: Selection, sweep_file: Path | None, made: str) -> list[tup
     return [(name, text) for name, text in entries if text]
 
 
-def _command(sweep_file: Path | None) -> str | None:
-    """Return the command as sweep.json has it; None where it can't be read, which the selection's problems say."""
+def _commands(sweep_file: Path | None) -> list[str]:
+    """Return the last commands as sweep.json has them; none where it can't be read: the selection's problems say so."""
     if sweep_file is None:
-        return None
+        return []
     try:
         document = json.loads(sweep_file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return None
-    command = document.get("command") if isinstance(document, Mapping) else None
-    return str(command) if command else None
+        return []
+    if not isinstance(document, Mapping):
+        return []
+    commands = document.get("commands", [document.get("command")])
+    return [str(command) for command in commands if command][-_COMMANDS:] if isinstance(commands, list) else []
 
 
 def _states(selection: Selection) -> str:

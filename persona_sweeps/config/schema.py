@@ -6,6 +6,7 @@ its own dataclass; the others are here. A field that only one option of a group 
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf, open_dict, read_write
 
 from persona_sweeps.config.kinds import GENERATION, GROUPS, PEFT, SOURCES, TARGET, TRACKERS, KindGroup
+from persona_sweeps.config.sweep_name import sweep_name
 from persona_sweeps.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -198,7 +200,11 @@ SCHEMAS: dict[str, dict[str, type]] = {
 
 
 def register_schemas() -> None:
-    """Register the types with Hydra: the run as `schema/run`, an option as `schema/<group>/<option>`."""
+    """Register the types with Hydra: the run as `schema/run`, an option as `schema/<group>/<option>`.
+
+    And what names a sweep that has no name, from the command.
+    """
+    OmegaConf.register_new_resolver("sweep_name", lambda: sweep_name(sys.argv[1:]), replace=True)
     store = ConfigStore.instance()
     store.store(group="schema", name="run", node=RunConfig, package="_global_")
     for group, options in SCHEMAS.items():

@@ -19,16 +19,15 @@ from persona_sweeps.planning.console import Console
 from persona_sweeps.planning.plan import Plan, make_plan
 from persona_sweeps.planning.preflight import Predictions
 from persona_sweeps.records.folders import SweepFolder
-from persona_sweeps.records.sweep import write_sweep
+from persona_sweeps.records.sweep import other_cells, write_sweep
+from persona_sweeps.wording import pluralize
 
 
-def execute(
-    cells: Sequence[Cell], sweep: str | None, earlier: Sequence[Cell] = (), target: LaunchTarget = THIS_PROCESS
-) -> Plan:
+def execute(cells: Sequence[Cell], sweep: str | None, target: LaunchTarget = THIS_PROCESS) -> Plan:
     """Run what is not done of these cells and return the plan; `sweep` is None for a single run.
 
-    `earlier` are the cells of the same sweep that an earlier batch ran. Raises UserError before any run starts for
-    whatever can be known to be wrong by then; with plan=only, obstacles are printed and left on the plan's cells.
+    Raises UserError before any run starts for whatever can be known to be wrong by then; with plan=only, obstacles are
+    printed and left on the plan's cells.
     """
     console = Console()
     plan = make_plan(list(cells))
@@ -45,7 +44,7 @@ def execute(
     elif config.plan is PlanMode.only:
         _review(plan, sweep, target, console)
     else:
-        _run(plan, sweep, earlier, target, console)
+        _run(plan, sweep, target, console)
     return plan
 
 
@@ -56,7 +55,7 @@ def _review(plan: Plan, sweep: str | None, target: LaunchTarget, console: Consol
     from persona_sweeps.planning.shared_items import not_shared
 
     if not plan.groups:
-        console.plan(plan, sweep)
+        _say(plan, sweep, console)
         return
     quiet_libraries()
     with planning_for(target.machine):
@@ -64,12 +63,12 @@ def _review(plan: Plan, sweep: str | None, target: LaunchTarget, console: Consol
         not_alike = list(not_shared(plan))
         for cell in plan.to_do:
             cell.obstacles = (*cell.obstacles, *target.obstacles)
-        console.plan(plan, sweep)
+        _say(plan, sweep, console)
         _note_all(console, not_alike)
         review(plan, predictions, console)
 
 
-def _run(plan: Plan, sweep: str | None, earlier: Sequence[Cell], target: LaunchTarget, console: Console) -> None:
+def _run(plan: Plan, sweep: str | None, target: LaunchTarget, console: Console) -> None:
     from persona_sweeps.planning.fit import predict_runnable
     from persona_sweeps.planning.shared_items import not_shared
 
@@ -83,19 +82,31 @@ def _run(plan: Plan, sweep: str | None, earlier: Sequence[Cell], target: LaunchT
             predictions = predict_runnable(plan, console)
             not_alike = list(not_shared(plan))
         require_writable(plan.cells[0].config.output_dir)
-    console.plan(plan, sweep)
+    _say(plan, sweep, console)
     _note_all(console, not_alike)
     files = SweepFolder.of(plan.cells[0].config.output_dir, sweep or "")
-    listed = [*earlier, *plan.cells]
     if sweep is not None:
-        _try_write_sweep(files, sweep, listed, console)
+        _try_write_sweep(files, sweep, plan.cells, console)
     if plan.groups:
         try:
             _carry_out(plan, predictions, target, files, console)
         finally:
             if sweep is not None:
-                _try_write_sweep(files, sweep, listed, console)
+                _try_write_sweep(files, sweep, plan.cells, console)
     console.summary(plan, [files.record] if sweep is not None else [])
+
+
+def _say(plan: Plan, sweep: str | None, console: Console) -> None:
+    """Say what is to be done, and what the sweep has of earlier commands."""
+    console.plan(plan, sweep)
+    if sweep is None:
+        return
+    others = other_cells(SweepFolder.of(plan.cells[0].config.output_dir, sweep), _rows(plan.cells))
+    if others:
+        console.note(
+            f"The sweep keeps {pluralize(len(others), 'other cell')} that it has already; another sweep.name keeps "
+            "these apart."
+        )
 
 
 def _note_all(console: Console, sentences: Sequence[str]) -> None:

@@ -25,10 +25,9 @@ def launch(
     config: DictConfig,
     job_overrides: Sequence[Sequence[str]],
     initial_job: int,
-    earlier: Sequence[Cell],
     target: LaunchTarget = THIS_PROCESS,
-) -> tuple[list[JobReturn], list[Cell]]:
-    """Carry out a batch of jobs of a sweep; return Hydra's results in order, and the cells.
+) -> list[JobReturn]:
+    """Carry out a batch of jobs of a sweep; return Hydra's results in order.
 
     A result's value is the run's metrics. Raises UserError before any run starts when jobs can't work; with plan=only
     it comes after the plan of those that do, and for cells that can't run on this machine.
@@ -48,11 +47,11 @@ def launch(
     only_reports = PlanMode.only in (config.plan, config.status)
     if refused and not (only_reports and cells):
         raise refusal([*refused, *blocked(cells)], len(job_overrides))
-    plan = execute(cells, cells[0].config.sweep.name, earlier, target)
+    plan = execute(cells, cells[0].config.sweep.name, target)
     unable = len(blocked(plan.cells)) if config.plan == PlanMode.only else 0
     if refused or unable:
         raise refusal(refused, len(job_overrides), unable)
-    return [_job_return(cell) for cell in cells], cells
+    return [_job_return(cell) for cell in cells]
 
 
 def _reason(error: Exception) -> str:

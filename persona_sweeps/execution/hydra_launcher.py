@@ -25,7 +25,6 @@ class SweepLauncher(Launcher):
         self.settings = {k: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for k, v in settings.items()}
         self.config: DictConfig | None = None
         self.context: HydraContext | None = None
-        self.launched: list = []
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from persona_sweeps.config.folder_names import require_folder_name
@@ -39,11 +38,7 @@ class SweepLauncher(Launcher):
         from persona_sweeps.execution.hydra_jobs import launch
 
         assert self.context is not None and self.config is not None
-        returns, cells = launch(
-            self.context, self.config, job_overrides, initial_job_idx, self.launched, self.target(self.config)
-        )
-        self.launched += cells
-        return returns
+        return launch(self.context, self.config, job_overrides, initial_job_idx, self.target(self.config))
 
     @abstractmethod
     def target(self, config: DictConfig) -> LaunchTarget:

@@ -59,9 +59,14 @@ def search_path_of(config: DictConfig) -> list[str]:
 
 
 def _settled(cell: Cell) -> list[str]:
-    """Return a cell's overrides with what the planning machine has decided."""
+    """Return a cell's overrides with what its command and the planning machine have decided."""
     config = cell.config
-    return [*cell.overrides, f"device={cell.resolved['device']}", f"train.precision={config.train.precision.value}"]
+    return [
+        *cell.overrides,
+        f"sweep.name={config.sweep.name}",
+        f"device={cell.resolved['device']}",
+        f"train.precision={config.train.precision.value}",
+    ]
 
 
 def _cell(row: Mapping[str, Any], group: Mapping[str, Any]) -> Cell:

@@ -116,7 +116,7 @@ def test_a_sample_an_evaluation_example_adds_up_to_the_metrics(methods: Any) -> 
 
 def test_the_sweep_s_record_lists_its_cells_in_order(methods: Any) -> None:
     sweep = json.loads((methods.output / "sweeps" / "methods" / "sweep.json").read_text())
-    assert sweep["name"] == "methods" and sweep["command"].startswith("launch.py -m ")
+    assert sweep["name"] == "methods" and sweep["commands"][0].startswith("launch.py -m ")
     runs = methods.by("peft", "method")
     for cell, method in zip(sweep["cells"], ("none", "lora", "prompt_tuning"), strict=True):
         assert f"peft={method}" in cell["overrides"] and cell["state"] == "completed"

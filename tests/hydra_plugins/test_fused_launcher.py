@@ -35,14 +35,13 @@ def test_results_come_back_in_the_order_of_the_jobs(launch: Callable, tiny: tupl
     from persona_sweeps.execution import hydra_jobs as launching
 
     kept: list = []
-    original = launching.launch
+    original = launching._job_return
 
-    def keep(*arguments):
-        returns, cells = original(*arguments)
-        kept.extend(zip(returns, cells, strict=True))
-        return returns, cells
+    def keep(cell):
+        kept.append((original(cell), cell))
+        return kept[-1][0]
 
-    monkeypatch.setattr(launching, "launch", keep)
+    monkeypatch.setattr(launching, "_job_return", keep)
     ended = launch("-m", *tiny, "train.max_steps=2", "train.warmup_ratio=0", "train.learning_rate=1e-3,1e30,1e-4")
     assert ended.code == 1
     assert [result.status for result, _ in kept] == [JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.COMPLETED]
