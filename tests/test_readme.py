@@ -1,4 +1,4 @@
-"""The README's commands work as they stand, and what it names exists."""
+"""The README's commands and those of --help work as they stand, and what it names exists."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ TINY = (
     "model.scale=tiny", "train.max_steps=2", "dataset.limit=12", "dataset.eval_limit=4",
     "generation.max_new_tokens=4", "device=cpu",
 )  # fmt: skip
+TRIALS = 2
 
 
 def commands() -> list[list[str]]:
@@ -67,3 +68,32 @@ def test_every_command_runs(
             elsewhere = [] if "published" in words else ["--output-dir", str(tmp_path)]  # which reads no runs
             code, printed = analysis([*words[3:], *elsewhere]), capsys.readouterr().out
         assert code == 0 and printed, f"{shlex.join(words)}\n{printed}"
+
+
+def examples_of_help(text: str) -> list[list[str]]:
+    """Return the words of the commands that --help gives as examples."""
+    lines = [line for line in text.split("== Groups")[0].splitlines() if "python " in line]
+    return [shlex.split(line[line.index("python ") :]) for line in lines]
+
+
+@pytest.mark.slow
+def test_every_example_of_help_runs(
+    launch: Callable, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    examples = examples_of_help(launch("--help").out)
+    assert len(examples) >= 8
+    monkeypatch.chdir(REPOSITORY / "docs" / "examples")  # where dialogue.jsonl is
+    for words in examples:
+        if words[1] == "launch.py":
+            smaller = [f"hydra.sweeper.n_trials={TRIALS}"] if "hydra/sweeper=optuna" in words else []
+            ended = launch(*words[2:], *TINY, *smaller, f"output_dir={tmp_path}")
+            code, printed = ended.code, ended.out or ended.err
+        else:
+            code, printed = analysis([*words[3:], "--output-dir", str(tmp_path)]), capsys.readouterr().out
+        assert code == 0 and printed, f"{shlex.join(words)}\n{printed}"
+
+
+def test_every_model_can_be_rehearsed_with_the_default_settings(launch: Callable) -> None:
+    cards = sorted(path.stem for path in (REPOSITORY / "conf" / "model").glob("*.yaml"))
+    ended = launch("-m", f"model={','.join(cards)}", "model.scale=tiny", "device=cpu", "show_examples=1")
+    assert ended.code == 0 and len(cards) > 20, ended.err

@@ -15,6 +15,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf, open_dict, read_write
 
 from persona_sweeps.config.kinds import GENERATION, GROUPS, PEFT, SOURCES, TARGET, TRACKERS, KindGroup
+from persona_sweeps.config.max_length import resolve_max_length
 from persona_sweeps.config.sweep_name import sweep_name
 from persona_sweeps.errors import ConfigError
 
@@ -118,6 +119,12 @@ class FourBitConfig(QuantizationConfig):
     double_quant: bool = MISSING
 
 
+if TYPE_CHECKING:
+    Length = int
+else:
+    Length = Any  # it may be written as auto; a number stands there before anything reads it
+
+
 @dataclass
 class TrainConfig:
     learning_rate: float | None = MISSING
@@ -129,7 +136,7 @@ class TrainConfig:
     scheduler: str = MISSING
     weight_decay: float = MISSING
     max_grad_norm: float | None = MISSING
-    max_length: int = MISSING
+    max_length: Length = MISSING
     precision: Precision = MISSING
     eval_every: int | None = None
     eval_at_start: bool = False
@@ -220,11 +227,13 @@ def typed(config: DictConfig) -> RunConfig:
 
     A part whose YAML file has no schema (it names its class with `_target_`, or a kind of another package) is a plain
     mapping. Its kind's defaults are filled into `config` itself, so that interpolations and records find all keys.
-    A metric that is null is removed from `config`.
+    A metric that is null is removed from `config`, and a number stands in place of `train.max_length=auto`.
     Raises ConfigError for a kind or key that doesn't exist, and `omegaconf.errors.OmegaConfBaseException` for a missing
     mandatory value or one of the wrong type.
     """
     _drop_null_metrics(config)
+    with read_write(config):
+        config.train.max_length = resolve_max_length(config.train.max_length, config.model.context_length)
     made = {path: _make(config, group, path) for group in GROUPS for path in _plain_parts(config, group)}
     run: Any = OmegaConf.to_object(config)
     for path, kind in made.items():
