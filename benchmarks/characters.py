@@ -1,6 +1,7 @@
 """`python -m benchmarks.characters --output-dir DIR`: the table of docs/characters.md, from sweeps that were run there.
 
-Each was `python launch.py -m experiment=characters dataset.persona=NAME sweep.name=characters-NAME`.
+Each was `python launch.py -m experiment=characters dataset.persona=NAME sweep.name=characters-NAME`,
+or as the page says.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from benchmarks.rounds import ROOT
 
 BEGIN, END = "<!-- characters:begin -->", "<!-- characters:end -->"
 RESULT = "characters.csv"
+MODELS = {"smollm2_135m_instruct": "SmolLM2-135M-Instruct", "gemma3_270m": "Gemma-3-270M"}
+NONE, WITHOUT_MODEL = "–", ("nearest_reply", "true_reply")
 MEASURES = {
     "bits_per_byte": ("bits/byte ↓", 3),
     "style": ("style", 2),
@@ -41,19 +44,24 @@ def keep(selection: Selection, path: Path) -> None:
 
 
 def render(rows: Sequence[Mapping[str, str]]) -> str:
-    """Return the rows as Markdown, by character."""
+    """Return the rows as Markdown, by character and model."""
     heads = [heading for heading, _ in MEASURES.values()]
-    lines = [f"| character | method | {' | '.join(heads)} |", "| --- | --- |" + " ---: |" * len(heads)]
-    for row in sorted(rows, key=lambda row: row["persona"]):
+    lines = [f"| character | model | method | {' | '.join(heads)} |", "| --- | --- | --- |" + " ---: |" * len(heads)]
+    for row in sorted(rows, key=lambda row: (row["persona"], _model(row) == NONE)):
         cells = [_cell(row, name, decimals) for name, (_, decimals) in MEASURES.items()]
-        lines.append(f"| {row['persona']} | {row['setting']} | {' | '.join(cells)} |")
+        lines.append(f"| {row['persona']} | {_model(row)} | {row['setting']} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _model(row: Mapping[str, str]) -> str:
+    """Return the row's model; the nearest reply and the real lines have none of their own."""
+    return NONE if row["method"] in WITHOUT_MODEL else MODELS.get(row["model"], row["model"])
 
 
 def _cell(row: Mapping[str, str], name: str, decimals: int) -> str:
     """Return `mean [low, high] #ranks`, as far as each is known."""
     if not row.get(name):
-        return "–"
+        return NONE
     parts = [f"{float(row[name]):.{decimals}f}"]
     if row.get(f"{name}_low"):
         parts.append(f"[{float(row[f'{name}_low']):.{decimals}f}, {float(row[f'{name}_high']):.{decimals}f}]")

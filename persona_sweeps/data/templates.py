@@ -53,6 +53,9 @@ class Template(Protocol):
     def ending(self) -> str:
         """Return the text after the assistant's answer; "" if there is none."""
 
+    def own_system(self) -> str:
+        """Return the system message that is written where a conversation has none; "" if none is."""
+
 
 def template_of(tokenizer: PreTrainedTokenizerBase) -> Template:
     """Return the tokenizer's own chat template, or the plain one if it has none."""
@@ -88,6 +91,9 @@ class PlainTemplate:
         return "".join([self.prompt(system), *solved, self.prompt(turns)])
 
     def ending(self) -> str:
+        return ""
+
+    def own_system(self) -> str:
         return ""
 
 
@@ -134,6 +140,15 @@ class ChatTemplate:
     def ending(self) -> str:
         rendered = self._render([Message("user", "a question"), Message("assistant", _PROBE)])
         return rendered.rpartition(_PROBE)[2]
+
+    def own_system(self) -> str:
+        question = Message("user", "a question")
+        without = self.prompt([question]).partition(question.content)[0]
+        given = self.prompt([Message("system", _PROBE), question]).partition(question.content)[0]
+        before, _, after = given.partition(_PROBE)
+        if len(without) < len(before + after) or not (without.startswith(before) and without.endswith(after)):
+            return ""
+        return without[len(before) : len(without) - len(after)].strip()
 
     def _writes_system(self) -> bool:
         try:

@@ -153,6 +153,7 @@ def _report_data(plan: Plan) -> None:
 def _show_examples(plan: Plan, count: int) -> None:
     """Print rendered training examples of every distinct data set and model; train nothing."""
     quiet_libraries()
+    from persona_sweeps.data.inspection.own_system import own_system_note
     from persona_sweeps.data.inspection.show import show_examples
     from persona_sweeps.running.preparing import Tokenizers
 
@@ -164,6 +165,10 @@ def _show_examples(plan: Plan, count: int) -> None:
             shown.add(id(prepared))
             console.note(f"{cell.config.model.name}, {cell.config.dataset.source}:")
             tokenizer, _ = tokenizers.get(cell.config.model)
+            raw = cell.config.dataset.template == "raw"
+            note = None if raw else own_system_note(cell.config.model.name, tokenizer, corpus_of(cell.config).train)
+            if note:
+                console.note(note)
             show_examples(prepared, tokenizer, count, console.terminal)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from persona_sweeps.data import corpus_of
 from persona_sweeps.planning.cells import Cell, Stage
 from persona_sweeps.planning.console import Console
 
@@ -44,6 +45,7 @@ class Preparer:
         self._console = console
         self._tokenizers = Tokenizers()
         self._shared: dict[int, GroupData] = {}
+        self._reported: set[str] = set()
 
     def all(self, cells: Sequence[Cell]) -> None:
         """Prepare the data of all these runs, and report which examples were left out."""
@@ -64,6 +66,7 @@ class Preparer:
             total = len(data.train) + len(data.eval) + sum(data.dropped.values())
             self._console.dropped(sharing, data.dropped, str(total))
             self._report_shots(sharing, data)
+            self._report_system(sharing[0])
 
     def _report_shots(self, cells: Sequence[Cell], data: PreparedData) -> None:
         """Report how many solved examples each prompt has, if it has any."""
@@ -77,6 +80,18 @@ class Preparer:
         if fewer:
             message += f"; {fewer} of {len(data.eval)} have fewer, since their persona has no more training examples"
         self._console.note(f"{message}.")
+
+    def _report_system(self, cell: Cell) -> None:
+        """Report the system message that the model's template puts before prompts for which nobody wrote one."""
+        from persona_sweeps.data.inspection.own_system import own_system_note
+
+        source, name = cell.config.dataset, cell.config.model.name
+        if source.template == "raw" or name in self._reported:
+            return
+        tokenizer, _ = self._tokenizers.get(cell.config.model)
+        if note := own_system_note(name, tokenizer, corpus_of(cell.config).train):
+            self._reported.add(name)
+            self._console.note(note)
 
     def __call__(self, cell: Cell) -> GroupData:
         """Return a run's data; prepare them if needed."""

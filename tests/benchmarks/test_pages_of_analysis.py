@@ -41,6 +41,7 @@ def test_the_page_of_characters_shows_what_is_kept() -> None:
     with (RESULTS / characters.RESULT).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {row["persona"] for row in rows} == {"Falstaff", "Hamlet", "Macbeth", "Rosalind"}
+    assert {row["model"] for row in rows if row["method"] == "lora"} == {"smollm2_135m_instruct", "gemma3_270m"}
     assert between(DOCS / "characters.md", characters.BEGIN, characters.END) == characters.render(rows)
 
 

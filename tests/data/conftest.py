@@ -81,5 +81,5 @@ def shakespeare_config() -> Callable[..., Shakespeare]:
 
 @pytest.fixture
 def jsonl_config() -> Callable[..., Jsonl]:
-    defaults = dict(source="jsonl", eval_fraction=0.2, split_seed=0, min_examples=2, loss_on="completion")
+    defaults = dict(source="jsonl", card=None, eval_fraction=0.2, split_seed=0, min_examples=2, loss_on="completion")
     return lambda path, **changes: Jsonl(**{**defaults, "path": str(path), **changes})

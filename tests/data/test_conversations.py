@@ -26,7 +26,7 @@ SAID = [
 
 
 def corpus_of(path: Path, **keys: Any) -> Corpus:
-    keys = {"source": "conversations", "path": str(path), "min_examples": 1, "eval_fraction": 0.4, **keys}
+    keys = {"source": "conversations", "path": str(path), "card": None, "min_examples": 1, "eval_fraction": 0.4, **keys}
     return load_corpus(SOURCES.make("conversations", keys))
 
 

@@ -51,7 +51,7 @@ def test_the_default_is_hamlet_by_scene() -> None:
 
 def test_jsonl_needs_its_path(tmp_path: Path) -> None:
     config = composed("jsonl", f"dataset.path={tmp_path}/d.jsonl")
-    assert isinstance(config, Jsonl) and config.card is None
+    assert isinstance(config, Jsonl) and config.card == "auto"
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES.builtin))

@@ -25,7 +25,9 @@ SCENES = ("s01_e01", "s01_e02", "s01_e03")
 
 
 def pairs(path: Path | None, **keys: Any) -> Pairs:
-    return SOURCES.make("pairs", {"source": "pairs", "path": path and str(path), "min_examples": 2, **keys})
+    return SOURCES.make(
+        "pairs", {"source": "pairs", "path": path and str(path), "card": None, "min_examples": 2, **keys}
+    )
 
 
 def write_csv(path: Path, header: list[str], rows: list[list[Any]], encoding: str = "utf-8-sig") -> Path:
@@ -116,7 +118,8 @@ def test_all_formats_give_the_same_pairs(tmp_path: Path) -> None:
 def test_scenes_and_episodes_stay_on_one_side(tmp_path: Path, write: Any) -> None:
     corpus = load_corpus(pairs(write(tmp_path)))
     sides = [{example.cluster for example in part} for part in (corpus.train, corpus.eval)]
-    assert len(sides[0] | sides[1]) == 3 and not sides[0] & sides[1] and not corpus.notes
+    assert len(sides[0] | sides[1]) == 3 and not sides[0] & sides[1]
+    assert not [note for note in corpus.notes if "split" in note]
 
 
 def test_without_scenes_each_pair_is_split_on_its_own_and_that_is_told(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from persona_sweeps.errors import ConfigError, DataError
 
 
 def table(path: Path | None, source: str = "table", **keys: Any) -> Table:
-    return SOURCES.make(source, {"source": source, "path": path and str(path), "min_examples": 2, **keys})
+    return SOURCES.make(source, {"source": source, "path": path and str(path), "card": None, "min_examples": 2, **keys})
 
 
 def write_csv(path: Path, rows: list[dict[str, Any]], encoding: str = "utf-8") -> Path:

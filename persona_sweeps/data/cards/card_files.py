@@ -22,6 +22,7 @@ LARGEST_FILE = 32 * 2**20
 LARGEST_TEXT = 100_000
 """characters of a card; a longer one leaves no room for anything else"""
 PNG = b"\x89PNG\r\n\x1a\n"
+PLACEHOLDER = "{persona}"
 USER = "the user"
 """what {{user}} becomes"""
 
@@ -30,10 +31,10 @@ HEADINGS = {"personality": "Personality", "scenario": "Scenario", "mes_example":
 
 
 def card_text(card: str | Mapping[str, str] | None, persona: str | None) -> str | None:
-    """Return the text of `dataset.card` for a persona: a text as it is, and what a card's file says.
+    """Return the text of `dataset.card` for a persona: a text with its name for {persona}, and what a card's file says.
 
     `card` may give one for each persona; then the persona's name counts in any case. Raises DataError for a file that
-    is missing or no card, and for a persona that has none.
+    is missing or no card, for a persona that has none, and for {persona} without a persona.
     """
     if isinstance(card, Mapping):
         by_name = {str(name).casefold(): entry for name, entry in card.items()}
@@ -41,7 +42,13 @@ def card_text(card: str | Mapping[str, str] | None, persona: str | None) -> str 
             hint = did_you_mean(persona or "", map(str, card))
             raise DataError(f"dataset.card has no card for {persona or 'examples without a persona'}.{hint}")
         card = by_name[persona.casefold()]
-    return read_card(Path(card).expanduser()) if card and is_card_file(card) else card
+    if card and is_card_file(card):
+        return read_card(Path(card).expanduser())
+    if not card or PLACEHOLDER not in card:
+        return card
+    if persona is None:
+        raise DataError(f"dataset.card={card} names {PLACEHOLDER}, but some examples are of no persona.")
+    return card.replace(PLACEHOLDER, persona)
 
 
 def is_card_file(card: str) -> bool:

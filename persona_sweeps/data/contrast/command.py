@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def read_set(path: str | None) -> list[Asked]:
     """Return the questions and answers of a persona set. Raises DataError for fewer than two characters."""
-    reading = Table(source="table", path=path).read()
+    reading = Table(source="table", path=path, card=None).read()
     asked = [_asked(example) for example in reading.examples if example.persona and example.prompt]
     if len(names := {each.persona for each in asked}) < 2:
         found = ", ".join(names) or "none: name the column with the header persona"

@@ -20,7 +20,10 @@ from persona_sweeps.errors import DataError
 if TYPE_CHECKING:
     from persona_sweeps.config.schema import RunConfig
 
+AUTO, AUTO_CARD = "auto", "You are {persona}."
+NO_CARD = (None, "", "none")
 SHOWN_IDS = 5
+SHOWN_PERSONAS = 5
 
 
 class TableReading(NamedTuple):
@@ -38,8 +41,8 @@ class RowSource(Source):
     eval_path: str | None = None
     split: str | None = None
     eval_split: str | None = None
-    card: Any = None
-    """a text or a card's file, or one for each persona; None for no card"""
+    card: Any = AUTO
+    """a text or a card's file, or one for each persona; auto: the persona's name; None or none for no card"""
 
     def check(self, config: RunConfig) -> Iterator[str]:
         yield from super().check(config)
@@ -76,7 +79,12 @@ class RowSource(Source):
             held_out=None if held_out is None else self._prepared(held_out),
             dropped=dict(dropped),
             hint=f"They come from {path}.",
-            notes=(*notes, *reading_notes, *self._unused_card([*examples, *(held_out or [])])),
+            notes=(
+                *notes,
+                *reading_notes,
+                *self._mixed(examples),
+                *self._unused_card([*examples, *(held_out or [])]),
+            ),
         )
 
     def stand_in(self) -> str:
@@ -93,11 +101,28 @@ class RowSource(Source):
     def _unused_card(self, examples: Sequence[Example]) -> Iterator[str]:
         """Yield a sentence if the card isn't put before some examples."""
         own = sum(with_card(example, "card") is example for example in examples)
-        if self.card and own:
+        if self.card not in (*NO_CARD, AUTO) and own:
             yield (
                 f"dataset.card isn't put before {own} of {len(examples)} examples, "
                 "which have a system message of their own, or no prompt."
             )
+
+    def _mixed(self, examples: Sequence[Example]) -> Iterator[str]:
+        """Yield a sentence if several characters are learned and none was asked for."""
+        counts = Counter(example.persona for example in examples if example.persona)
+        if self.personas or len(counts) < 2:
+            return
+        listed = ", ".join(f"{name} ({count})" for name, count in counts.most_common(SHOWN_PERSONAS))
+        more = f" and {len(counts) - SHOWN_PERSONAS} more" if len(counts) > SHOWN_PERSONAS else ""
+        yield (
+            f"{len(counts)} personas are learned together: {listed}{more}. "
+            f"dataset.persona='{counts.most_common(1)[0][0]}' learns that one alone."
+        )
+
+    def _card_of(self, persona: str | None) -> str | None:
+        if self.card in NO_CARD or (self.card == AUTO and persona is None):
+            return None
+        return card_text(AUTO_CARD if self.card == AUTO else self.card, persona)
 
     def _prepared(self, examples: Iterable[Example]) -> list[Example]:
         """Return the examples of the personas, with the card in front of those that have none."""
@@ -105,7 +130,7 @@ class RowSource(Source):
         prepared = []
         for example in of_personas(examples, self.personas):
             if example.persona not in cards:
-                cards[example.persona] = card_text(self.card, example.persona)
+                cards[example.persona] = self._card_of(example.persona)
             prepared.append(with_card(example, cards[example.persona]))
         return prepared
 
