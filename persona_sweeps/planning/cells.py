@@ -19,6 +19,7 @@ from persona_sweeps.data import corpus_of
 from persona_sweeps.device import resolve_device, resolve_precision
 from persona_sweeps.methods.start import find_start
 from persona_sweeps.metrics.metric import Metric, Request
+from persona_sweeps.models.own_card import settle_card
 from persona_sweeps.models.source import Weights, locate
 from persona_sweeps.planning.identify import identify
 from persona_sweeps.planning.obstacles import Obstacle, obstacles
@@ -103,6 +104,7 @@ def make_cell(config: DictConfig, overrides: Sequence[str], hydra: dict[str, Any
     OmegaConf.set_readonly(config, False)
     apply_method_keys(config, overrides)
     config.train.precision = resolve_precision(config.train.precision, device)
+    settle_card(config.model, any(text.startswith("model.name=") for text in overrides))
     run = typed(config)
     container = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
     assert isinstance(container, dict)

@@ -84,17 +84,9 @@ def _no_weights(config: RunConfig, weights: Weights) -> Obstacle | None:
     if weights.is_here:
         return None
     from huggingface_hub import get_token, try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
 
     card = config.model
-    try:
-        cached = try_to_load_from_cache(card.hub_id, "config.json", revision=card.revision)
-    except HFValidationError:
-        return Obstacle(
-            "no such model",
-            f"model.hub_id={card.hub_id} is neither a folder here nor a Hub id, which reads owner/name: mend the path, "
-            "or drop it to have the card's own model.",
-        )
+    cached = try_to_load_from_cache(card.hub_id, "config.json", revision=card.revision)
     if isinstance(cached, str):
         return None
     ways = "set model.hub_id to a local folder that has it, or rehearse with model.scale=tiny"

@@ -65,7 +65,7 @@ def test_what_can_be_read_passes(line: str) -> None:
     ("word", "said"),
     [
         ("train.lr=1e-3", "Did you mean train.learning_rate"),
-        ("model=meta-llama/Llama-3.2-1B", "model=llama32_1b model.hub_id=meta-llama/Llama-3.2-1B"),
+        ("model=meta-llama/Llama-3.2-1B", "model=auto model.hub_id=meta-llama/Llama-3.2-1B"),
         ("sweep=mine", "sweep takes no value of its own, but its keys do: write sweep.name=mine."),
         ("seed=-1", "seed=-1 must be at least 0"),
         ("show_examples=0", "show_examples=0 must be at least 1"),

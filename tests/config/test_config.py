@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from persona_sweeps.config import schema
 from persona_sweeps.config.kinds import GENERATION, PEFT, SOURCES
 from persona_sweeps.config.schema import RunConfig, register_schemas
+from tests.conftest import EVERY_CARD
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 YAML = sorted(CONF.rglob("*.yaml"))
@@ -89,12 +90,12 @@ def test_schemas_are_found_by_hydra_under_the_names_that_the_files_use() -> None
 
 
 def test_every_card_composes_into_a_valid_run(make_cell, tmp_path: Path, dialogue: Path) -> None:
-    for path in sorted((CONF / "model").glob("*.yaml")):
+    for name in EVERY_CARD:
         cell = make_cell(
-            f"model={path.stem}", "model.scale=tiny", "dataset=jsonl", f"dataset.path={dialogue}", "device=cpu",
+            f"model={name}", "model.scale=tiny", "dataset=jsonl", f"dataset.path={dialogue}", "device=cpu",
             f"output_dir={tmp_path}", "train.max_length=512",
         )  # fmt: skip
-        assert cell.config.model.name == path.stem and cell.name.startswith(path.stem)
+        assert cell.config.model.name == name and cell.name.startswith(name)
 
 
 def test_a_method_brings_its_own_learning_rate_and_an_explicit_one_wins(compose_run) -> None:

@@ -70,7 +70,7 @@ def test_every_signal_that_asks_has_a_run_saved(
     assert saved == steps_logged(tmp_path / OUTPUT) and not list((tmp_path / OUTPUT).glob("runs/*/lease"))
 
 
-@pytest.mark.parametrize("moment", ["Sweep default", "Loading"])
+@pytest.mark.parametrize("moment", ["Sweep ", "Loading"])
 def test_before_training_a_request_is_met_at_once(
     start: Callable, together: tuple[str, ...], left_alone: Callable, tmp_path: Path, moment: str
 ) -> None:

@@ -50,5 +50,5 @@ def test_workers_use_what_their_launcher_uses(
     assert ended.code == 0, ended.err
     assert len(results(tmp_path / OUTPUT)) == 1
     assert_reported_once(ended.err, elsewhere)
-    (log,) = (tmp_path / OUTPUT).glob("sweeps/default/jobs/*.log")
+    (log,) = (tmp_path / OUTPUT).glob("sweeps/*/jobs/*.log")
     assert "is used instead" not in log.read_text()

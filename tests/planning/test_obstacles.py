@@ -46,11 +46,6 @@ def test_a_model_that_is_not_here_is_an_obstacle_where_the_hub_must_not_be_asked
     assert short(cell) == ["HF_HUB_OFFLINE"] and "HF_HUB_OFFLINE is set" in sentences(cell)
 
 
-def test_a_path_that_leads_nowhere_is_an_obstacle(make_cell: Callable) -> None:
-    cell = make_cell("model=gpt2", "model.hub_id=no/such/folder", "train.max_length=512")
-    assert short(cell) == ["no such model"] and "mend the path" in sentences(cell)
-
-
 def test_a_run_without_a_model_needs_its_tokenizer(make_cell: Callable, no_token: None, own_cache: object) -> None:
     assert short(make_cell("model=gemma2_27b", "peft=nearest_reply")) == ["no token"]
 

@@ -24,6 +24,7 @@ from persona_sweeps.data.rows.csv_files import read_csv
 from persona_sweeps.data.rows.json_files import CONVERSATION_KEYS, JsonDecoder, kind_of, read_json
 from persona_sweeps.data.rows.row import BLANK, Row, Tally
 from persona_sweeps.errors import DataError, did_you_mean
+from persona_sweeps.hub import hub_answers
 
 __all__ = ["BLANK", "CONVERSATION_KEYS", "JsonDecoder", "Row", "Rows", "Tally", "kind_of", "open_rows", "source_files"]
 
@@ -167,6 +168,7 @@ def _from_folder(path: Path) -> Any:
 
 def _from_hub(name: str, split: str | None) -> Any:
     """Return a data set of the hub; a name that failed isn't tried again, since that takes half a minute offline."""
+    hub_answers()
     from datasets import load_dataset
 
     if name not in _failed:
