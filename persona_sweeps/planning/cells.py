@@ -23,9 +23,9 @@ from persona_sweeps.models.own_card import settle_card
 from persona_sweeps.models.source import Weights, locate
 from persona_sweeps.planning.identify import identify
 from persona_sweeps.planning.obstacles import Obstacle, obstacles
+from persona_sweeps.planning.run_names import run_name
 from persona_sweeps.records.evaluation import Outcome, is_evaluated, outcome
 from persona_sweeps.records.folders import RunFolder, run_folder
-from persona_sweeps.records.identity import run_name
 from persona_sweeps.records.predictions import read_predictions
 from persona_sweeps.records.redaction import redacted
 from persona_sweeps.records.run import has_trained, read_record

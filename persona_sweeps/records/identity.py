@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -126,33 +125,6 @@ def comparability_key(items: str, decoding: Mapping[str, Any] | None) -> str:
     version to its description.
     """
     return digest(["comparable", items, decoding])[:16]
-
-
-def run_name(resolved: Mapping[str, Any], facts: PredictorFacts, predictor_parts: Sequence[str]) -> str:
-    """Return the readable part of a run's folder name, such as `gpt2-tiny-lora-r8-lr0.001-hamlet-s0`."""
-    dataset = resolved["dataset"]
-    parts = [*(_model_name(resolved) if facts.has_model else []), *predictor_parts]
-    if facts.trains:
-        parts.append(f"lr{resolved['train']['learning_rate']:g}".replace("+", ""))  # 1e+06 would read as 1e-06
-    if facts.reads_training_data:
-        parts.append(_data_name(dataset))
-    if facts.uses_seed:
-        parts.append(f"s{resolved['seed']}")
-    return re.sub(r"[^a-z0-9._]+", "-", "-".join(parts).lower()).strip("-")
-
-
-def _data_name(dataset: Mapping[str, Any]) -> str:
-    """Return the characters' names, their number if there are many, or the source's name."""
-    persona = dataset.get("persona")
-    if not isinstance(persona, list):
-        return str(persona or dataset["source"])
-    return "-".join(map(str, persona)) if len(persona) <= 3 else f"{len(persona)}-personas"
-
-
-def _model_name(resolved: Mapping[str, Any]) -> list[str]:
-    model, quantization = resolved["model"], resolved["quantization"]["method"]
-    tiny = ["tiny"] if model["scale"] == "tiny" else []
-    return [model["name"], *tiny, *([quantization] if quantization != "none" else [])]
 
 
 def _without(tree: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:

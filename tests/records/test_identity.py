@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from persona_sweeps.planning.cells import Cell
-from persona_sweeps.records.identity import comparability_key, digest, evaluation_id, run_identity, run_name
+from persona_sweeps.records.identity import comparability_key, digest, evaluation_id, run_identity
 
 BASE = ("model.scale=tiny", "device=cpu", "train.precision=fp32")
 
@@ -170,23 +170,3 @@ def test_rows_are_comparable_when_the_items_and_the_decoding_are_the_same(cell) 
         keys.append(comparability_key("items", cell(override).resolved["generation"]))
     assert len(set(keys)) == 5
     assert comparability_key("items", dict(reversed(decoding.items()))) == keys[0]
-
-
-def test_a_name_says_the_model_the_method_the_persona_and_the_seed(make_cell) -> None:
-    own = make_cell(*BASE, "model=gpt2", "peft.r=8", "train.learning_rate=2e-3", "seed=3", "train.max_length=512")
-    assert own.name == "gpt2-tiny-lora-r8-lr0.002-hamlet-s3"
-    assert own.folder.path.name == f"{own.name}-{own.run_id}"
-
-
-def test_a_persona_of_any_characters_gives_a_name_that_any_file_system_takes(cell) -> None:
-    own = cell()
-    own.resolved["dataset"]["persona"] = "Élodie / d'Artagnan\n«x»: *?"
-    assert re.fullmatch(r"[a-z0-9._-]+", run_name(own.resolved, own.config.peft, own.config.peft.name_parts))
-
-
-def test_a_large_rate_is_not_named_like_a_small_one(make_cell) -> None:
-    names = [
-        make_cell(*BASE, "model=gpt2", f"train.learning_rate={rate}", "train.max_length=512").name
-        for rate in ("1e6", "1e-6")
-    ]
-    assert ["lr1e06" in names[0], "lr1e-06" in names[1]] == [True, True]

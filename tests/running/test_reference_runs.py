@@ -129,7 +129,7 @@ def test_what_shots_are_drawn_by_counts_and_how_one_would_train_does_not(make_ce
         assert make_cell(*few_shot, override).run_id == one.run_id
     for override in ("seed=1", "dataset.limit=5", "peft.shots=3", "model=gpt2", "train.precision=bf16"):
         assert make_cell(*few_shot, override).run_id != one.run_id
-    assert one.name == "smollm2_135m_instruct-tiny-few_shot-k4-jsonl-s0"
+    assert one.name == "smollm2_135m_instruct-tiny-few_shot-k4-dialogue-s0"
 
 
 def test_one_of_them_that_fails_takes_nothing_with_it(
