@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from persona_sweeps.records.run import UNTRAINED
+from persona_sweeps.running.adapter_card import write_adapter_card
 from persona_sweeps.running.clock import GroupClock
 from persona_sweeps.running.group_run import GroupRun
 from persona_sweeps.running.peak_memory import peak_device_bytes, peak_rss_bytes
@@ -22,6 +23,7 @@ def complete(run: GroupRun, base: BaseModel, clock: GroupClock, resumes: int = 0
         run.trial.keep_best()
         name, folder = run.cell.config.model.hub_id, run.cell.folder.path
         run.cell.config.peft.save(run.trial.adapter, base.model, base.tokenizer, name, folder)
+        write_adapter_card(run.cell, base.fingerprint)
     describe(run, base, clock, resumes)
     run.writer.complete()
 

@@ -66,7 +66,7 @@ def test_every_run_leaves_its_files(methods: Any) -> None:
         expected |= {"run.json", "history.jsonl", "run.log"}
         expected |= {f"evaluations/{name}.json", f"evaluations/{name}.samples.jsonl"}
         expected |= {f"predictions/{one}.{end}" for one in evaluation["predictions"] for end in ("json", "jsonl")}
-        adapter = {"adapter/adapter_config.json", "adapter/adapter_model.safetensors"}
+        adapter = {"adapter/adapter_config.json", "adapter/adapter_model.safetensors", "adapter/README.md"}
         assert files == expected | (adapter if record["predictor"]["trains"] else set())
 
 
