@@ -18,7 +18,7 @@ from persona_sweeps.errors import UserError
 from persona_sweeps.execution.cluster_job import this_job
 from persona_sweeps.lifecycle import stopping
 from persona_sweeps.lifecycle.lease import name_job
-from persona_sweeps.lifecycle.stopping import EXIT_CODE, Detached, Stopped
+from persona_sweeps.lifecycle.stopping import INTERRUPTED, Detached, Stopped
 
 KEPT = "Completed runs are kept, and those in training were saved: the same command goes on from there."
 GOING_ON = "The jobs go on: the same command comes back to them, and with status=only it says how they stand."
@@ -103,9 +103,10 @@ def main() -> None:
             left = isinstance(stopped, Detached)
             message = f"Left by {stopped}. {GOING_ON}" if left else f"Stopped by {stopped}. {KEPT}"
             print(message, file=sys.stderr, flush=True)
-        sys.exit(EXIT_CODE)
+        sys.exit(stopped.exit_code)
     except KeyboardInterrupt:
-        sys.exit("\nInterrupted at once. Completed runs are kept: the same command goes on from there.")
+        print("\nInterrupted at once. Completed runs are kept: the same command goes on from there.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except Exception as error:
         from persona_sweeps.config.mistakes import explain
 

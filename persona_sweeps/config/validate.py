@@ -113,6 +113,7 @@ def _whole(config: RunConfig) -> Iterator[str]:
     yield from at_least("quantization.threshold", getattr(config.quantization, "threshold", None), 0)
     yield from at_least("group_size", config.group_size, 1)
     yield from at_least("seed", config.seed, 0)
+    yield from at_least("checkpoint_seconds", config.checkpoint_seconds, 0)
     yield from at_least("show_examples", config.show_examples, 1)
     yield from folder_name("sweep.name", config.sweep.name)
     yield from one_of("model.family", config.model.family, FAMILIES.names())

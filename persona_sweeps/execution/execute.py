@@ -75,13 +75,13 @@ def _run(plan: Plan, sweep: str | None, target: LaunchTarget, console: Console) 
     predictions: Predictions = {}
     not_alike: list[str] = []
     if plan.groups:
+        require_writable(plan.cells[0].config.output_dir)
         if target.obstacles:
             raise UserError(" ".join(obstacle.sentence for obstacle in target.obstacles))
         quiet_libraries()
         with planning_for(target.machine):
             predictions = predict_runnable(plan, console)
             not_alike = list(not_shared(plan))
-        require_writable(plan.cells[0].config.output_dir)
     _say(plan, sweep, console)
     _note_all(console, not_alike)
     files = SweepFolder.of(plan.cells[0].config.output_dir, sweep or "")

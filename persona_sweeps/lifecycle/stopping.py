@@ -18,8 +18,17 @@ EXIT_CODE = 75
 """of a process that stopped with work left (EX_TEMPFAIL of sysexits.h): the same command goes on from there"""
 
 
+INTERRUPTED = 130
+"""of a command that a person stopped with Ctrl-C, as shells have it"""
+
+
 class Stopped(BaseException):
     """The process was asked to stop, and what it was training is saved; its text is the signal's name."""
+
+    @property
+    def exit_code(self) -> int:
+        """The code with which a command ends: what sends the other signals, such as a cluster, starts it again."""
+        return INTERRUPTED if str(self) == signal.SIGINT.name else EXIT_CODE
 
 
 class Detached(Stopped):

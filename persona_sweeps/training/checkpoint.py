@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from persona_sweeps.errors import TrialError
 from persona_sweeps.records.files import remove_drafts, replacing
 from persona_sweeps.training.trial import Trial
 
@@ -77,7 +78,7 @@ def newest(folder: Path, run_id: str) -> tuple[Checkpoint | None, list[str]]:
     """Return the newest usable checkpoint of this run, and a sentence for each unusable one.
 
     An unusable checkpoint is renamed to `broken-…`, neither used nor removed. Drafts that a killed process left are
-    removed.
+    removed. Raises TrialError for one that this user may not read.
     """
     notes: list[str] = []
     remove_drafts(folder / f"{STEP}*")
@@ -188,6 +189,11 @@ def _read(path: Path, run_id: str) -> Checkpoint:
         if _digest(state, path / TENSORS) != state["sha256"]:
             raise CheckpointError(f"{STATE} or {TENSORS} has changed since it was written")
         return Checkpoint(path, state, load_file(path / TENSORS))
+    except PermissionError as error:  # it is sound, and another user's: training anew would lose what they trained
+        raise TrialError(
+            f"{error.filename or path} can't be read for want of permission: ask the user who trained it, or give its "
+            "group the right to read it"
+        ) from error
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise CheckpointError(f"{type(error).__name__}: {error}") from error
 

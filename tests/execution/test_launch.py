@@ -133,7 +133,7 @@ def test_an_interrupted_sweep_says_so_and_goes_on_where_it_stopped(
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 75
+    assert process.returncode == 130
     assert err.strip() == (
         "Stopped by SIGINT. Completed runs are kept, and those in training were saved: "
         "the same command goes on from there."

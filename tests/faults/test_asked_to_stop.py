@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from persona_sweeps.cli.launch import KEPT
-from persona_sweeps.lifecycle.stopping import EXIT_CODE
+from persona_sweeps.lifecycle.stopping import EXIT_CODE, INTERRUPTED
 from tests.faults.hits import hit_at
 from tests.faults.processes import Command, children, runs
 from tests.faults.results import (
@@ -42,7 +42,7 @@ def test_a_group_in_training_is_saved_and_goes_on_to_the_same_bits(
     first = start(tmp_path, *together)
     first.wait_for(in_training(tmp_path))
     first.send(number)
-    assert first.wait() == EXIT_CODE
+    assert first.wait() == (INTERRUPTED if number is signal.SIGINT else EXIT_CODE)
     assert f"Stopped by {number.name}. {KEPT}" in first.output and "Traceback" not in first.output
     saved = saved_steps(tmp_path / OUTPUT)
     assert len(saved) == 6 and len(set(saved)) == 1, "all six were at the same step"
@@ -111,7 +111,7 @@ def test_a_second_ctrl_c_ends_at_once(start: Callable, brief: tuple[str, ...], t
     command.send(signal.SIGINT)
     command.process.join(1.0)
     command.send(signal.SIGINT)
-    assert command.wait() == 1
+    assert command.wait() == 130
     assert "Interrupted at once" in command.output and "Traceback" not in command.output
 
 
@@ -131,7 +131,7 @@ def test_workers_are_saved_with_their_launcher(
     first.wait_for(in_training(tmp_path))
     workers = children(first.pid)
     first.send(signal.SIGINT)
-    assert first.wait() == EXIT_CODE, first.output
+    assert first.wait() == INTERRUPTED, first.output
     assert f"Stopped by SIGINT. {KEPT}" in first.output
     assert workers and not any(runs(pid) for pid in workers)
     assert saved_steps(tmp_path / OUTPUT)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from persona_sweeps.lifecycle.stopping import EXIT_CODE
+from persona_sweeps.lifecycle.stopping import INTERRUPTED
 from tests.faults.conftest import CONF
 from tests.faults.processes import kill, runs
 from tests.faults.results import OUTPUT, assert_equal, records, results, saved_steps, steps_logged
@@ -42,7 +42,7 @@ def test_runs_survive_a_killed_worker_and_a_ctrl_c(
     logged = steps_logged(tmp_path / OUTPUT)
     first.wait_for(lambda: steps_logged(tmp_path / OUTPUT) >= logged + 10 and workers(tmp_path))
     first.send(signal.SIGINT)
-    assert first.wait() == EXIT_CODE, first.output
+    assert first.wait() == INTERRUPTED, first.output
     assert "Traceback" not in first.output and saved_steps(tmp_path / OUTPUT)
     assert not workers(tmp_path), "all that were at work have ended"
 
