@@ -40,17 +40,18 @@ def replacing_file(path: Path, mode: int | None = None) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
-def replacing(folder: Path, unless: Callable[[], bool] = lambda: False) -> Iterator[Path]:
+def replacing(folder: Path, unless: Callable[[], bool] = lambda: False, mask: int = 0) -> Iterator[Path]:
     """Yield an empty folder to write to, which replaces `folder` and all its content at the end of the block.
 
     An error in the block, or of the disk, leaves `folder` unchanged. If `folder` exists by then and `unless()` is true,
-    it stays: another process may have written an equally good one meanwhile.
+    it stays: another process may have written an equally good one meanwhile. `mask` takes permissions away besides
+    those that the umask takes.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_prefix(folder)))
     try:
         yield draft
-        mask = _umask()
+        mask |= _umask()
         for path in (*draft.rglob("*"), draft):
             if not path.is_symlink():  # a library may have written for its owner alone
                 os.chmod(path, (0o777 if path.is_dir() else 0o666) & ~mask)

