@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from persona_sweeps.errors import UserError, did_you_mean
+from persona_sweeps.errors import UserError, did_you_mean, nearest
 
 TYPES = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
 """OmegaConf's name of a type → what a message calls it"""
@@ -18,6 +18,20 @@ SHARED = "shared"
 """the folder of a group with the keys that its options share"""
 PLUGINS = ("hydra/launcher", "hydra/sweeper")
 """groups whose options have different keys under the same name"""
+OPTIONS_ELSEWHERE = {
+    ("dataset", "csv"): "table", ("dataset", "tsv"): "table", ("dataset", "parquet"): "table",
+    ("dataset", "json"): "jsonl or table", ("dataset", "sharegpt"): "conversations",
+    ("quantization", "4bit"): "nf4", ("quantization", "int4"): "nf4", ("quantization", "8bit"): "int8",
+    ("peft", "qlora"): "peft=lora quantization=nf4", ("peft", "prompt"): "prompt_tuning",
+}  # fmt: skip
+"""what other tools call an option → what it is called here"""
+KEYS_ELSEWHERE = {
+    "rank": "peft.r", "lora_r": "peft.r", "lora_alpha": "peft.alpha", "lora_dropout": "peft.dropout",
+    "max_seq_length": "train.max_length", "num_train_epochs": "train.epochs", "num_epochs": "train.epochs",
+    "per_device_train_batch_size": "train.batch_size", "gradient_accumulation_steps": "train.micro_batch_size",
+    "lr_scheduler_type": "train.scheduler", "load_in_4bit": "quantization=nf4", "load_in_8bit": "quantization=int8",
+}  # fmt: skip
+"""what other trainers call a key → what it is called here"""
 COMPOSERS = ("hydra.", "omegaconf.", "antlr4.")
 
 Explainer = Callable[[str, Path], str | None]
@@ -49,7 +63,7 @@ def _comes_from_config(error: BaseException) -> bool:
 
 
 def _unknown_option(message: str, conf: Path) -> str | None:
-    match = re.search(r"Could not (?:find|load) '((?:hydra/)?\w+)/([^']+)'", message)
+    match = re.search(r"Could not (?:find|load) '((?:hydra/)?\w+)/([^']*)'", message)
     if not match:
         return None
     group, option = match.groups()
@@ -61,7 +75,11 @@ def _unknown_option(message: str, conf: Path) -> str | None:
             f"model={option} names no card; a Hub id or a folder is model=auto model.hub_id={option}. "
             f"The cards are {', '.join(names)}."
         )
-    return f"{group}={option}: there is no such {group}; choose one of {', '.join(names)}.{did_you_mean(option, names)}"
+    if not option:
+        return f"{group}= names nothing: choose one of {', '.join(names)}."
+    usual = OPTIONS_ELSEWHERE.get((group, option.casefold()))
+    hint = f" Did you mean {usual}?" if usual else did_you_mean(option, names)
+    return f"{group}={option}: there is no such {group}.{hint} The options are {', '.join(names)}."
 
 
 def _unknown_group(message: str, conf: Path) -> str | None:
@@ -84,10 +102,26 @@ def _unknown_key(message: str, conf: Path) -> str | None:
         return (
             f"{key} is a key of {key.split('.', 1)[0]}={_listed(owners)} only. --cfg job lists what this command has."
         )
-    last = {dotted.rsplit(".", 1)[-1]: dotted for dotted in keys(conf)}
-    names = keys(conf) if "." in key else [*groups(conf), "seed", "device", "group_size", "output_dir", "sweep"]
-    suggestion = did_you_mean(key, names) or did_you_mean(key.rsplit(".", 1)[-1], last)
-    return f"{key} is not a key of this config.{suggestion} --cfg job lists what this command has."
+    return f"{key} is not a key of this config.{_near_key(key, conf)} --cfg job lists what this command has."
+
+
+def _near_key(key: str, conf: Path) -> str:
+    """Return which keys may be meant: those that other trainers call so, or the nearest ones, with their groups."""
+    last = key.rpartition(".")[2]
+    if key.partition(".")[0] in options(conf, "peft"):
+        return f" Did you mean methods.{key}?"
+    if last in KEYS_ELSEWHERE:
+        return f" Did you mean {KEYS_ELSEWHERE[last]}?"
+    known = [name for name in keys(conf) if not name.startswith(("methods.", "model.architecture."))]
+    if "." in key and (hint := did_you_mean(key, known)):
+        return hint
+    by_last: dict[str, str] = {}
+    for name in sorted(known, key=lambda name: name.count(".")):
+        by_last.setdefault(name.rpartition(".")[2], name)
+    names = [] if "." in key else groups(conf)
+    best = [last] if last in by_last else nearest(last, dict.fromkeys([*names, *by_last]), n=2)
+    near = list(dict.fromkeys(by_last.get(name, name) for name in best))
+    return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
 def _unknown_plugin_key(key: str, plugin: str, prefix: str, conf: Path) -> str:
@@ -119,8 +153,9 @@ def _wrong_type(message: str, conf: Path) -> str | None:
     if empty or "Incompatible value 'None'" in message:
         return f"{empty[1] if empty else name}=null: this key needs a value."
     if mistyped:
-        kind = TYPES.get(mistyped[2], mistyped[2])
-        return f"{name}={mistyped[1]} must be {kind}."
+        kind, listed = TYPES.get(mistyped[2], mistyped[2]), re.fullmatch(r"\[(.+)\]", mistyped[1])
+        sweep = f" A sweep over several is -m {name}={listed[1].replace(' ', '')}." if listed else ""
+        return f"{name}={mistyped[1]} must be {kind}.{sweep}"
     if wrong:
         values = wrong[2].split(", ")
         return f"{name}={wrong[1]} is unknown: choose one of {', '.join(values)}.{did_you_mean(wrong[1], values)}"
@@ -154,13 +189,6 @@ def _several_values(message: str, conf: Path) -> str | None:
     return f"{match[1]} has several values: sweep over them with -m, or quote a text with commas ('{key}=\"a, b\"')."
 
 
-def _unreadable(message: str, conf: Path) -> str | None:
-    if not re.search(r"parsing override|override_grammar|no viable alternative", message):
-        return None
-    first = message.strip().splitlines()[0]
-    return f"{first.rstrip('.')}: write key=value, close every bracket and quote, and quote texts ('key=\"a, b\"')."
-
-
 def _null_option(message: str, conf: Path) -> str | None:
     if "Config group override must be" not in message:
         return None
@@ -183,7 +211,6 @@ EXPLAINERS: tuple[Explainer, ...] = (
     _null_option,
     _interval,
     _no_value_of_its_own,
-    _unreadable,
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -70,6 +71,8 @@ def _training(config: RunConfig) -> Iterator[str]:
         yield f"train.max_grad_norm={train.max_grad_norm:g} must be above 0; null turns clipping off."
     if config.peft.trains and not (train.learning_rate is not None and train.learning_rate > 0):
         yield f"train.learning_rate={train.learning_rate} must be above 0 with peft={config.peft.method}."
+    if train.learning_rate == math.inf:
+        yield "train.learning_rate=inf must be finite."
 
 
 def _kinds(config: RunConfig) -> Iterator[str]:
@@ -121,10 +124,11 @@ def _whole(config: RunConfig) -> Iterator[str]:
     new = config.new_tokens
     needed = config.train.max_length + virtual + new
     if needed > config.model.context_length:
+        room = config.model.context_length - virtual - new
+        cure = f"lower train.max_length to {room}" if room >= 8 else "lower generation.max_new_tokens"
         yield (
             f"train.max_length={config.train.max_length} with {virtual} virtual and {new} new tokens makes {needed}, "
-            f"but {config.model.name} attends over {config.model.context_length}: lower train.max_length to "
-            f"{config.model.context_length - virtual - new}."
+            f"but {config.model.name} attends over {config.model.context_length}: {cure}."
         )
 
 

@@ -18,7 +18,7 @@ from persona_sweeps.errors import UserError
         ("--peft=lora", "overrides have no dashes; write peft=lora."),
         ("--train.learning_rate 1e-3", "write train.learning_rate=1e-3."),
         ("--multirn", "No option is called --multirn. Did you mean --multirun?"),
-        ("-m seed=0, 1", "1 stands alone: an override is written key=value"),
+        ("-m seed=0, 1", "a list has no spaces after its commas"),
         ("lora", "lora stands alone"),
         ("peft = lora", "peft stands alone"),
         ("train.learning_rate=1e-3;1e-4", "write train.learning_rate=1e-3,1e-4."),

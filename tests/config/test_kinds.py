@@ -113,7 +113,7 @@ WRONG = [
     ("dataset.path=???", "dataset.path has no default"),
     ("generation.max_new_tokens=x", "generation.max_new_tokens=x must be a whole number."),
     ("generation.temperature=1", "generation.temperature is a key of generation=nucleus only."),
-    ("generation=nuclear", "choose one of greedy, nucleus. Did you mean nucleus?"),
+    ("generation=nuclear", "Did you mean nucleus? The options are greedy, nucleus."),
 ]
 
 

@@ -79,7 +79,10 @@ def play_paths(path: str | None = None) -> list[Path]:
         root = Path(path).expanduser()
         files = sorted(root.rglob("*.md")) if root.is_dir() else [root] if root.is_file() else []
         if not files:
-            raise DataError(f"dataset.path={path} is neither a play's .md file nor a folder that holds any.")
+            raise DataError(
+                f"dataset.path={path} is neither a play's .md file nor a folder that holds any, as dataset=shakespeare "
+                "reads them; your own data are read by dataset=jsonl, table, conversations, script or pairs."
+            )
         return files
     spec = find_spec(PACKAGE)
     roots = (spec.submodule_search_locations if spec else None) or []
