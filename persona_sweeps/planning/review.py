@@ -31,11 +31,11 @@ def refusal(refused: Sequence[Refused], cells: int, blocked: int = 0) -> UserErr
     for reason, concerned in by_reason.items():
         first = " ".join(concerned[0].overrides)
         others = f" and {len(concerned) - 1} more" if len(concerned) > 1 else ""
-        sentences.append(f"In the cell {first}{others}: {reason}")
+        sentences.append(f"{reason} (In the cell {first}{others}.)")
     if blocked:
         sentences.append(f"{blocked} of {pluralize(cells, 'cell')} can't run here: the lines under the table say why.")
     if len(sentences) == 1:
-        return UserError(refused[0].reason if refused and cells == 1 else sentences[0])
+        return UserError(refused[0].reason if len(refused) == cells else sentences[0])
     hidden = len(sentences) - SHOWN
     more = [f"… and {hidden} more reasons."] if hidden > 0 else []
     count = len(refused) + blocked
