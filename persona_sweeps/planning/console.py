@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console as Terminal
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from persona_sweeps.planning.cells import Cell, Stage
 from persona_sweeps.planning.plan import Plan
 from persona_sweeps.wording import harmless, pluralize
 
+WIDE = 110
+"""columns of a terminal that has room for bars"""
 LINE_EVERY = 10.0
 """seconds between progress lines where there is no terminal to redraw"""
 
@@ -36,6 +39,8 @@ class Console:
         self._totals: dict[str, int] = {}
         self._began: dict[str, float] = {}
         self._last_line = 0.0
+        self._answering: Callable[[str], None] | None = None
+        self._labels: dict[str, str] = {}
         self._started = time.perf_counter()
 
     def note(self, text: str) -> None:
@@ -43,10 +48,11 @@ class Console:
 
     def plan(self, plan: Plan, sweep: str | None) -> None:
         """Say what is asked for, what is done already, and what will run together."""
+        self._labels = short_labels([cell.name for cell in plan.distinct])
         done = sum(cell.done for cell in plan.distinct)
-        shared = len(plan.cells) - len(plan.distinct)
         name = f"Sweep {sweep}: " if sweep else ""
-        doubled = f", {shared} of them asked for twice" if shared else ""
+        different = len(plan.distinct)
+        doubled = f" that ask for {different} different ones" if different < len(plan.cells) else ""
         groups = f" in {pluralize(len(plan.groups), 'group')}" if plan.groups else ""
         self.note(
             f"{name}{pluralize(len(plan.cells), 'cell')}{doubled}; {done} done already, "
@@ -54,6 +60,10 @@ class Console:
         )
         for sentence in dict.fromkeys(_notes(plan)):
             self.note(sentence)
+
+    def label(self, cell: Cell) -> str:
+        """Return what tells a run from the others of its plan; the whole name of one that stands alone."""
+        return self._labels.get(cell.name, cell.name)
 
     def dropped(self, cells: Sequence[Cell], counts: Mapping[str, int], examples: str) -> None:
         """Tell which examples were left out, and why."""
@@ -68,14 +78,18 @@ class Console:
         if not self.terminal.is_terminal:
             yield
             return
+        narrow = self.terminal.width < WIDE
+        name = Column(no_wrap=True, overflow="ellipsis", ratio=1) if narrow else None
         columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}"),
-            TimeRemainingColumn(),
+            TextColumn("{task.description}", table_column=name),
+            *([] if narrow else [BarColumn(bar_width=24)]),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TextColumn(
+                "{task.fields[loss]}" if narrow else "loss {task.fields[loss]}", table_column=Column(no_wrap=True)
+            ),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
         )
-        with Progress(*columns, console=self.terminal) as progress:
+        with Progress(*columns, console=self.terminal, expand=narrow) as progress:
             self._progress = progress
             try:
                 yield
@@ -87,7 +101,7 @@ class Console:
         self._began[cell.run_id] = time.perf_counter()
         self._totals[cell.run_id] = steps
         if self._progress is not None and steps:
-            self._tasks[cell.run_id] = self._progress.add_task(escape(cell.name), total=steps, loss="–")
+            self._tasks[cell.run_id] = self._progress.add_task(escape(self.label(cell)), total=steps, loss="–")
 
     def step(self, cell: Cell, values: Mapping[str, float]) -> None:
         """Show a trial's step and loss, and the time left."""
@@ -102,7 +116,7 @@ class Console:
             return
         self._last_line = now
         left = (now - self._began[cell.run_id]) / values["step"] * (total - values["step"])
-        self.note(f"  {cell.name}: step {values['step']:.0f}/{total}, loss {loss}, {_duration(left)} left")
+        self.note(f"  {self.label(cell)}: step {values['step']:.0f}/{total}, loss {loss}, {_duration(left)} left")
 
     @contextlib.contextmanager
     def evaluating(self, runs: int) -> Iterator[None]:
@@ -110,12 +124,26 @@ class Console:
             yield
             return
         message = f"Evaluating {pluralize(runs, 'run')} on held-out examples …"
+        self._last_line = time.perf_counter()
         if not self.terminal.is_terminal:
             self.note(message)
+            self._answering = self._say_rarely
             yield
-            return
-        with self.terminal.status(message):
-            yield
+        else:
+            with self.terminal.status(message) as status:
+                self._answering = lambda text: status.update(f"{message}{text}")
+                yield
+        self._answering = None
+
+    def answered(self, what: str, done: int, total: int, unit: str) -> None:
+        """Show how much of an evaluation is done; nothing outside of `evaluating`."""
+        if self._answering is not None and done:
+            self._answering(f"  {what}: {done} of {total} {unit}".rstrip())
+
+    def _say_rarely(self, text: str) -> None:
+        if (now := time.perf_counter()) - self._last_line >= LINE_EVERY:
+            self._last_line = now
+            self.note(text)
 
     def end(self, cell: Cell, status: str, metrics: Mapping[str, float], reason: str = "") -> None:
         self.finished[cell.evaluation_id] = (status, metrics, reason)
@@ -138,7 +166,7 @@ class Console:
                 if cell.evaluation_id in self.finished:
                     status, metrics, _ = self.finished[cell.evaluation_id]
                     values = [_formatted(metrics.get(key), found["format"]) for key, found in columns.items()]
-                    table.add_row(escape(cell.name), status, *values)
+                    table.add_row(escape(self.label(cell)), status, *values)
             self.terminal.print(table)
         folders = dict.fromkeys(cell.folder.path for cell in plan.distinct if cell.evaluation_id in self.finished)
         for path in (*folders, *written):
@@ -147,6 +175,18 @@ class Console:
         done, failed = counts.count("completed"), counts.count("failed")
         elapsed = _duration(time.perf_counter() - self._started)
         self.note(f"{done} completed, {failed} failed, {len(plan.distinct) - len(counts)} done before; {elapsed}.")
+
+
+def short_labels(names: Sequence[str]) -> dict[str, str]:
+    """Return each name without the parts that all of them have; the names themselves where nothing would be left."""
+    parts = {name: re.split(r"(?<!\de)-", name) for name in names}  # not within 1e-05
+    common = set.intersection(*map(set, parts.values())) if len(parts) > 1 else set()
+    short = {name: "-".join(part for part in of if part not in common) for name, of in parts.items()}
+    return (
+        short
+        if all(short.values()) and len(set(short.values())) == len(parts)
+        else dict(zip(names, names, strict=True))
+    )
 
 
 def _notes(plan: Plan) -> Iterator[str]:

@@ -66,6 +66,7 @@ def generate(
         return in_one_pass(decoding.run, decoding.size())
 
     while len(results) < len(requests):
+        engine.answered("texts", len(results), len(requests), "")
         results += limit.fit(next_results, engine.note)
     return results
 

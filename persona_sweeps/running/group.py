@@ -75,7 +75,8 @@ class Group:
             from persona_sweeps.training.engine import Engine
 
             adapters = self._hooks.enter_context(AdapterStack(self.base.model, []))
-            self._engine = Engine(self.base.model, adapters, [], self.context.bases.limits, self.console.note)
+            limits, console = self.context.bases.limits, self.console
+            self._engine = Engine(self.base.model, adapters, [], limits, console.note, console.answered)
         return self._engine
 
     def _close_engine(self) -> None:

@@ -24,6 +24,8 @@ from persona_sweeps.training.limits import Limits, Note, PassExtent, Rows, in_on
 from persona_sweeps.training.memory import HeapWatch, is_out_of_memory, keep_freed_memory
 from persona_sweeps.training.trial import ROW_TOKEN_SLOTS, Trial, Unit, with_virtual_tokens
 
+Answered = Callable[[str, int, int, str], None]
+"""called with what is computed, how many of how many are, and their unit"""
 LogStep = Callable[[int, dict[str, float]], None]
 """called with a trial's index in the group and the values of its step"""
 
@@ -38,10 +40,12 @@ class Engine:
         trials: Sequence[Trial],
         limits: Limits | None = None,
         note: Note = lambda sentence: None,
+        answered: Answered = lambda what, done, total, unit: None,
     ) -> None:
         """Hook the stack's adapters to the model.
 
-        `limits` may come from earlier trials of this base model; `note` is called when lack of memory lowers them.
+        `limits` may come from earlier trials of this base model; `note` is called when lack of memory lowers them, and
+        `answered` with how much of what is asked has been computed.
         """
         self.forward = GroupForward(model, stack)
         self.stack = stack
@@ -49,6 +53,7 @@ class Engine:
         """the trials, by the index of their adapters in the stack"""
         self.limits = limits if limits is not None else Limits()
         self.note = note
+        self.answered = answered
         self.device = model.device
         self._heap = HeapWatch() if self.device.type == "cpu" and keep_freed_memory() else None
         self._packed: dict[tuple[int, int, int | None], tuple[Sequence[TokenSequence], list[PackedRow]]] = {}
@@ -187,7 +192,9 @@ class Engine:
         sums = {index: np.zeros(1 + max(s.index for s in chosen)) for index, chosen in sequences.items()}
         rows = [(index, row) for index, chosen in sequences.items() for row in self._rows(index, chosen)]
         self.stack.stack(indices)
-        for chunk in split_passes(rows, self.limits.scoring.token_slots):
+        chunks = list(split_passes(rows, self.limits.scoring.token_slots))
+        for done, chunk in enumerate(chunks):
+            self.answered("likelihoods", done, len(chunks), "passes")
             trials, examples, nll = in_one_pass(partial(self._label_nll, chunk, indices), PassExtent.of(chunk))
             for position, index in enumerate(indices):
                 of_trial = trials == position
