@@ -159,7 +159,7 @@ class Source:
             found.dropped,
             validation=parts.validation,
             prompts=tuple(self.prompts(parts.eval)),
-            notes=found.notes,
+            notes=(*found.notes, *parts.notes),
         )
 
     def _version(self) -> str | None:

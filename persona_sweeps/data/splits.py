@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from persona_sweeps.data.source import Source
 
 
+FEW_CLUSTERS = 8
+"""below it, intervals over clusters are wide and rough"""
+
+
 class Parts(NamedTuple):
     """The parts of a corpus, each in shuffled order of its clusters, and cut to its limit."""
 
@@ -24,6 +29,8 @@ class Parts(NamedTuple):
     eval: Sequence[Example]
     validation: Sequence[Example] = ()
     """what decides when training stops; empty unless it is monitored"""
+    notes: tuple[str, ...] = ()
+    """what the user should know of them"""
 
 
 def split_examples(examples: Sequence[Example], source: Source, hint: str = "", monitored: bool = False) -> Parts:
@@ -120,7 +127,22 @@ def _evaluated(rest: _Part, test: _Part, given: _Part | None, source: Source, hi
         return part.taken(source.eval_limit, "eval_limit", source.eval_per_cluster)
 
     watched = taken(validation) if monitored and validation is not None else ()
-    return Parts(train.taken(source.limit, "limit"), taken(held_out), watched)
+    evaluated = taken(held_out)
+    notes = tuple(_few_clusters(evaluated, len(held_out.clusters.sizes), source))
+    return Parts(train.taken(source.limit, "limit"), evaluated, watched, notes)
+
+
+def _few_clusters(evaluated: Sequence[Example], clusters: int, source: Source) -> Iterator[str]:
+    """Yield a sentence where a limit leaves so few clusters that nothing can be said of chance, and more are there."""
+    if source.eval_limit is None or source.eval_per_cluster is not None:
+        return
+    kept = len({example.cluster for example in evaluated})
+    if kept < min(FEW_CLUSTERS, clusters):
+        each = math.ceil(source.eval_limit / clusters)
+        yield (
+            f"dataset.eval_limit={source.eval_limit} takes items of {kept} of the {clusters} scenes or dialogues held "
+            f"out, too few for good intervals: dataset.eval_per_cluster={each} spreads them."
+        )
 
 
 def require_enough(examples: Sequence[Example], source: Source, hint: str = "") -> None:
