@@ -15,7 +15,7 @@ from tests.conftest import EVERY_CARD
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"(<!-- not run: .+? -->\n+)?```bash\n(.*?)```", re.DOTALL)
-NOT_RUN_HERE = ("make", "git", "cd", "pip")
+NOT_RUN_HERE = ("make", "git", "cd", "pip", "source")
 TINY = (
     "model.scale=tiny", "train.max_steps=2", "dataset.limit=12", "dataset.eval_limit=4",
     "generation.max_new_tokens=4", "device=cpu",
@@ -23,10 +23,10 @@ TINY = (
 TRIALS = 2
 
 
-def commands() -> list[list[str]]:
+def commands(page: str = README) -> list[list[str]]:
     """Return the words of every command in a bash block, comments and blocks marked as not run left out."""
     found = []
-    for skipped, block in BLOCK.findall(README):
+    for skipped, block in BLOCK.findall(page):
         joined = block.replace("\\\n", " ")
         found += [] if skipped else [shlex.split(line, comments=True) for line in joined.splitlines()]
     return [words for words in found if words]

@@ -52,7 +52,7 @@ class Console:
         done = sum(cell.done for cell in plan.distinct)
         name = f"Sweep {sweep}: " if sweep else ""
         different = len(plan.distinct)
-        doubled = f" that ask for {different} different ones" if different < len(plan.cells) else ""
+        doubled = f", {different} of them different" if different < len(plan.cells) else ""
         groups = f" in {pluralize(len(plan.groups), 'group')}" if plan.groups else ""
         self.note(
             f"{name}{pluralize(len(plan.cells), 'cell')}{doubled}; {done} done already, "

@@ -175,7 +175,7 @@ def test_what_is_done_is_not_done_again_and_sweeps_share_it(
 def test_cells_that_ask_for_the_same_run_are_one_run(launch: Callable, tiny: tuple[str, ...]) -> None:
     ended = launch("-m", *tiny, "peft=none", "train.learning_rate=1e-3,1e-2", "sweep.name=twice")
     assert ended.code == 0, ended.err
-    assert len(ended.records()) == 1 and "2 cells that ask for 1 different ones; 0 done" in ended.out
+    assert len(ended.records()) == 1 and "2 cells, 1 of them different; 0 done" in ended.out
     first, second = ended.sweep("twice")
     assert first["run_id"] == second["run_id"] and first["state"] == second["state"] == "completed"
 
