@@ -12,19 +12,20 @@ from persona_sweeps.errors import UserError, did_you_mean
 
 from .commands import COMMANDS, load
 from .commands.options import add_arguments, give, nothing_yet, resolve_metric, resolve_pareto, select
+from .program import PROGRAM
 from .tables import TABLES, Entry
 from .tables.options import TableOptions
 
 _EXAMPLES = """\
 examples:
-  python -m analysis                                   every table that applies, of all runs
-  python -m analysis leaderboard                       one table
-  python -m analysis --sweep demo                      the runs of one sweep only
-  python -m analysis lora-vs-prompt-tuning --sweep demo
-  python -m analysis leaderboard --where peft.method=lora --where "metrics.bleu>0.01" --format latex
-  python -m analysis leaderboard --against documentary_personas     a published board beside our rows
-  python -m analysis characters --pareto bits_per_byte forgetting   which settings no other beats in both
-  python -m analysis --output-dir /data/outputs        runs that were kept elsewhere
+  {program}                                   every table that applies, of all runs
+  {program} leaderboard                       one table
+  {program} --sweep demo                      the runs of one sweep only
+  {program} lora-vs-prompt-tuning --sweep demo
+  {program} leaderboard --where peft.method=lora --where "metrics.bleu>0.01" --format latex
+  {program} leaderboard --against documentary_personas     a published board beside our rows
+  {program} characters --pareto bits_per_byte forgetting   which settings no other beats in both
+  {program} --output-dir /data/outputs        runs that were kept elsewhere
 
 tables:
 {tables}
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(name: str, arguments: Sequence[str]) -> int:
     command = load(name)
-    parser = argparse.ArgumentParser(prog=f"python -m analysis {name}", description=command.SUMMARY)
+    parser = argparse.ArgumentParser(prog=f"{PROGRAM} {name}", description=command.SUMMARY)
     command.add_arguments(parser)
     return command.run(parser.parse_args(arguments))
 
@@ -110,9 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     listed = "\n".join(f"  {name.ljust(width)}  {entry.summary}" for name, entry in TABLES.items())
     commands = "\n".join(f"  {name.ljust(width)}  {load(name).SUMMARY.partition('. ')[0]}" for name in COMMANDS)
     parser = argparse.ArgumentParser(
-        prog="python -m analysis",
+        prog=PROGRAM,
         description="Tables of what runs measured, from their records.",
-        epilog=_EXAMPLES.format(tables=listed, commands=commands),
+        epilog=_EXAMPLES.format(program=PROGRAM, tables=listed, commands=commands),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("tables", nargs="*", metavar="TABLE", help="which tables to make (default: all that apply)")
@@ -121,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         "--against",
         metavar="BOARD",
         help="set a published board beside leaderboard, base-vs-instruct or lora-vs-prompt-tuning, unranked "
-        "(boards: see `python -m analysis published`)",
+        f"(boards: see `{PROGRAM} published`)",
     )
     parser.add_argument(
         "--pareto",

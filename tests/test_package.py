@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from omegaconf import OmegaConf
 
 import persona_sweeps
@@ -24,3 +31,72 @@ def test_the_workflow_runs_what_ci_runs() -> None:
     workflow = OmegaConf.to_container(OmegaConf.load(REPOSITORY / ".github" / "workflows" / "ci.yml"))
     assert isinstance(workflow, dict)
     assert workflow["jobs"]["ci"]["steps"][-1] == {"run": ".ci/run"} and (REPOSITORY / ".ci" / "run").is_file()
+
+
+RUN = """
+import sys
+sys.path[:0] = [{wheel!r}, {packages!r}]
+sys.argv = ["persona-sweeps", *sys.argv[1:]]
+from persona_sweeps.cli.main import main
+main()
+"""
+"""started with -S, so that no path file leads to this checkout"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the wheel would fill in site-packages."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=REPOSITORY, check=True, capture_output=True,
+    )  # fmt: skip
+    [file] = folder.glob("*.whl")
+    with zipfile.ZipFile(file) as packed:
+        packed.extractall(folder / "site")
+    return folder / "site"
+
+
+@pytest.fixture
+def installed(wheel: Path, tmp_path: Path, shared_cache: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """A function that runs the wheel's command in an empty folder, where this checkout can't be imported."""
+    code = RUN.format(wheel=str(wheel), packages=sysconfig.get_path("purelib"))
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-S", "-c", code, *words],
+            cwd=tmp_path, env={**environment, "PERSONA_SWEEPS_CACHE": str(shared_cache)},
+            capture_output=True, text=True, timeout=280,
+        )  # fmt: skip
+
+    return run
+
+
+def test_the_wheel_takes_no_common_name(wheel: Path) -> None:
+    names = {path.name for path in wheel.iterdir() if not path.name.endswith(".dist-info")}
+    assert names == {"persona_sweeps", "hydra_plugins"}
+    assert (wheel / "persona_sweeps" / "py.typed").is_file()
+    assert (wheel / "persona_sweeps" / "conf" / "config.yaml").is_file()
+
+
+@pytest.mark.slow
+def test_the_wheel_sweeps_and_analyzes_in_an_empty_folder(
+    installed: Callable[..., subprocess.CompletedProcess[str]], tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    swept = installed("sweep", "-m", *tiny, "train.max_steps=2", "peft=none,lora", "sweep.name=first")
+    assert swept.returncode == 0, swept.stderr
+    table = installed("analyze", "leaderboard", "--sweep", "first")
+    assert table.returncode == 0 and "| untuned (ref.) |" in table.stdout, table.stderr
+    page = installed("report", "--sweep", "first")
+    assert page.returncode == 0 and (tmp_path / "multirun_outputs" / "sweeps" / "first" / "report.html").is_file()
+    listed = installed("analyze", "--help").stdout
+    assert "persona-sweeps analyze leaderboard" in listed and "python -m analysis" not in listed
+
+
+def test_the_command_says_what_it_can_do(installed: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    for words in ([], ["--help"]):
+        shown = installed(*words)
+        assert shown.returncode == 0 and "persona-sweeps analyze" in shown.stdout
+    wrong = installed("peft=lorra")
+    assert wrong.returncode == 1 and "Did you mean lora" in wrong.stderr

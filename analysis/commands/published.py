@@ -7,13 +7,14 @@ import argparse
 from persona_sweeps.errors import UserError
 
 from ..formats import FORMATS, load
+from ..program import PROGRAM
 from ..published.boards import board
 from ..published.rebuild import build, overview
 
 SUMMARY = (
     "Boards that others published, rebuilt from their numbers: what is derived is recomputed, what doesn't follow is "
     "flagged, and ranks that could be noise are named. Without a NAME: the boards that there are. To set one beside "
-    "our runs: python -m analysis leaderboard --against NAME."
+    f"our runs: {PROGRAM} leaderboard --against NAME."
 )
 
 

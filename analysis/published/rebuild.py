@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..program import PROGRAM
 from ..tables.table import Column, Section, Table
 from . import checks, noise
 from .boards import CHANGE, Board, Fact, Heading, Printing, board, names
@@ -46,8 +47,8 @@ def overview() -> Table:
         raw.append({"board": name, "about": of.about, "numbers": numbers, "flags": flags})
     columns = (Column("board", right=False), Column("what", right=False), Column("numbers"), Column("flags"))
     notes = [
-        "`python -m analysis published NAME` rebuilds a board and checks it; "
-        "`python -m analysis leaderboard --against NAME` sets it beside our runs.",
+        f"`{PROGRAM} published NAME` rebuilds a board and checks it; "
+        f"`{PROGRAM} leaderboard --against NAME` sets it beside our runs.",
         "Numbers are those that are known here, with other facts; flags are those that don't follow from others, or "
         "that others contradict.",
     ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
+from ..program import PROGRAM
 from ..tables.numbers import ABSENT
 from ..tables.table import Column, Figure, Section, Table
 from .text import linked
@@ -82,7 +83,7 @@ def _shortened(name: str, section: Section) -> Section:
     count = len(section.rows)
     if count <= MOST_ROWS:
         return section
-    said = f"The first {MOST_ROWS} of {count:,} rows: `python -m analysis {name}` prints all, and its CSV has them."
+    said = f"The first {MOST_ROWS} of {count:,} rows: `{PROGRAM} {name}` prints all, and its CSV has them."
     return replace(section, rows=section.rows[:MOST_ROWS], notes=[said, *section.notes])
 
 

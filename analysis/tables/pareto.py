@@ -8,6 +8,7 @@ from typing import Any
 
 from persona_sweeps.wording import pluralize
 
+from ..program import PROGRAM
 from ..read.labels import model_label
 from ..read.selection import Selection
 from ..read.studies import Study, StudyTrial
@@ -21,7 +22,7 @@ NOTES = (
     "A setting is on the front if no other is at least as good by every metric and better by one; equally good ones "
     "stay there together. A run that several trials drew has one row.",
     "Values are of the data that settings were searched on, and a front is flattered by that: more settings "
-    "and more metrics put more of them there by luck. `python -m analysis hyperparameters` has what final runs scored "
+    f"and more metrics put more of them there by luck. `{PROGRAM} hyperparameters` has what final runs scored "
     "on test.",
     "The CSV of the same name has every completed trial in full precision, on the front or not.",
 )

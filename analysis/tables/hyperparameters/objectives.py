@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...program import PROGRAM
 from ...read.labels import method_of, model_label
 from ...read.measures import Measure
 from .. import numbers
@@ -11,7 +12,7 @@ from .study_notes import attention, counts, spent_tokens
 
 ALONE = (
     "These studies have several metrics, so no one order ranks their trials: there is no curve of the best and no "
-    "target, but the best trial by each metric, what mattered for each, and the front (`python -m analysis pareto`)."
+    f"target, but the best trial by each metric, what mattered for each, and the front (`{PROGRAM} pareto`)."
 )
 STUDY_COLUMNS = [
     Column("study", right=False, value=lambda row: row.label),
