@@ -26,6 +26,8 @@ from persona_sweeps.wording import pluralize
 
 TAIL = 3
 """lines of a job's output that are quoted when it has vanished"""
+PRAISE = ("Job completed successfully", "Exiting after successful completion")
+"""what submitit prints when a job's function has returned, which is no reason why the job is gone"""
 
 
 @dataclass
@@ -196,7 +198,8 @@ class Supervisor:
             printed = ""
         if (stalled := watchdog.last_words(printed)) is not None:
             return f"{stalled}; {path} has where each thread was"
-        tail = " / ".join(line.strip() for line in printed.splitlines()[-TAIL:] if line.strip())
+        lines = [line for line in printed.splitlines() if line.strip() and not any(word in line for word in PRAISE)]
+        tail = " / ".join(line.strip() for line in lines[-TAIL:])
         words = status.reason or "it vanished"
         return f"{words} ({tail})" if tail else words
 

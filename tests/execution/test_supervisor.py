@@ -10,7 +10,7 @@ import pytest
 
 from persona_sweeps.errors import UserError
 from persona_sweeps.execution.backend import JobState, JobStatus, Task
-from persona_sweeps.execution.supervisor import Job, Supervisor
+from persona_sweeps.execution.supervisor import PRAISE, Job, Supervisor
 from persona_sweeps.lifecycle import stopping
 from persona_sweeps.lifecycle.stopping import Detached, Stop, Stopped
 from persona_sweeps.planning.console import Console
@@ -122,7 +122,7 @@ def test_each_part_is_given_to_a_job_and_nothing_is_left_of_the_jobs(files: Swee
 def test_what_a_lost_job_has_left_is_given_again_with_its_last_words(
     files: SweepFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "job1.log").write_text("first\nout of\nmemory\nat last\n")
+    (tmp_path / "job1.log").write_text(f"first\nout of\nmemory\nat last\nsubmitit INFO - {PRAISE[0]}\n{PRAISE[1]}\n")
     backend = ScriptedBackend(tmp_path, lambda job, looks: FINISHED if job == "job1" else done_at(1)(job, looks))
     supervise(ListedWork("a", "b"), backend, files)
     assert [list(task.cells) for task in backend.submitted] == [["a"], ["b"], ["a"]]
