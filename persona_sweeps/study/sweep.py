@@ -61,10 +61,14 @@ def sweep(
 
 
 def _command(config: DictConfig, arguments: Sequence[str], study: OneStudy, target: LaunchTarget) -> list[str]:
-    """Return the arguments of a job that works on the studies, with the device and precision that were planned."""
+    """Return the arguments of a job that works on the studies, with the planned name, device and precision."""
     hydra = [text for text in config.hydra.overrides.hydra if not text.lstrip("+~").startswith(NOT_FOR_JOBS)]
     resolved = study.least.resolved
-    planned = {"device": resolved["device"], "train.precision": resolved["train"]["precision"]}
+    planned = {
+        "sweep.name": resolved["sweep"]["name"],
+        "device": resolved["device"],
+        "train.precision": resolved["train"]["precision"],
+    }
     kept = [text for text in arguments if text.split("=", 1)[0] not in planned]
     search = [f"hydra.searchpath=[{','.join(target.search_path)}]"] if target.search_path else []
     planned_texts = [f"{key}={value}" for key, value in planned.items()]

@@ -56,3 +56,12 @@ def test_a_killed_worker_is_replaced_and_loses_no_trial(tiny: tuple, tmp_path: P
     trials = trials_of(output)
     assert states(trials) == ["COMPLETE"] * 4
     assert sum(record_of(output, trial)["resources"].get("resumes", 0) for trial in trials) >= 1
+
+
+@pytest.mark.slow
+def test_the_jobs_of_a_study_without_a_name_work_on_that_study(command: Callable, tiny: tuple, tmp_path: Path) -> None:
+    nameless = [text for text in STUDY if not text.startswith("sweep.name=")]
+    ended = command(*nameless, *tiny, *size(2, 1), *LOCAL, "hydra.sweeper.final_seeds=0", folder=tmp_path)
+    assert ended.code == 0, ended.err
+    [folder] = (ended.output / "sweeps").iterdir()
+    assert (folder / "study.log").is_file() and "2 completed" in ended.out
