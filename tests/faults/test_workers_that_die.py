@@ -51,12 +51,12 @@ def test_a_run_that_hangs_is_ended_and_fails_alone_with_where_it_stood(
 ) -> None:
     hung = start(
         tmp_path, "-m", *tiny, "seed=0,1", "train.max_steps=8", "group_size=1", *LOCAL, "hydra.launcher.max_retries=0",
-        "hydra.launcher.stall_seconds=30", FAULT="hang:1", PYTHONPATH=str(SITE),
+        "hydra.launcher.stall_seconds=15", FAULT="hang:1", PYTHONPATH=str(SITE),
     )  # fmt: skip
     assert hung.wait() == 1, hung.output
     runs = {record["config"]["seed"]: record for record in records(tmp_path / OUTPUT).values()}
     assert {seed: run["status"] for seed, run in runs.items()} == {0: "completed", 1: "failed"}
     message = runs[1]["failure"]["message"]
-    assert "the last: it stood still for 0:00:30, in line" in message and "sitecustomize.py" in message
+    assert "the last: it stood still for 0:00:15, in line" in message and "sitecustomize.py" in message
     log = Path(message.split("; ")[1].split(" has where")[0])
     assert "in fatal" in (tmp_path / log).read_text(), "the whole stack is in the log"
