@@ -2,4 +2,7 @@
 
 from __future__ import annotations
 
-PROGRAM = "python -m analysis" if __package__ == "analysis" else "persona-sweeps analyze"
+_IN_CHECKOUT = __package__ == "analysis"
+PROGRAM = "python -m analysis" if _IN_CHECKOUT else "persona-sweeps analyze"
+DEMO = "make demo" if _IN_CHECKOUT else "persona-sweeps sweep experiment=demo"
+SWEEP = "python launch.py -m" if _IN_CHECKOUT else "persona-sweeps sweep -m"

@@ -98,5 +98,7 @@ def test_the_command_says_what_it_can_do(installed: Callable[..., subprocess.Com
     for words in ([], ["--help"]):
         shown = installed(*words)
         assert shown.returncode == 0 and "persona-sweeps analyze" in shown.stdout
+    nothing = installed("analyze")
+    assert nothing.returncode == 1 and "`persona-sweeps sweep experiment=demo`" in nothing.stderr
     wrong = installed("peft=lorra")
     assert wrong.returncode == 1 and "Did you mean lora" in wrong.stderr

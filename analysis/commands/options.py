@@ -13,6 +13,7 @@ from persona_sweeps.errors import UserError, did_you_mean
 
 from ..formats import FORMATS, load, md
 from ..formats.page import page
+from ..program import DEMO, SWEEP
 from ..read.measures import METRICS, Measure, measures
 from ..read.results import RunResult
 from ..read.selection import Selection, read_all, read_sweep
@@ -84,7 +85,7 @@ def select(options: argparse.Namespace) -> Selection:
 def nothing_yet(selection: Selection, output_dir: Path) -> str:
     """Say that there are no runs, and how to come by some."""
     return (
-        f"No runs yet ({selection.title}, under {output_dir}): run `make demo`, or `python launch.py -m` with the "
+        f"No runs yet ({selection.title}, under {output_dir}): run `{DEMO}`, or `{SWEEP}` with the "
         "settings to try, and then this again."
     )
 
