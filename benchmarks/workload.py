@@ -24,6 +24,7 @@ class Workload:
     config: RunConfig
     examples: tuple[TokenSequence, ...]
     seeds: tuple[int, ...]
+    device: str = "cpu"
 
     @property
     def train(self) -> TrainConfig:
@@ -55,7 +56,7 @@ class Workload:
         """Load a new frozen base model, without any trace of earlier training."""
         from persona_sweeps.models.loading import load_base
 
-        return load_base(self.config.model, self.dtype, "cpu")
+        return load_base(self.config.model, self.dtype, self.device, self.config.quantization)
 
     def one_step(self) -> Workload:
         """Return the same workload with an end after its first step: a warm-up."""

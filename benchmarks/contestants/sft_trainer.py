@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections import defaultdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,13 @@ from persona_sweeps.config.schema import Precision
 from persona_sweeps.methods.export import export_adapter
 from persona_sweeps.methods.lora import Lora
 from persona_sweeps.models.loading import BaseModel
+from persona_sweeps.progress_bars import no_progress_bars
 from persona_sweeps.training.trial import SCHEDULES
+
+NO_CHECKPOINTING = next(
+    field.name for field in fields(SFTConfig) if field.name in ("activation_checkpointing", "gradient_checkpointing")
+)
+"""what the installed transformers calls it"""
 
 
 def padded(workload: Workload, base: BaseModel) -> Measurement:
@@ -55,13 +62,13 @@ class RecordingTrainer(SFTTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.step_losses: defaultdict[int, float] = defaultdict(float)
+        self.step_losses: defaultdict[int, list[Tensor]] = defaultdict(list)
         self.token_slots = 0
 
     def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
         self.token_slots += inputs["input_ids"].numel()
         loss = super().training_step(model, inputs, *args, **kwargs)
-        self.step_losses[self.state.global_step] += loss.item()
+        self.step_losses[self.state.global_step].append(loss.detach())
         return loss
 
 
@@ -69,7 +76,7 @@ def _train(workload: Workload, base: BaseModel, settings: dict[str, Any]) -> Mea
     (seed,) = workload.seeds
     adapter = workload.config.peft.create(base.model, base.tokenizer, seed)
     measurement = Measurement(threads=torch.get_num_threads())
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, no_progress_bars():
         saved = Path(folder) / "initial"
         export_adapter(adapter, base.model, workload.config.model.hub_id, saved)
         trainer = RecordingTrainer(
@@ -84,7 +91,7 @@ def _train(workload: Workload, base: BaseModel, settings: dict[str, Any]) -> Mea
             trainer.train()
     measurement.steps = trainer.state.global_step
     measurement.token_slots = trainer.token_slots
-    measurement.losses = [list(trainer.step_losses.values())]
+    measurement.losses = [[float(sum(parts)) for parts in trainer.step_losses.values()]]
     return measurement
 
 
@@ -102,8 +109,8 @@ def _arguments(workload: Workload, folder: str, settings: dict[str, Any]) -> SFT
         train_sampling_strategy="sequential",
         completion_only_loss=True,
         bf16=train.precision is Precision.bf16,
-        use_cpu=True,
-        activation_checkpointing=False,
+        use_cpu=workload.device == "cpu",
+        **{NO_CHECKPOINTING: False},
         report_to=[],
         logging_strategy="no",
         save_strategy="no",

@@ -30,6 +30,13 @@ class Scale(StrEnum):
     tiny = "tiny"
 
 
+class WeightsKind(StrEnum):
+    """The model's own weights, or random ones in their shapes, with which speed and memory can be measured anywhere."""
+
+    pretrained = "pretrained"
+    random = "random"
+
+
 class Precision(StrEnum):
     """Arithmetic of the frozen base model; adapters are always stored in fp32."""
 
@@ -99,6 +106,7 @@ class ModelConfig:
     linear_layers: list[str] = field(default_factory=list)
     architecture: ArchitectureConfig | None = None
     embedded: EmbeddedConfig | None = None
+    weights: WeightsKind = WeightsKind.pretrained
     scale: Scale = Scale.full
 
 

@@ -1,4 +1,4 @@
-"""Load a model card's base model and tokenizer, at full size or as the tiny twin."""
+"""Load a model card's base model and tokenizer: full size, with random weights, or as the tiny twin."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from persona_sweeps.config.schema import Scale
+from persona_sweeps.config.schema import Scale, WeightsKind
 from persona_sweeps.models.fingerprints import tokenizer_fingerprint
 from persona_sweeps.models.loading_errors import explaining_errors
 from persona_sweeps.models.placement import Placement, check_all_placed, placement_of
 from persona_sweeps.models.quantization import UNQUANTIZED, prepare, silence_bitsandbytes, transformers_config
-from persona_sweeps.models.source import ModelFiles, find_source
+from persona_sweeps.models.random_weights import random_model
+from persona_sweeps.models.source import ModelFiles, find_source, locate
 from persona_sweeps.models.tiny import tiny_fingerprint, tiny_model
 from persona_sweeps.models.tiny_tokenizer import tiny_tokenizer
 from persona_sweeps.progress_bars import no_progress_bars
@@ -41,9 +42,10 @@ class BaseModel:
 def load_tokenizer(card: ModelConfig) -> PreTrainedTokenizerBase:
     """Return the card's tokenizer; if it has no padding token, its end token serves as one.
 
+    Random weights have the tiny twin's tokenizer: they understand no text anyway, and it needs no download.
     Raises `UserError`, saying what to do, if it can't be loaded.
     """
-    if card.scale is Scale.tiny:
+    if card.scale is Scale.tiny or card.weights is WeightsKind.random:
         return tiny_tokenizer(card)
     return _pretrained_tokenizer(card, find_source(card))
 
@@ -53,15 +55,19 @@ def load_base(
 ) -> BaseModel:
     """Return the card's base model on `device`, frozen, with its tokenizer; what isn't quantized is in `dtype`.
 
-    A model too large for the first GPU is spread over all of them, and `model.device` is then the first. A tiny twin is
-    never spread.
-    The weights come from the tiny twin if `model.scale=tiny`, else from the folder `model.hub_id`, the package of
-    `model.embedded`, or the Hub (safetensors only, no remote code). Raises `UserError` if they can't be loaded.
+    A model too large for the first GPU is spread over all of them, and `model.device` is then the first; one that is
+    made here is never spread. The weights are made here if `model.scale=tiny` or `model.weights=random`, else they
+    come from the folder `model.hub_id`, the package of `model.embedded`, or the Hub (safetensors only, no remote
+    code). Raises `UserError` if they can't be loaded.
     """
     silence_bitsandbytes()
     stored = transformers_config(quantization, dtype)
     if card.scale is Scale.tiny:
-        base = BaseModel(_twin(card, dtype, device, stored), tiny_tokenizer(card), tiny_fingerprint(card))
+        twin = tiny_model(card).to(device=device, dtype=dtype)  # type: ignore[call-arg]  # transformers hides its types
+        base = BaseModel(_stored(twin, card, stored), tiny_tokenizer(card), tiny_fingerprint(card))
+    elif card.weights is WeightsKind.random:
+        model = _stored(random_model(card, dtype, device), card, stored)
+        base = BaseModel(model, tiny_tokenizer(card), locate(card).identity)
     else:
         source = find_source(card)
         model = _pretrained_model(card, source, dtype, placement_of(card, quantization, dtype, device), stored)
@@ -73,19 +79,17 @@ def load_base(
     return base
 
 
-def _twin(card: ModelConfig, dtype: torch.dtype, device: str, stored: BitsAndBytesConfig | None) -> PreTrainedModel:
-    twin = tiny_model(card)
+def _stored(model: PreTrainedModel, card: ModelConfig, stored: BitsAndBytesConfig | None) -> PreTrainedModel:
+    """Return a model that was made here as it is to be stored; transformers quantizes while it reads weights."""
     if stored is None:
-        twin.to(device=device, dtype=dtype)  # type: ignore[call-arg]  # transformers hides the types of `to`
-        return twin
-    # transformers quantizes while it reads weights, here from memory.
+        return model
     with no_progress_bars():
-        return type(twin).from_pretrained(
+        return type(model).from_pretrained(
             None,
-            config=twin.config,
-            state_dict=twin.state_dict(),
-            dtype=dtype,
-            device_map=device,
+            config=model.config,
+            state_dict=model.state_dict(),
+            dtype=model.dtype,
+            device_map=str(model.device),
             attn_implementation=card.attention,
             quantization_config=stored,
         )

@@ -1,4 +1,4 @@
-"""Find a model's weights: its tiny twin, a local folder, an installed package, or the Hub, in this order."""
+"""Find a model's weights: made here, in a local folder, in an installed package, or on the Hub, in this order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from persona_sweeps.config.schema import Scale
+from persona_sweeps.config.schema import Scale, WeightsKind
 from persona_sweeps.errors import UserError
 from persona_sweeps.hub import hub_answers
 from persona_sweeps.models.embedded import converted_folder, find_gguf, has_own_hub_id
@@ -39,6 +39,8 @@ class Origin(Enum):
 
     tiny = "tiny"
     """the tiny twin, made here"""
+    random = "random"
+    """random weights in the full model's shapes, made here"""
     folder = "folder"
     package = "package"
     hub = "hub"
@@ -61,13 +63,15 @@ class Weights:
 
 
 def locate(card: ModelConfig) -> Weights:
-    """Return the source of the card's weights: the twin, a folder, an installed package or the Hub, in this order.
+    """Return the source of the card's weights: made here, a folder, an installed package or the Hub, in this order.
 
     Raises `UserError` for a folder that holds no model.
     """
     folder = Path(card.hub_id).expanduser()
     if card.scale is Scale.tiny:
         return Weights(Origin.tiny, "", "tiny")
+    if card.weights is WeightsKind.random:
+        return Weights(Origin.random, "", f"random, in the shapes of {card.hub_id}@{card.revision}")
     if folder.is_dir():
         return Weights(Origin.folder, str(folder), _local(card, folder).fingerprint)
     gguf = find_gguf(card)

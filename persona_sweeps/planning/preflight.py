@@ -35,7 +35,7 @@ STATE_BYTES = 16
 """of a trained parameter: itself, its gradient, and AdamW's two moments, all in fp32; full fine-tuning also keeps the
 base model's own"""
 
-FILE_WIDTH = {Origin.tiny: 0, Origin.package: 4}
+FILE_WIDTH = {Origin.tiny: 0, Origin.random: 0, Origin.package: 4}
 """bytes of a number in the model's files: converted GGUF files are in fp32, published weights in bf16"""
 
 

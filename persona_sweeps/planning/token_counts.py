@@ -105,7 +105,7 @@ def _measured(config: RunConfig, group_size: int) -> TrainingTokens:
     looked_at = min(steps, per_epoch, MOST_STEPS)
     for _ in range(looked_at):
         chosen = [sequences[index] for unit in next(order) for index in units[unit]]
-        slots, size = _pass_of(chosen, config, group_size)
+        slots, size = pass_of(chosen, config, group_size)
         tokens += sum(len(sequence.tokens) for sequence in chosen)
         computed += slots
         largest = max(largest, size, key=lambda one: (one.slots + one.path_slots, one.scores))
@@ -113,7 +113,7 @@ def _measured(config: RunConfig, group_size: int) -> TrainingTokens:
     return TrainingTokens(round(tokens * scale), round(computed * scale), largest)
 
 
-def _pass_of(chosen: Sequence[TokenSequence], config: RunConfig, group_size: int) -> tuple[int, PassSize]:
+def pass_of(chosen: Sequence[TokenSequence], config: RunConfig, group_size: int) -> tuple[int, PassSize]:
     """Return a step's token slots, and the size of its largest pass if the whole group has such a step."""
     from persona_sweeps.data.packing import pack
     from persona_sweeps.models.attention import tree_layout

@@ -23,6 +23,7 @@ OF_WEIGHTS = (
     "linear_layers",
     "architecture",
     "embedded",
+    "weights",
 )
 """keys of a model card that can't change a run's result, or that the weights' identity covers"""
 OF_READING = ("loss_on", "template", "too_long", "stride")

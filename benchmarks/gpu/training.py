@@ -1,0 +1,127 @@
+"""Tokens a second, share of the device's matrix rate and peak memory of training, for trials solo and stacked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.contestants import CONTESTANTS
+from benchmarks.gpu.device import peak_bytes, start_watching_memory
+from benchmarks.gpu.workload import Shape, workload
+from benchmarks.measurement import Measurement
+from benchmarks.workload import Workload
+from persona_sweeps.models.families import family_of
+from persona_sweeps.models.loading import BaseModel
+from persona_sweeps.models.skeleton import skeleton
+from persona_sweeps.planning.activations import activation_bytes, shape_of
+from persona_sweeps.planning.preflight import STATE_BYTES
+from persona_sweeps.planning.token_counts import pass_of
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One row of the table: who trains what, how many trials, behind which card."""
+
+    shape: Shape
+    contestant: str = "stacked"
+    trials: int = 1
+    card: int = 384
+
+    @property
+    def title(self) -> str:
+        trials = f", {self.trials} trials" if self.trials > 1 else ""
+        return f"{self.shape.title}{trials}, card of {self.card} ({self.contestant})"
+
+
+SMALL = Shape("SmolLM2-135M", "smollm2_135m", steps=24)
+ONE = Shape("Llama-3.2-1B", "llama32_1b", steps=16)
+EIGHT = Shape("Llama-3.1-8B", "llama31_8b", steps=8)
+EIGHT_NF4 = Shape("Llama-3.1-8B in nf4", "llama31_8b", "nf4", steps=8)
+GEMMA = Shape("Gemma-2-27B in nf4", "gemma2_27b", "nf4", steps=4)
+
+CASES = (
+    *(Case(shape) for shape in (SMALL, ONE, EIGHT, EIGHT_NF4)),
+    *(Case(shape, "trl") for shape in (SMALL, ONE, EIGHT, EIGHT_NF4)),
+    *(Case(SMALL, trials=trials) for trials in (4, 8, 16, 32)),
+    *(Case(ONE, trials=trials) for trials in (4, 8, 16, 32)),
+    *(Case(EIGHT, trials=trials) for trials in (4, 8)),
+    *(Case(EIGHT_NF4, trials=trials) for trials in (4, 8)),
+    *(Case(shape, contestant, card=32) for shape in (SMALL, EIGHT) for contestant in ("stacked", "trl")),
+    *(Case(ONE, trials=trials, card=32) for trials in (1, 8, 32)),
+    Case(GEMMA),
+)
+
+
+def rows(device: str, tiny: bool, matrix_tflops: float) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+    """Yield the title of each row, and a function that measures it."""
+    for case in CASES:
+        yield case.title, lambda case=case: measure(case, device, tiny, matrix_tflops)  # type: ignore[misc]
+
+
+def measure(case: Case, device: str, tiny: bool, matrix_tflops: float) -> dict[str, Any]:
+    """Train a step to warm up; then train the case's trials on a newly loaded base model and return what it took."""
+    train = CONTESTANTS[case.contestant]
+    chosen = workload(case.shape, device, tiny, case.trials, case.card)
+    train(chosen.one_step(), chosen.load_base())
+    start_watching_memory(device)
+    base = chosen.load_base()
+    loaded = peak_bytes(device)
+    start_watching_memory(device)
+    found = train(chosen, base)
+    tokens = sum(len(example.tokens) for example in chosen.examples) * case.trials
+    flops = needed_flops(chosen, base)
+    return {
+        "model": case.shape.title,
+        "contestant": case.contestant,
+        "trials": case.trials,
+        "card": case.card,
+        "steps": chosen.steps,
+        "seconds": found.wall_seconds,
+        "cpu_seconds": found.cpu_seconds,
+        "tokens": tokens,
+        "token_slots": found.token_slots,
+        "tokens_per_second": tokens / found.wall_seconds,
+        "share_of_matrix_rate": flops(found.token_slots) / found.wall_seconds / (matrix_tflops * 1e12),
+        "loading_bytes": loaded,
+        "peak_bytes": peak_bytes(device),
+        "predicted_bytes": _predicted_bytes(chosen),
+        "losses": [losses[:2] for losses in found.losses],
+        **_of_losses(found),
+    }
+
+
+def needed_flops(chosen: Workload, base: BaseModel) -> Callable[[int], float]:
+    """Return a function of the token slots: floating-point operations of the matrix products that LoRA needs.
+
+    A frozen weight takes part in the forward pass and in the gradient of its inputs; a trained one also in its own.
+    The output head counts at each slot, though the engine applies it to labels only.
+    """
+    model = skeleton(chosen.config.model)
+    trained = chosen.config.peft.trainable_parameters(model)
+    embedding = model.get_input_embeddings().weight.numel()
+    tied = model.config.get_text_config().tie_word_embeddings
+    frozen = sum(parameter.numel() for parameter in model.parameters()) - (0 if tied else embedding)
+    return lambda slots: (4.0 * frozen + 6.0 * trained) * slots
+
+
+def _of_losses(found: Measurement) -> dict[str, Any]:
+    """Return whether any loss isn't a finite number."""
+    return {"finite": all(loss == loss and abs(loss) < float("inf") for losses in found.losses for loss in losses)}
+
+
+def _predicted_bytes(chosen: Workload) -> int:
+    """Return what the plan says of the peak: the weights, the adapters with their optimizers, and one pass."""
+    from persona_sweeps.models.quantization import predicted_bytes
+
+    card, count = chosen.config.model, len(chosen.seeds)
+    model = skeleton(card)
+    width = chosen.dtype.itemsize
+    trained = chosen.config.peft.trainable_parameters(model)
+    batch = chosen.train.batch_size
+    starts = range(0, len(chosen.examples), batch)
+    passes = [pass_of(chosen.examples[start : start + batch], chosen.config, count)[1] for start in starts]
+    largest = max(passes, key=lambda one: (one.slots + one.path_slots, one.scores))
+    weights = predicted_bytes(model, chosen.config.quantization, width)
+    activations = activation_bytes(shape_of(model, family_of(card)), largest, width)
+    return weights + count * trained * STATE_BYTES + activations
