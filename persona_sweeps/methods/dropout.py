@@ -13,6 +13,7 @@ from torch import Tensor
 _MIX = -0x61C8864680B583EB  # 2**64 / golden ratio, as a signed 64-bit integer
 _FINISH = -0x40A7B892E31B1A47  # an odd constant of the splitmix64 finalizer
 _SPAN = float(1 << 64)
+_LARGEST = float((1 << 63) - (1 << 10))  # the largest double below 2**63
 
 
 def _scramble(values: Tensor) -> Tensor:
@@ -34,8 +35,8 @@ def keyed_keep_mask(keys: Tensor, salts: Tensor, features: int, probability: Ten
     token_keys = _scramble(keys ^ salts[:, None])
     hashes = token_keys[:, :, None] * feature_keys[:, None, :]
     hashes = (hashes ^ (hashes >> 29)) * _FINISH
-    limits = [min(int(p * _SPAN), (1 << 64) - 1) - (1 << 63) for p in probability.tolist()]
-    threshold = torch.tensor(limits, device=keys.device, dtype=torch.int64)
+    # Exact in double precision, and computed where the probabilities are: to read them would wait for the device.
+    threshold = ((probability.double() - 0.5) * _SPAN).clamp(max=_LARGEST).to(torch.int64)
     return hashes >= threshold[:, None, None]
 
 

@@ -30,7 +30,7 @@ class GroupForward:
 
         The batch's trials must already be stacked, in the batch's order.
         """
-        self.stack.route(batch.row_trials, batch.keys if dropout else None)
+        self.stack.route(batch.row_trials, batch.keys if dropout else None, one_row_each=batch.one_row_each)
         layout = self.stack.layout(batch)
         hidden = self.decode(self.stack.embed(batch), batch.positions, layout, cache)
         if cache is not None and isinstance(layout, PrefixedLayout):

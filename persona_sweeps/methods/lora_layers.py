@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from persona_sweeps.methods.dropout import keyed_dropout
+from persona_sweeps.methods.low_rank import add_low_rank
 from persona_sweeps.methods.stacked import Stacked, stacked
 from persona_sweeps.methods.weights import Adapter, MakeHook
 from persona_sweeps.models.layers import dense_weight
@@ -135,10 +136,10 @@ class LoraHook:
             return output
         x = inputs[0]
         factors = self._factors()
-        a, b, scale = (self._routed(tensor).to(x.dtype) for tensor in (*factors, self._scale))
+        a, b, scale = (self._routed(tensor) for tensor in (*factors, self._scale))
         if self._dropout is not None:
             x = keyed_dropout(x, *self._dropout)
-        adapted = torch.baddbmm(output, torch.bmm(x, a.transpose(1, 2)) * scale[:, None, None], b)
+        adapted = add_low_rank(output, x, a, b, scale)
         if self._magnitude is None:
             return adapted
         change = self._routed(self._magnitude.change(*factors, self._scale, x.dtype)).to(x.dtype)[:, None]

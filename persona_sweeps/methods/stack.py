@@ -16,6 +16,7 @@ from persona_sweeps.methods.weights import Adapter, Hook, MakeHook
 from persona_sweeps.models.attention import Layout
 from persona_sweeps.models.batch import PackedBatch
 from persona_sweeps.models.layers import linear_layers
+from persona_sweeps.models.transfer import on_device
 from persona_sweeps.seeds import derive_seed
 
 
@@ -66,22 +67,25 @@ class AdapterStack:
         for hook in self._hooks:
             hook.bind_gradients()
 
-    def route(self, row_trials: Tensor, keys: Tensor | None = None) -> None:
-        """Assign rows to stacked trials, by index [R]; `keys` [R, L] identify tokens for dropout (None: no dropout)."""
+    def route(self, row_trials: Tensor, keys: Tensor | None = None, *, one_row_each: bool = False) -> None:
+        """Assign rows to stacked trials, by index [R]; `keys` [R, L] identify tokens for dropout (None: no dropout).
+
+        `one_row_each` says that row k is the only one of trial k, and that each trial has one.
+        """
         assert self._stacked is not None, "stack the trials first"
-        identity = torch.equal(row_trials, torch.arange(len(self._stacked), device=row_trials.device))
         dropout = self._dropout(row_trials) if keys is not None else None
         devices = {hook.device for hook in self._hooks}
         row_trials_on = {device: row_trials.to(device) for device in devices}
-        dropout_on = {}
-        if keys is not None and dropout is not None:
-            dropout_on = {device: (keys.to(device), dropout.to(device)) for device in devices}
-        for hook in self._hooks:
-            hook_trials, keyed_dropout = row_trials_on[hook.device], None
-            if hook.device in dropout_on:
-                hook_keys, probabilities = dropout_on[hook.device]
-                keyed_dropout = hook_keys, self._salts(hook.path, hook_trials), probabilities
-            hook.route(None if identity else hook_trials, keyed_dropout)
+        if keys is None or dropout is None:
+            for hook in self._hooks:
+                hook.route(None if one_row_each else row_trials_on[hook.device], None)
+            return
+        salts = self._salts()[:, row_trials]
+        dropout_on = {device: (keys.to(device), salts.to(device), dropout.to(device)) for device in devices}
+        for index, hook in enumerate(self._hooks):
+            hook_keys, hook_salts, probabilities = dropout_on[hook.device]
+            keyed = hook_keys, hook_salts[index], probabilities
+            hook.route(None if one_row_each else row_trials_on[hook.device], keyed)
 
     def embed(self, batch: PackedBatch) -> Tensor:
         """Return the token embeddings [R, L, hidden] of a batch on its device, with soft prompts inserted."""
@@ -127,8 +131,12 @@ class AdapterStack:
         probabilities = [adapter.dropout for adapter in self._active()]
         if not any(probabilities):
             return None
-        return torch.tensor(probabilities, device=row_trials.device)[row_trials]
+        return on_device(torch.tensor(probabilities), row_trials.device)[row_trials]
 
-    def _salts(self, path: str, row_trials: Tensor) -> Tensor:
-        salts = [derive_seed(adapter.seed, "dropout", adapter.step, path) for adapter in self._active()]
-        return torch.tensor(salts, device=row_trials.device)[row_trials]
+    def _salts(self) -> Tensor:
+        """Return the salts [hooks, K] of this step's dropout, on the model's first device."""
+        salts = [
+            [derive_seed(adapter.seed, "dropout", adapter.step, hook.path) for adapter in self._active()]
+            for hook in self._hooks
+        ]
+        return on_device(torch.tensor(salts, dtype=torch.int64), self.model.device)

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import AttentionInterface, PreTrainedModel
 
 from persona_sweeps.data.packing import Branch, PackedRow
@@ -73,7 +72,7 @@ class _Bucket:
             visible = distance >= 0
             if window is not None:
                 visible &= distance < window
-            self.masks[window, dtype] = _additive(visible, dtype)
+            self.masks[window, dtype] = additive(visible, dtype)
         return self.masks[window, dtype]
 
     def to(self, device: torch.device, non_blocking: bool) -> _Bucket:
@@ -126,14 +125,22 @@ class CacheLayout:
     visible: Tensor
     positions: Tensor
     key_positions: Tensor
+    masks: dict[tuple[int | None, torch.dtype], Tensor] = field(default_factory=dict, repr=False)
     copies: dict[torch.device, CacheLayout] = field(default_factory=dict, repr=False)
     """the same layout on other devices"""
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, options: Options) -> Tensor:
-        visible = self.visible
-        if options.window is not None:
-            visible = visible & (self.positions[:, :, None] - self.key_positions[:, None, :] < options.window)
-        return _attention(query, key, value, _additive(visible, query.dtype), options).transpose(1, 2)
+        mask = self._mask(options.window, query.dtype)
+        return _attention(query, key, value, mask, options).transpose(1, 2)
+
+    def _mask(self, window: int | None, dtype: torch.dtype) -> Tensor:
+        """Return the additive mask [R, 1, Q, K], the same for every layer with this window."""
+        if (window, dtype) not in self.masks:
+            visible = self.visible
+            if window is not None:
+                visible = visible & (self.positions[:, :, None] - self.key_positions[:, None, :] < window)
+            self.masks[window, dtype] = additive(visible, dtype)
+        return self.masks[window, dtype]
 
     def to(self, device: Device, non_blocking: bool = False) -> CacheLayout:
         device = torch.device(device)
@@ -185,6 +192,8 @@ def attend_by_layout(model: PreTrainedModel) -> None:
     """Make the model use the attention of this module, which follows the `layout` of each call."""
     AttentionInterface.register(NAME, _layout_attention)
     model.set_attn_implementation(NAME)
+    # cuDNN makes a plan for each shape that it hasn't seen, which takes longer than the attention; few shapes repeat.
+    torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def _layout_attention(
@@ -210,19 +219,8 @@ def _layout_attention(
 def _attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, options: Options) -> Tensor:
     """Return masked attention [B, heads, q, head_dim] with grouped keys and values [B, kv heads, k, head_dim].
 
-    On CPUs plain products are up to three times as fast as the fused kernel, whose backward pass is slow. A soft-cap
-    (Gemma-2) has no fused kernel.
-    """
-    if query.device.type == "cpu" or options.softcap is not None:
-        return _attention_in_steps(query, key, value, mask, options)
-    groups = query.shape[1] // key.shape[1]
-    if groups > 1:
-        key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=options.scaling)
-
-
-def _attention_in_steps(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, options: Options) -> Tensor:
-    """Compute attention with plain products; the heads of a group share one product with their key.
+    It has plain products, which on CPUs are up to three times as fast as the fused kernel, whose backward pass is slow;
+    a soft-cap (Gemma-2) has no fused kernel. The heads of a group share one product with their key.
 
     Softmax computes in fp32 whatever dtype it reads and writes. To request fp32 results and round them afterwards would
     give the same numbers at eight times the cost.
@@ -251,7 +249,7 @@ def _padded(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple
 
 
-def _additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
+def additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
     """Return the mask [B, 1, q, k] to add to scores, from bool [B, q, k]."""
     hidden = torch.full((), torch.finfo(dtype).min, dtype=dtype, device=visible.device)
     return torch.where(visible[:, None], torch.zeros((), dtype=dtype, device=visible.device), hidden)

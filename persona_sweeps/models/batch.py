@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from persona_sweeps.data.packing import PackedRow
-from persona_sweeps.models.attention import TreeLayout, tree_layout
+from persona_sweeps.models.attention import Layout, tree_layout
+from persona_sweeps.models.row_attention import RowLayout, subtree_ends
+from persona_sweeps.models.transfer import together
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +27,12 @@ class PackedBatch:
     """[R, L]"""
     keys: Tensor
     """[R, L] int64 hash of the path from the root"""
-    layout: TreeLayout
+    layout: Layout
     """which nodes attend to which"""
     row_trials: Tensor
     """[R] the trial of each row, as an index into `trials`"""
+    one_row_each: bool
+    """whether row k is the only one of trial k, and every trial has one"""
     trials: tuple[int, ...]
     """the trials whose adapters are stacked for this batch"""
     label_rows: Tensor
@@ -68,26 +72,41 @@ def collate(
     row_trials = np.asarray([stacked.index(trial) for trial, _ in rows], dtype=np.int64)
     counts = [len(row.label_nodes) for _, row in rows]
     label_rows = np.repeat(np.arange(len(rows), dtype=np.int64), counts)
-
-    def put(array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(device)
-
-    def join(name: str) -> Tensor:
-        return put(np.concatenate([getattr(row, name) for _, row in rows]))
-
+    packed = [row for _, row in rows]
+    by_row = torch.device(device).type == "cuda"
+    ends = {"ends": subtree_ends(packed, length)} if by_row else {}
+    arrays = {
+        "tokens": tokens,
+        "positions": positions,
+        "keys": keys.view(np.int64),
+        "row_trials": row_trials,
+        "label_rows": label_rows,
+        "label_trials": row_trials[label_rows],
+        "virtual_rows": virtual_rows,
+        "virtual_columns": virtual_columns,
+        "virtual_index": virtual_index,
+    }
+    labels = {
+        name: np.concatenate([getattr(row, name) for row in packed])
+        for name in ("label_nodes", "label_tokens", "label_examples")
+    }
+    on = together(arrays | labels | ends, device)
     return PackedBatch(
-        tokens=put(tokens),
-        virtual=(put(virtual_rows), put(virtual_columns), put(virtual_index)),
-        positions=put(positions),
-        keys=put(keys.view(np.int64)),
-        layout=tree_layout([row for _, row in rows], length, device),
-        row_trials=put(row_trials),
+        tokens=on["tokens"],
+        virtual=(on["virtual_rows"], on["virtual_columns"], on["virtual_index"]),
+        positions=on["positions"],
+        keys=on["keys"],
+        layout=RowLayout(tuple(packed), length, on["ends"], on["positions"])
+        if by_row
+        else tree_layout(packed, length, device),
+        row_trials=on["row_trials"],
+        one_row_each=np.array_equal(row_trials, np.arange(len(stacked))),
         trials=stacked,
-        label_rows=put(label_rows),
-        label_nodes=join("label_nodes"),
-        label_tokens=join("label_tokens"),
-        label_trials=put(row_trials[label_rows]),
-        label_examples=join("label_examples"),
+        label_rows=on["label_rows"],
+        label_nodes=on["label_nodes"],
+        label_tokens=on["label_tokens"],
+        label_trials=on["label_trials"],
+        label_examples=on["label_examples"],
     )
 
 
