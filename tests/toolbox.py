@@ -76,7 +76,7 @@ def adapter_of(base: BaseModel, config: Predictor, seed: int = 0, spread: float 
     generator = torch.Generator().manual_seed(seed)
     if spread is not None:
         for parameter in adapter.parameters():
-            parameter.data += torch.randn(parameter.shape, generator=generator) * spread
+            parameter.data += (torch.randn(parameter.shape, generator=generator) * spread).to(parameter.device)
     return adapter
 
 

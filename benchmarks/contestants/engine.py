@@ -11,6 +11,7 @@ from benchmarks.workload import Workload
 from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.models.loading import BaseModel
 from persona_sweeps.training.engine import Engine
+from persona_sweeps.training.limits import limits_for
 from persona_sweeps.training.trial import Trial
 
 
@@ -36,7 +37,9 @@ def _train(workload: Workload, base: BaseModel, seeds: Sequence[int], measuremen
     with measurement.timed(), AdapterStack(base.model, adapters) as stack:
         pairs = zip(adapters, seeds, strict=True)
         trials = [Trial(adapter, workload.train, seed, workload.examples) for adapter, seed in pairs]
-        Engine(base.model, stack, trials).train(lambda index, values: losses[index].append(values["train_nll"]))
+        Engine(base.model, stack, trials, limits_for(workload.config, workload.device)).train(
+            lambda index, values: losses[index].append(values["train_nll"])
+        )
     for trial in trials:
         if trial.failure is not None:
             raise trial.failure

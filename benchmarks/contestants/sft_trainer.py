@@ -99,6 +99,7 @@ def _arguments(workload: Workload, folder: str, settings: dict[str, Any]) -> SFT
     train = workload.train
     assert train.learning_rate is not None
     return SFTConfig(
+        **{NO_CHECKPOINTING: False},  # type: ignore[arg-type]
         output_dir=folder,
         learning_rate=train.learning_rate,
         lr_scheduler_type=SCHEDULES[train.scheduler],
@@ -110,7 +111,6 @@ def _arguments(workload: Workload, folder: str, settings: dict[str, Any]) -> SFT
         completion_only_loss=True,
         bf16=train.precision is Precision.bf16,
         use_cpu=workload.device == "cpu",
-        **{NO_CHECKPOINTING: False},
         report_to=[],
         logging_strategy="no",
         save_strategy="no",

@@ -53,7 +53,7 @@ class Session:
         for missing in self.result["missing"]:
             print(f"Missing here: {missing}.", flush=True)
         for name in self.only:
-            found = self.result["parts"][name] = []
+            found: list[dict[str, Any]] = self.result["parts"].setdefault(name, [])
             for title, measure in PARTS[name](self):
                 if self.wanted in title:
                     self._measure(f"{name}: {title}", measure, found)
@@ -114,10 +114,21 @@ def _tests(session: Session) -> Iterator[Row]:
 
 def _pytest(session: Session) -> dict[str, Any]:
     """Run the tests marked gpu; they decide by themselves on which device."""
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "-rfEs", "tests/gpu"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-m",
+        "gpu",
+        "-p",
+        "no:cacheprovider",
+        "--tb=short",
+        "-rfEs",
+        "tests/gpu",
+    ]
     seconds = max(30.0, session.end - time.monotonic())
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds)
-    print(done.stdout[-4000:], flush=True)
+    print(done.stdout[-9000:], flush=True)
     if done.returncode:
         raise RuntimeError(f"exit code {done.returncode}: {(done.stdout + done.stderr)[-3000:]}")
     return {"summary": done.stdout.strip().splitlines()[-1]}

@@ -21,6 +21,7 @@ from persona_sweeps.models.loading import BaseModel
 from persona_sweeps.prediction.generation import generate, requests
 from persona_sweeps.prediction.greedy import Greedy
 from persona_sweeps.training.engine import Engine
+from persona_sweeps.training.limits import limits_for
 from persona_sweeps.training.trial import Trial
 
 PROMPTS, NEW_TOKENS = 64, 64
@@ -57,14 +58,13 @@ def _measure(shape: Shape, name: str, device: str, tiny: bool) -> dict[str, Any]
 
 
 def _ours(trials: int) -> Way:
-    def answer(
-        chosen: Workload, base: BaseModel, prompts: list[tuple[int, ...]], new: int
-    ) -> tuple[Measurement, int]:
+    def answer(chosen: Workload, base: BaseModel, prompts: list[tuple[int, ...]], new: int) -> tuple[Measurement, int]:
         adapters = [_adapter(chosen, base, seed) for seed in range(trials)]
         ids = [str(index) for index in range(len(prompts))]
         measurement = Measurement()
         with AdapterStack(base.model, adapters) as stack:
-            engine = Engine(base.model, stack, [Trial(adapter, chosen.train, 0, []) for adapter in adapters])
+            limits = limits_for(chosen.config, chosen.device)
+            engine = Engine(base.model, stack, [Trial(adapter, chosen.train, 0, []) for adapter in adapters], limits)
             asked = [request for trial in range(trials) for request in requests(trial, prompts, ids, 0)]
             with measurement.timed():
                 texts = generate(engine, asked, Greedy(method="greedy", max_new_tokens=new), [])
@@ -74,9 +74,7 @@ def _ours(trials: int) -> Way:
 
 
 def _transformers(at_once: int | None) -> Way:
-    def answer(
-        chosen: Workload, base: BaseModel, prompts: list[tuple[int, ...]], new: int
-    ) -> tuple[Measurement, int]:
+    def answer(chosen: Workload, base: BaseModel, prompts: list[tuple[int, ...]], new: int) -> tuple[Measurement, int]:
         from peft import PeftModel
 
         measurement, tokens = Measurement(), 0

@@ -12,6 +12,7 @@ from benchmarks.gpu.training import EIGHT, SMALL
 from benchmarks.gpu.workload import Shape, workload
 from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.training.engine import Engine
+from persona_sweeps.training.limits import limits_for
 from persona_sweeps.training.trial import Trial
 
 STEPS = 3
@@ -34,7 +35,7 @@ def _measure(shape: Shape, count: int, device: str, tiny: bool) -> dict[str, Any
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device == "cuda" else [])]
     with AdapterStack(base.model, adapters) as stack:
         trials = [Trial(adapter, chosen.train, seed, chosen.examples) for seed, adapter in enumerate(adapters)]
-        engine = Engine(base.model, stack, trials)
+        engine = Engine(base.model, stack, trials, limits_for(chosen.config, device))
         steps = min(STEPS, chosen.steps - 1)
         engine.step()
         with profile(activities=activities) as seen:

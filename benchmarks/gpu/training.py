@@ -11,12 +11,12 @@ from benchmarks.gpu.device import peak_bytes, start_watching_memory
 from benchmarks.gpu.workload import Shape, workload
 from benchmarks.measurement import Measurement
 from benchmarks.workload import Workload
+from persona_sweeps.models.activations import activation_bytes, shape_of
 from persona_sweeps.models.families import family_of
-from persona_sweeps.models.loading import BaseModel
 from persona_sweeps.models.skeleton import skeleton
-from persona_sweeps.planning.activations import activation_bytes, shape_of
 from persona_sweeps.planning.preflight import STATE_BYTES
 from persona_sweeps.planning.token_counts import pass_of
+from persona_sweeps.training.limits import pass_token_slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,6 @@ def measure(case: Case, device: str, tiny: bool, matrix_tflops: float) -> dict[s
     start_watching_memory(device)
     found = train(chosen, base)
     tokens = sum(len(example.tokens) for example in chosen.examples) * case.trials
-    flops = needed_flops(chosen, base)
     return {
         "model": case.shape.title,
         "contestant": case.contestant,
@@ -82,7 +81,7 @@ def measure(case: Case, device: str, tiny: bool, matrix_tflops: float) -> dict[s
         "tokens": tokens,
         "token_slots": found.token_slots,
         "tokens_per_second": tokens / found.wall_seconds,
-        "share_of_matrix_rate": flops(found.token_slots) / found.wall_seconds / (matrix_tflops * 1e12),
+        "share_of_matrix_rate": needed_flops(chosen, found.token_slots) / found.wall_seconds / (matrix_tflops * 1e12),
         "loading_bytes": loaded,
         "peak_bytes": peak_bytes(device),
         "predicted_bytes": _predicted_bytes(chosen),
@@ -91,18 +90,19 @@ def measure(case: Case, device: str, tiny: bool, matrix_tflops: float) -> dict[s
     }
 
 
-def needed_flops(chosen: Workload, base: BaseModel) -> Callable[[int], float]:
-    """Return a function of the token slots: floating-point operations of the matrix products that LoRA needs.
+def needed_flops(chosen: Workload, token_slots: int) -> float:
+    """Return the floating-point operations of the matrix products that so many token slots need.
 
-    A frozen weight takes part in the forward pass and in the gradient of its inputs; a trained one also in its own.
-    The output head counts at each slot, though the engine applies it to labels only.
+    A frozen weight takes part in the forward pass and in the gradient of its inputs, a trained one also in its own. The
+    output head is needed where a token is under loss.
     """
     model = skeleton(chosen.config.model)
+    head = model.get_output_embeddings().weight.numel()
+    embeddings = 1 if model.config.get_text_config().tie_word_embeddings else 2
+    body = sum(parameter.numel() for parameter in model.parameters()) - embeddings * head
+    labels = sum(example.labels for example in chosen.examples) * len(chosen.seeds)
     trained = chosen.config.peft.trainable_parameters(model)
-    embedding = model.get_input_embeddings().weight.numel()
-    tied = model.config.get_text_config().tie_word_embeddings
-    frozen = sum(parameter.numel() for parameter in model.parameters()) - (0 if tied else embedding)
-    return lambda slots: (4.0 * frozen + 6.0 * trained) * slots
+    return (4.0 * body + 6.0 * trained) * token_slots + 4.0 * head * labels
 
 
 def _of_losses(found: Measurement) -> dict[str, Any]:
@@ -119,9 +119,11 @@ def _predicted_bytes(chosen: Workload) -> int:
     width = chosen.dtype.itemsize
     trained = chosen.config.peft.trainable_parameters(model)
     batch = chosen.train.batch_size
-    starts = range(0, len(chosen.examples), batch)
-    passes = [pass_of(chosen.examples[start : start + batch], chosen.config, count)[1] for start in starts]
-    largest = max(passes, key=lambda one: (one.slots + one.path_slots, one.scores))
+    shape = shape_of(model, family_of(card))
     weights = predicted_bytes(model, chosen.config.quantization, width)
-    activations = activation_bytes(shape_of(model, family_of(card)), largest, width)
+    slots = pass_token_slots(shape, weights, width, chosen.device)
+    starts = range(0, len(chosen.examples), batch)
+    passes = [pass_of(chosen.examples[start : start + batch], chosen.config, count, slots)[1] for start in starts]
+    largest = max(passes, key=lambda one: (one.slots + one.path_slots, one.scores))
+    activations = activation_bytes(shape, largest, width, chosen.device)
     return weights + count * trained * STATE_BYTES + activations

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-CHUNK_LOGITS = 4 << 20
-"""logits held at once: 16 MiB in fp32, below the size that the allocator maps afresh each time"""
+CHUNK_LOGITS = {"cpu": 4 << 20, "cuda": 64 << 20}
+"""logits held at once: on a CPU 16 MiB in fp32, below the size that the allocator maps afresh each time"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Head:
     @property
     def chunk(self) -> int:
         """How many labels have their logits in memory at once."""
-        return max(16, CHUNK_LOGITS // self.weight.shape[0])
+        return max(16, CHUNK_LOGITS[self.weight.device.type] // self.weight.shape[0])
 
 
 def output_head(model: PreTrainedModel) -> Head:

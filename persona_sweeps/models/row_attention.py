@@ -24,7 +24,7 @@ ALIGNED = 16
 
 @dataclass(frozen=True, slots=True)
 class RowLayout:
-    """The trees of a packed batch. In depth-first order a node's descendants are the nodes up to the end of its subtree.
+    """The trees of a packed batch: in depth-first order a node's descendants are those up to its subtree's end.
 
     Soft-capped scores have no fused kernel, and all pairs of a row would take too much memory: for them the rows are
     divided into branches.

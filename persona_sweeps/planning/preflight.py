@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from persona_sweeps.config.schema import Precision
 from persona_sweeps.device import resolve_device
 from persona_sweeps.errors import UserError
+from persona_sweeps.models.activations import Shape, activation_bytes, shape_of
 from persona_sweeps.models.families import family_of
 from persona_sweeps.models.source import Origin
-from persona_sweeps.planning.activations import Shape, activation_bytes, shape_of
 from persona_sweeps.planning.cells import Cell, Stage
 from persona_sweeps.planning.plan import Plan, by_run
 from persona_sweeps.planning.token_counts import NO_TRAINING, cached_slots, has_tokenizer, training_tokens
@@ -127,6 +127,7 @@ def predict_group(group: Sequence[Cell]) -> Predictions:
 def _predict(cells: Sequence[Cell], model: PreTrainedModel, shape: Shape, group_size: int) -> Prediction:
     """Predict a run with its evaluations, which the cells are."""
     from persona_sweeps.models.quantization import predicted_bytes, quantizing_bytes
+    from persona_sweeps.training.limits import pass_token_slots
 
     cell = cells[0]
     config, weights = cell.config, cell.weights
@@ -134,18 +135,21 @@ def _predict(cells: Sequence[Cell], model: PreTrainedModel, shape: Shape, group_
     width = 2 if config.train.precision is Precision.bf16 else 4
     trainable = config.peft.trainable_parameters(model) if cell.stage is Stage.train else 0
     full = config.peft.owns_base
-    on_cpu = resolve_device(config.device) == "cpu"
+    device = resolve_device(config.device)
+    on_cpu = device == "cpu"
     pieces = INT8_ON_CPU if on_cpu and config.quantization.method == "int8" else 1.0
-    work = training_tokens(config, weights, group_size) if trainable else NO_TRAINING
+    weights_bytes = predicted_bytes(model, config.quantization, width)
+    most_slots = pass_token_slots(shape, weights_bytes, width, device)
+    work = training_tokens(config, weights, group_size, most_slots) if trainable else NO_TRAINING
     cached = max(cached_slots(one.config, weights) for one in cells)
     return Prediction(
         trainable_parameters=trainable,
-        weights_bytes=predicted_bytes(model, config.quantization, width),
+        weights_bytes=weights_bytes,
         tokenizer_bytes=TOKENIZER_BYTES * model.config.get_text_config().vocab_size,
         loading_bytes=shape.parameters * FILE_WIDTH.get(weights.origin, 2)
         + quantizing_bytes(model, config.quantization),
         state_bytes=trainable * (STATE_BYTES + (width if full else 0)),
-        activation_bytes=round(pieces * activation_bytes(shape, work.largest, width)),
+        activation_bytes=round(pieces * activation_bytes(shape, work.largest, width, device)),
         cache_bytes=2 * width * shape.layers * shape.kv_heads * shape.head_dim * cached,
         disk_bytes=config.peft.saved_parameters(model) * (width if full else 4) if trainable else 0,
         tokens=work.tokens,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from persona_sweeps.config.schema import RunConfig
+from persona_sweeps.models.activations import PassSize
 from persona_sweeps.models.source import Weights
-from persona_sweeps.planning.activations import PassSize
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -40,9 +40,14 @@ class TrainingTokens:
 NO_TRAINING = TrainingTokens(0, 0, PassSize())
 
 
-def training_tokens(config: RunConfig, weights: Weights, group_size: int) -> TrainingTokens:
-    """Return what training amounts to when so many trials share the passes, this one among them."""
-    return _measured(config, group_size) if has_tokenizer(config, weights) else _guessed(config, group_size)
+def training_tokens(config: RunConfig, weights: Weights, group_size: int, most_slots: int) -> TrainingTokens:
+    """Return what training amounts to when so many trials share the passes, this one among them.
+
+    A pass has at most `most_slots` token slots.
+    """
+    if has_tokenizer(config, weights):
+        return _measured(config, group_size, most_slots)
+    return _guessed(config, group_size, most_slots)
 
 
 def cached_slots(config: RunConfig, weights: Weights) -> int:
@@ -90,7 +95,7 @@ _tokenizers: dict[str, tuple[PreTrainedTokenizerBase, str]] = {}
 """the last one, with its fingerprint: the next run often has the same"""
 
 
-def _measured(config: RunConfig, group_size: int) -> TrainingTokens:
+def _measured(config: RunConfig, group_size: int, most_slots: int) -> TrainingTokens:
     """Pack the first epoch's batches as the engine will."""
     from persona_sweeps.data.sequences import TrainingSequences
     from persona_sweeps.training.order import batches, steps_per_epoch, total_steps
@@ -105,7 +110,7 @@ def _measured(config: RunConfig, group_size: int) -> TrainingTokens:
     looked_at = min(steps, per_epoch, MOST_STEPS)
     for _ in range(looked_at):
         chosen = [sequences[index] for unit in next(order) for index in units[unit]]
-        slots, size = pass_of(chosen, config, group_size)
+        slots, size = pass_of(chosen, config, group_size, most_slots)
         tokens += sum(len(sequence.tokens) for sequence in chosen)
         computed += slots
         largest = max(largest, size, key=lambda one: (one.slots + one.path_slots, one.scores))
@@ -113,12 +118,13 @@ def _measured(config: RunConfig, group_size: int) -> TrainingTokens:
     return TrainingTokens(round(tokens * scale), round(computed * scale), largest)
 
 
-def pass_of(chosen: Sequence[TokenSequence], config: RunConfig, group_size: int) -> tuple[int, PassSize]:
+def pass_of(
+    chosen: Sequence[TokenSequence], config: RunConfig, group_size: int, most_slots: int
+) -> tuple[int, PassSize]:
     """Return a step's token slots, and the size of its largest pass if the whole group has such a step."""
     from persona_sweeps.data.packing import pack
     from persona_sweeps.models.attention import tree_layout
     from persona_sweeps.models.batch import split_passes
-    from persona_sweeps.training.limits import PASS_TOKEN_SLOTS
     from persona_sweeps.training.trial import ROW_TOKEN_SLOTS, with_virtual_tokens
 
     virtual = config.peft.virtual_tokens
@@ -126,7 +132,7 @@ def pass_of(chosen: Sequence[TokenSequence], config: RunConfig, group_size: int)
     sequences = [with_virtual_tokens(sequence, virtual) for sequence in chosen]
     micro = [pack(sequences[start : start + size], ROW_TOKEN_SLOTS) for start in range(0, len(sequences), size)]
     largest = max(micro, key=lambda rows: sum(map(len, rows)))
-    passes = split_passes([(trial, row) for trial in range(group_size) for row in largest], PASS_TOKEN_SLOTS)
+    passes = split_passes([(trial, row) for trial in range(group_size) for row in largest], most_slots)
     rows = [row for _, row in max(passes, key=lambda rows: len(rows) * max(len(row) for _, row in rows))]
     length = max(map(len, rows))
     shapes = [(*bucket.queries.shape, bucket.keys.shape[1]) for bucket in tree_layout(rows, length, "cpu").buckets]
@@ -138,9 +144,8 @@ def pass_of(chosen: Sequence[TokenSequence], config: RunConfig, group_size: int)
     return sum(len(row) for rows in micro for row in rows), size_of_pass
 
 
-def _guessed(config: RunConfig, group_size: int) -> TrainingTokens:
+def _guessed(config: RunConfig, group_size: int, most_slots: int) -> TrainingTokens:
     """Guess from the lengths of the texts; nothing is known to be shared."""
-    from persona_sweeps.training.limits import PASS_TOKEN_SLOTS
     from persona_sweeps.training.order import total_steps
 
     lengths = _guessed_lengths(config)
@@ -149,7 +154,7 @@ def _guessed(config: RunConfig, group_size: int) -> TrainingTokens:
     steps = total_steps(len(lengths), train.batch_size, train.epochs, train.max_steps)
     tokens = round(mean * steps * min(train.batch_size, len(lengths)))
     size = min(train.micro_batch_size or train.batch_size, len(lengths))
-    slots = round(min(mean * size * group_size, max(PASS_TOKEN_SLOTS, mean * size)))
+    slots = round(min(mean * size * group_size, max(most_slots, mean * size)))
     return TrainingTokens(tokens, tokens, PassSize(slots, slots, round(slots * mean)))
 
 

@@ -29,6 +29,7 @@ class BaseCache:
         import torch
 
         from persona_sweeps.models.loading import load_base
+        from persona_sweeps.training.limits import limits_for
         from persona_sweeps.training.memory import release_memory
 
         config = cell.config
@@ -41,12 +42,12 @@ class BaseCache:
             note(f"Loading {stored_model(config)} …")
             dtype = torch.bfloat16 if config.train.precision is Precision.bf16 else torch.float32
             self._base, self._key = load_base(config.model, dtype, device, config.quantization), key
+            if key not in self._limits:
+                self._limits[key] = limits_for(config, device)
             release_memory()  # quantizing leaves fragments that are too small for training
         return self._base
 
     @property
     def limits(self) -> Limits:
         """The pass limits of the last base model, as lowered so far; they outlive the base model."""
-        from persona_sweeps.training.limits import Limits
-
-        return self._limits.setdefault(self._key, Limits())
+        return self._limits[self._key]

@@ -13,6 +13,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from persona_sweeps.data.packing import PackedRow, TokenSequence, pack
@@ -20,8 +21,10 @@ from persona_sweeps.methods.forward import GroupForward
 from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.models.batch import collate, split_passes
+from persona_sweeps.models.transfer import on_device
 from persona_sweeps.training.limits import Limits, Note, PassExtent, Rows, in_one_pass
 from persona_sweeps.training.memory import HeapWatch, is_out_of_memory, keep_freed_memory
+from persona_sweeps.training.repeatable import repeatable
 from persona_sweeps.training.trial import ROW_TOKEN_SLOTS, Trial, Unit, with_virtual_tokens
 
 Answered = Callable[[str, int, int, str], None]
@@ -109,12 +112,18 @@ class Engine:
         A trial that fails keeps its failure, and has no values.
         """
         active = self.active
-        losses = self._accumulate(active)
+        if not active:
+            return {}
+        with repeatable(self.device):
+            losses = self._accumulate(active)
+            norms = [self.trials[index].clip_gradients().to(self.device) for index in active]
+            # The host waits for the device here, and nowhere else in a step.
+            read = torch.stack([torch.stack([losses[index] for index in active]), torch.stack(norms)], dim=1).tolist()
         logged: dict[int, dict[str, float]] = {}
-        for index in active:
+        for index, (loss, norm) in zip(active, read, strict=True):
             trial = self.trials[index]
             try:
-                logged[index] = trial.update(losses[index])
+                logged[index] = trial.update(loss, norm)
             except Exception as error:
                 if is_out_of_memory(error):
                     raise  # it may fit solo
@@ -124,8 +133,10 @@ class Engine:
             self._heap.after_step()
         return {index: values | self._counters(index) for index, values in logged.items()}
 
-    def _accumulate(self, active: Sequence[int]) -> dict[int, float]:
+    def _accumulate(self, active: Sequence[int]) -> dict[int, Tensor]:
         """Accumulate the gradients of one step of each trial; return each trial's mean NLL over its step's labels.
+
+        The means are on the device, in double precision.
 
         Raises DoesNotFit if a single example doesn't fit into memory.
         """
@@ -133,35 +144,34 @@ class Engine:
         attempt = partial(self._accumulate_within_limit, units)
         return self.limits.training.fit(attempt, self.note, undo=self._drop_gradients)
 
-    def _accumulate_within_limit(self, units: Mapping[int, Sequence[Unit]]) -> dict[int, float]:
+    def _accumulate_within_limit(self, units: Mapping[int, Sequence[Unit]]) -> dict[int, Tensor]:
         """Do the work of `_accumulate` within the current limits. Raises PassOutOfMemory."""
         limit = self.limits.training
         micro = {index: self.trials[index].micro_batches(chosen, limit.examples) for index, chosen in units.items()}
         labels = {index: sum(s.labels for unit in chosen for s in unit) for index, chosen in units.items()}
-        sums = dict.fromkeys(units, 0.0)
+        sums = torch.zeros(len(units), dtype=torch.float64, device=self.device)
         # Outside any pass: its memory doesn't depend on how the passes are divided.
         self.stack.stack(list(units))
         for micro_batch in itertools.zip_longest(*micro.values(), fillvalue=()):
             rows = [(index, row) for index, packed in zip(micro, micro_batch, strict=True) for row in packed]
             for chunk in split_passes(rows, limit.token_slots):
-                nll_sums = in_one_pass(partial(self._backward, chunk, labels), PassExtent.of(chunk))
-                for index, nll in nll_sums.items():
-                    sums[index] += nll
+                sums += in_one_pass(partial(self._backward, chunk, labels), PassExtent.of(chunk))
         self.stack.bind_gradients()
         for index, chosen in units.items():
             self.trials[index].count(chosen, micro[index], limit.examples)
-        return {index: sums[index] / labels[index] for index in units}
+        return {index: total / labels[index] for index, total in zip(units, sums, strict=True)}
 
-    def _backward(self, rows: Rows, labels: Mapping[int, int]) -> dict[int, float]:
-        """Add one pass's gradients to the accumulated ones; return each trial's summed NLL.
+    def _backward(self, rows: Rows, labels: Mapping[int, int]) -> Tensor:
+        """Add one pass's gradients to the accumulated ones; return the summed NLL of each trial.
 
         `labels` counts each trial's labels in the whole step.
         """
         batch = collate(rows, self.device, trials=list(labels))
-        weights = torch.tensor([1.0 / count for count in labels.values()], device=self.device)
+        weights = on_device(torch.tensor([1.0 / count for count in labels.values()]), self.device)
         loss, nll = self.forward.loss(batch, weights[batch.label_trials])
         loss.backward()
-        return _sum_by_trial(nll, batch.label_trials, batch.trials)
+        sums = torch.zeros(len(labels), dtype=torch.float64, device=self.device)
+        return sums.index_add_(0, batch.label_trials, nll.double())
 
     def _drop_gradients(self) -> None:
         """Drop the gradients of a step that ran out of memory, on the stacks and on the trials' parameters."""
@@ -184,7 +194,10 @@ class Engine:
 
         Raises DoesNotFit if a single sequence doesn't fit into memory.
         """
-        return self.limits.scoring.fit(partial(self._score, sequences), self.note) if sequences else {}
+        if not sequences:
+            return {}
+        with repeatable(self.device):
+            return self.limits.scoring.fit(partial(self._score, sequences), self.note)
 
     def _score(self, sequences: Mapping[int, Sequence[TokenSequence]]) -> dict[int, np.ndarray]:
         """Do the work of `sequence_nll` within the current limits. Raises PassOutOfMemory."""
@@ -220,9 +233,3 @@ class Engine:
             # The sequences are kept, too, so that no other object gets their id.
             self._packed[key] = sequences, rows
         return self._packed[key][1]
-
-
-def _sum_by_trial(values: torch.Tensor, value_trials: torch.Tensor, trials: Sequence[int]) -> dict[int, float]:
-    sums = torch.zeros(len(trials), dtype=torch.float64, device=values.device)
-    sums.index_add_(0, value_trials, values.double())
-    return dict(zip(trials, sums.tolist(), strict=True))

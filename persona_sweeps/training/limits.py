@@ -12,12 +12,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from persona_sweeps.config.schema import Precision, RunConfig
 from persona_sweeps.data.packing import PackedRow
+from persona_sweeps.device import memory_for
 from persona_sweeps.errors import TrialError
+from persona_sweeps.models.activations import Shape, shape_of, slot_bytes
+from persona_sweeps.models.families import family_of
+from persona_sweeps.models.quantization import predicted_bytes
+from persona_sweeps.models.skeleton import skeleton
 from persona_sweeps.training.memory import is_out_of_memory, release_memory
 
 PASS_TOKEN_SLOTS = 2048
-"""most token slots in one forward pass; further rows take further passes, whose gradients add up"""
+"""most token slots in one forward pass on a CPU; further rows take further passes, whose gradients add up"""
+GPU_PASS_TOKEN_SLOTS = (256, 16_384)
+"""fewest and most on a GPU: the larger the passes, the less of its time is spent on starting them"""
+GPU_SHARE = 0.6
+"""of a GPU's memory that the weights and the activations of a pass may take"""
 
 T = TypeVar("T")
 Rows = Sequence[tuple[int, PackedRow]]
@@ -136,3 +146,29 @@ class Limits:
     scoring: PassLimit = field(default_factory=_scoring)
     generation: PassLimit = field(default_factory=_generation)
     """its `examples` are the sequences that advance together"""
+
+    @classmethod
+    def of(cls, token_slots: int) -> Limits:
+        """Return limits with so many token slots in a pass."""
+        limits = cls()
+        for kind in (limits.training, limits.scoring, limits.generation):
+            kind.token_slots = token_slots
+        return limits
+
+
+def pass_token_slots(shape: Shape, weights_bytes: int, width: int, device: str) -> int:
+    """Return the most token slots in a pass: on a GPU a power of two, so that weights and activations fit."""
+    memory = memory_for(weights_bytes, device)
+    if device == "cpu" or memory is None:
+        return PASS_TOKEN_SLOTS
+    fewest, most = GPU_PASS_TOKEN_SLOTS
+    room = (GPU_SHARE * memory - weights_bytes) / slot_bytes(shape, width, device)
+    return max(fewest, min(most, 1 << max(0, int(room)).bit_length() - 1 if room >= 1 else 0))
+
+
+def limits_for(config: RunConfig, device: str) -> Limits:
+    """Return the limits of a pass of this config's base model on a device, as the plan reckons with them."""
+    model = skeleton(config.model)
+    width = 2 if config.train.precision is Precision.bf16 else 4
+    weights = predicted_bytes(model, config.quantization, width)
+    return Limits.of(pass_token_slots(shape_of(model, family_of(config.model)), weights, width, device))

@@ -213,14 +213,17 @@ class Trial:
     def _micro_batch_size(self) -> int:
         return self.config.micro_batch_size or self.config.batch_size
 
-    def update(self, train_nll: float) -> dict[str, float]:
-        """Take one optimizer step with the accumulated gradients; return the values to log.
+    def clip_gradients(self) -> Tensor:
+        """Scale the accumulated gradients down to `max_grad_norm`; return their norm before, on the device."""
+        limit = self.config.max_grad_norm or math.inf
+        return torch.nn.utils.clip_grad_norm_(self.parameters, limit, foreach=True).double()
+
+    def update(self, train_nll: float, norm: float) -> dict[str, float]:
+        """Take one optimizer step with the clipped gradients, whose norm was `norm`; return the values to log.
 
         Raises Diverged if the loss or the gradient isn't finite.
         """
         rate = self.learning_rate
-        limit = self.config.max_grad_norm or math.inf
-        norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, limit, foreach=True))
         if not (math.isfinite(train_nll) and math.isfinite(norm)):
             what = "gradient" if math.isfinite(train_nll) else "loss"
             raise Diverged(

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from persona_sweeps.models.activations import PassSize, activation_bytes, shape_of
 from persona_sweeps.models.families import family_of
-from persona_sweeps.planning.activations import PassSize, activation_bytes, shape_of
 from persona_sweeps.planning.plan import make_plan
 from persona_sweeps.planning.preflight import Prediction, predict
 from persona_sweeps.planning.review import size

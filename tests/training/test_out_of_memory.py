@@ -356,7 +356,7 @@ def test_a_run_that_fits_nowhere_fails_alone_and_the_group_is_let_go_first(
 def test_an_optimizer_that_does_not_fit_fails_its_run_in_plain_words(
     launch: Callable, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(trial: Trial, train_nll: float) -> dict[str, float]:
+    def refuse(trial: Trial, train_nll: float, norm: float) -> dict[str, float]:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr(Trial, "update", refuse)

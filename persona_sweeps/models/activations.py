@@ -1,4 +1,4 @@
-"""What the activations of a pass take, from the shape of the model and the size of the pass."""
+"""How many bytes the activations of a pass take, from the shape of the model and the size of the pass."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 SLACK = 1.5
 """of activations: what the backward pass holds for a moment, and what the allocator can't reuse; measured"""
+
+
+GPU_SLACK = 1.1
+"""the same on a GPU, whose allocator reuses more"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +82,26 @@ class PassSize:
     """pairs of a query and a key"""
 
 
-def activation_bytes(shape: Shape, largest: PassSize, width: int) -> int:
+def activation_bytes(shape: Shape, largest: PassSize, width: int, device: str = "cpu") -> int:
     """Return what a pass keeps for its backward, in numbers of `width` bytes.
 
-    In each block: the norms' inputs in fp32 and their results; the gate, its activation, the up projection and their
-    product in the MLP; queries and the attention's output; the keys and values of each path; and in each head a
-    probability for each pair of a query and a key.
+    On a CPU, attention goes branch by branch: beside what each slot takes, it keeps the keys and values of each path,
+    and in each head a probability for each pair of a query and a key. On a GPU it keeps neither.
+    """
+    if device != "cpu":
+        return round(largest.slots * slot_bytes(shape, width, device))
+    paths = 2 * width * shape.kv_heads * shape.head_dim * largest.path_slots
+    scores = width * shape.heads * largest.scores
+    return round(largest.slots * slot_bytes(shape, width, device) + SLACK * shape.layers * (paths + scores))
+
+
+def slot_bytes(shape: Shape, width: int, device: str) -> float:
+    """Return what a pass keeps of one token slot in all blocks, but for the paths and scores of attention.
+
+    That is in each block: the norms' inputs in fp32 and their results; the gate, its activation, the up projection and
+    their product in the MLP; queries and the attention's output, and on a GPU the keys and values of each head.
     """
     norms = (shape.norm_bytes + width) * shape.norm_width
-    attention = 2 * width * shape.heads * shape.head_dim
+    attention = (2 if device == "cpu" else 4) * width * shape.heads * shape.head_dim
     mlp = 4 * width * shape.intermediate
-    paths = 2 * width * shape.kv_heads * shape.head_dim * largest.path_slots
-    block = largest.slots * (norms + attention + mlp) + paths + width * shape.heads * largest.scores
-    return round(SLACK * shape.layers * block)
+    return (SLACK if device == "cpu" else GPU_SLACK) * shape.layers * (norms + attention + mlp)
