@@ -26,6 +26,12 @@ def _stacked(workload: Workload, base: BaseModel) -> Measurement:
     return stacked(workload, base)
 
 
+def _unrecorded(workload: Workload, base: BaseModel) -> Measurement:
+    from benchmarks.contestants.engine import stacked
+
+    return stacked(workload, base, records=False)
+
+
 def _trl(workload: Workload, base: BaseModel) -> Measurement:
     from benchmarks.contestants.sft_trainer import padded
 
@@ -42,6 +48,7 @@ CONTESTANTS: dict[str, Contestant] = {
     "engine": _one_by_one,
     "one-by-one": _one_by_one,
     "stacked": _stacked,
+    "unrecorded": _unrecorded,
     "trl": _trl,
     "trl-packed": _trl_packed,
 }

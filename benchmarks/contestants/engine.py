@@ -23,23 +23,25 @@ def one_by_one(workload: Workload, base: BaseModel) -> Measurement:
     return measurement
 
 
-def stacked(workload: Workload, base: BaseModel) -> Measurement:
-    """Train all trials together."""
+def stacked(workload: Workload, base: BaseModel, records: bool = True) -> Measurement:
+    """Train all trials together; `records` lets a GPU replay recorded passes."""
     measurement = Measurement(threads=torch.get_num_threads())
-    _train(workload, base, workload.seeds, measurement)
+    _train(workload, base, workload.seeds, measurement, records)
     return measurement
 
 
-def _train(workload: Workload, base: BaseModel, seeds: Sequence[int], measurement: Measurement) -> None:
+def _train(
+    workload: Workload, base: BaseModel, seeds: Sequence[int], measurement: Measurement, records: bool = True
+) -> None:
     """Train one group of trials; packing the rows and making the optimizers count as training."""
     adapters = [workload.config.peft.create(base.model, base.tokenizer, seed) for seed in seeds]
     losses: list[list[float]] = [[] for _ in seeds]
     with measurement.timed(), AdapterStack(base.model, adapters) as stack:
         pairs = zip(adapters, seeds, strict=True)
         trials = [Trial(adapter, workload.train, seed, workload.examples) for adapter, seed in pairs]
-        Engine(base.model, stack, trials, limits_for(workload.config, workload.device)).train(
-            lambda index, values: losses[index].append(values["train_nll"])
-        )
+        limits = limits_for(workload.config, workload.device)
+        engine = Engine(base.model, stack, trials, limits, records=records)
+        engine.train(lambda index, values: losses[index].append(values["train_nll"]))
     for trial in trials:
         if trial.failure is not None:
             raise trial.failure

@@ -64,8 +64,8 @@ def start_watching_memory(device: str) -> None:
 
 
 def peak_bytes(device: str) -> int | None:
-    """Return the most bytes of tensors at once since the watch began; None on a CPU."""
-    return torch.cuda.max_memory_allocated() if device == "cuda" else None
+    """Return the most bytes that torch held at once since the watch began; None on a CPU."""
+    return torch.cuda.max_memory_reserved() if device == "cuda" else None
 
 
 def description(device: str) -> dict[str, Any]:

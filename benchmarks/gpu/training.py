@@ -16,7 +16,7 @@ from persona_sweeps.models.families import family_of
 from persona_sweeps.models.skeleton import skeleton
 from persona_sweeps.planning.preflight import STATE_BYTES
 from persona_sweeps.planning.token_counts import pass_of
-from persona_sweeps.training.limits import pass_token_slots
+from persona_sweeps.training.limits import RECORDED, pass_token_slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,4 +126,4 @@ def _predicted_bytes(chosen: Workload) -> int:
     passes = [pass_of(chosen.examples[start : start + batch], chosen.config, count, slots)[1] for start in starts]
     largest = max(passes, key=lambda one: (one.slots + one.path_slots, one.scores))
     activations = activation_bytes(shape, largest, width, chosen.device)
-    return weights + count * trained * STATE_BYTES + activations
+    return weights + count * trained * STATE_BYTES + RECORDED * activations

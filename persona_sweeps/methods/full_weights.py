@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from persona_sweeps.errors import TrialError
+from persona_sweeps.methods.stacked import Stacked
 from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.progress_bars import no_progress_bars
 
@@ -84,6 +85,9 @@ class FullHook:
     def refresh(self) -> None:
         for parameter, trained in self._pairs:
             parameter.copy_(trained)
+
+    def stacks(self) -> Iterator[Stacked]:
+        return iter(())
 
     def bind_gradients(self) -> None:
         for (_, trained), gradient in zip(self._pairs, self._gradients, strict=True):

@@ -55,9 +55,13 @@ class _Ia3Hook:
     def refresh(self) -> None:
         pass
 
-    def bind_gradients(self) -> None:
+    def stacks(self) -> Iterator[Stacked]:
         if self._factors is not None:
-            self._factors.bind_gradients()
+            yield self._factors
+
+    def bind_gradients(self) -> None:
+        for part in self.stacks():
+            part.bind_gradients()
 
     def route(self, row_trials: Tensor | None, dropout: tuple[Tensor, Tensor, Tensor] | None) -> None:
         self._row_trials = row_trials

@@ -104,12 +104,14 @@ class LoraHook:
         if self._magnitude is not None:
             self._magnitude.refresh()
 
+    def stacks(self) -> Iterator[Stacked]:
+        magnitudes = self._magnitude.stack if self._magnitude is not None else None
+        yield from (part for part in (self._a, self._b, magnitudes) if part is not None)
+
     def bind_gradients(self) -> None:
         """Give each trial's parameters their part of the accumulated gradients, and start a new accumulation."""
-        magnitudes = self._magnitude.stack if self._magnitude is not None else None
-        for part in (self._a, self._b, magnitudes):
-            if part is not None:
-                part.bind_gradients()
+        for part in self.stacks():
+            part.bind_gradients()
 
     def route(self, row_trials: Tensor | None, dropout: tuple[Tensor, Tensor, Tensor] | None) -> None:
         """Set the stacked pair of each row (None: row k has pair k), and the keys, salts and p of dropout."""

@@ -30,20 +30,28 @@ class AdapterStack:
         self.model = model
         self.adapters = list(adapters)
         self._hooked: set[tuple[MakeHook, str]] = set()
-        self._hooks = self._new_hooks(self.adapters)
+        self.hooks = self._new_hooks(self.adapters)
         self._prompts: Tensor | None = None
         self._prefixes: Tensor | None = None
         self._stacked: tuple[int, ...] | None = None
+        self.version = 0
+        """how often other trials were stacked: what was recorded with an earlier version reads other memory"""
+        self._probabilities: Tensor | None = None
+        self._salts: Tensor | None = None
+        self._salted: tuple[int, ...] = ()
+        """the steps whose salts these are"""
 
     def stack(self, trials: Sequence[int]) -> None:
         """Stack the current weights of these trials; they stay stacked until other trials are."""
         chosen = [self.adapters[trial] for trial in trials]
         if tuple(trials) != self._stacked:
             self._stacked = None  # if memory runs out halfway, nothing counts as stacked
-            for hook in self._hooks:
+            for hook in self.hooks:
                 hook.stack(chosen)
             self._stacked = tuple(trials)
-        for hook in self._hooks:
+            self.version += 1
+            self._probabilities, self._salts, self._salted = self._drop_probabilities(chosen), None, ()
+        for hook in self.hooks:
             hook.refresh()
         self._prompts = stack_prompts(chosen)
         self._prefixes = stack_prefixes(chosen)
@@ -54,7 +62,7 @@ class AdapterStack:
         Raises ValueError as the class does.
         """
         self.adapters.append(adapter)
-        self._hooks += self._new_hooks([adapter])
+        self.hooks += self._new_hooks([adapter])
         return len(self.adapters) - 1
 
     def replace(self, index: int, adapter: Adapter) -> None:
@@ -62,9 +70,20 @@ class AdapterStack:
         self.adapters[index] = adapter
         self._stacked = None
 
+    @property
+    def acts_on_layers_only(self) -> bool:
+        """Whether the stacked trials have adapters at layers, and nothing else."""
+        return all(part.prompt is None and part.prefix is None and part.full is None for part in self._active())
+
+    def zero_gradients(self) -> None:
+        """Accumulate from zero, in the same memory each time; without this, in new memory."""
+        leaves = [part for hook in self.hooks for part in hook.stacks()]
+        if leaves:
+            torch._foreach_zero_([part.reused_gradient() for part in leaves])
+
     def bind_gradients(self) -> None:
         """Give each stacked trial's parameters the gradients accumulated since the last call."""
-        for hook in self._hooks:
+        for hook in self.hooks:
             hook.bind_gradients()
 
     def route(self, row_trials: Tensor, keys: Tensor | None = None, *, one_row_each: bool = False) -> None:
@@ -73,19 +92,33 @@ class AdapterStack:
         `one_row_each` says that row k is the only one of trial k, and that each trial has one.
         """
         assert self._stacked is not None, "stack the trials first"
-        dropout = self._dropout(row_trials) if keys is not None else None
-        devices = {hook.device for hook in self._hooks}
+        devices = {hook.device for hook in self.hooks}
         row_trials_on = {device: row_trials.to(device) for device in devices}
-        if keys is None or dropout is None:
-            for hook in self._hooks:
-                hook.route(None if one_row_each else row_trials_on[hook.device], None)
-            return
-        salts = self._salts()[:, row_trials]
-        dropout_on = {device: (keys.to(device), salts.to(device), dropout.to(device)) for device in devices}
-        for index, hook in enumerate(self._hooks):
-            hook_keys, hook_salts, probabilities = dropout_on[hook.device]
-            keyed = hook_keys, hook_salts[index], probabilities
+        dropout_on = {}
+        if keys is not None and self._probabilities is not None:
+            self.salt()
+            assert self._salts is not None
+            salts, dropout = self._salts[:, row_trials], self._probabilities[row_trials]
+            dropout_on = {device: (keys.to(device), salts.to(device), dropout.to(device)) for device in devices}
+        for index, hook in enumerate(self.hooks):
+            keyed = None
+            if dropout_on:
+                hook_keys, hook_salts, probabilities = dropout_on[hook.device]
+                keyed = hook_keys, hook_salts[index], probabilities
             hook.route(None if one_row_each else row_trials_on[hook.device], keyed)
+
+    def salt(self) -> None:
+        """Have the stacked trials drop what their present steps drop; what was recorded reads it where it stands."""
+        steps = tuple(adapter.step for adapter in self._active())
+        if self._probabilities is None or steps == self._salted:
+            return
+        salts = [
+            [derive_seed(adapter.seed, "dropout", adapter.step, hook.path) for adapter in self._active()]
+            for hook in self.hooks
+        ]
+        new = on_device(torch.tensor(salts, dtype=torch.int64), self.model.device)
+        self._salts = new if self._salts is None else self._salts.copy_(new)
+        self._salted = steps
 
     def embed(self, batch: PackedBatch) -> Tensor:
         """Return the token embeddings [R, L, hidden] of a batch on its device, with soft prompts inserted."""
@@ -99,9 +132,9 @@ class AdapterStack:
         return prefixed_layout(self._prefixes, self._active(), batch)
 
     def close(self) -> None:
-        for hook in self._hooks:
+        for hook in self.hooks:
             hook.close()
-        self._hooks = []
+        self.hooks = []
 
     def __enter__(self) -> AdapterStack:
         return self
@@ -126,17 +159,7 @@ class AdapterStack:
         assert self._stacked is not None
         return [self.adapters[trial] for trial in self._stacked]
 
-    def _dropout(self, row_trials: Tensor) -> Tensor | None:
-        """Return the dropout probability of each row, or None if no stacked trial uses dropout."""
-        probabilities = [adapter.dropout for adapter in self._active()]
-        if not any(probabilities):
-            return None
-        return on_device(torch.tensor(probabilities), row_trials.device)[row_trials]
-
-    def _salts(self) -> Tensor:
-        """Return the salts [hooks, K] of this step's dropout, on the model's first device."""
-        salts = [
-            [derive_seed(adapter.seed, "dropout", adapter.step, hook.path) for adapter in self._active()]
-            for hook in self._hooks
-        ]
-        return on_device(torch.tensor(salts, dtype=torch.int64), self.model.device)
+    def _drop_probabilities(self, adapters: Sequence[Adapter]) -> Tensor | None:
+        """Return the dropout probability of each trial, or None if none uses dropout."""
+        probabilities = [adapter.dropout for adapter in adapters]
+        return on_device(torch.tensor(probabilities), self.model.device) if any(probabilities) else None

@@ -25,6 +25,17 @@ class Stacked:
             view.copy_(parameter.data)
             parameter.data = view
         self.leaf.requires_grad_()
+        self._reused: Tensor | None = None
+        """memory in which every gradient is accumulated, once `reused_gradient` was called"""
+        self._parts: list[tuple[Tensor, nn.Parameter]] = []
+
+    def reused_gradient(self) -> Tensor:
+        """Return the memory in which the next gradient is accumulated: the same each time, whatever is in it."""
+        if self._reused is None:
+            self._reused = torch.empty_like(self.leaf, requires_grad=False)
+            self._parts = self._views(self._reused)
+        self.leaf.grad = self._reused
+        return self._reused
 
     def bind_gradients(self) -> None:
         """Give each parameter its part of the accumulated gradient, and start a new accumulation."""
@@ -33,8 +44,8 @@ class Stacked:
                 if parameter is not None:
                     parameter.grad = None
             return
-        for view, parameter in self._views(self.leaf.grad):
-            parameter.grad = view
+        for part, parameter in self._parts if self.leaf.grad is self._reused else self._views(self.leaf.grad):
+            parameter.grad = part
         self.leaf.grad = None
 
     def _views(self, tensor: Tensor) -> list[tuple[Tensor, nn.Parameter]]:

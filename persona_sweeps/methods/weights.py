@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
+from persona_sweeps.methods.stacked import Stacked
+
 if TYPE_CHECKING:
     from persona_sweeps.methods.full_weights import FullWeights
     from persona_sweeps.methods.ia3_layers import Ia3Weights
@@ -29,6 +31,9 @@ class Hook(Protocol):
 
     def refresh(self) -> None:
         """Discard what was computed from the weights, since they may have changed."""
+
+    def stacks(self) -> Iterator[Stacked]:
+        """Yield the stacked parameters."""
 
     def bind_gradients(self) -> None:
         """Give each trial's parameters the gradients accumulated since the last call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from persona_sweeps.data.packing import PackedRow
 from persona_sweeps.models.attention import Layout, tree_layout
 from persona_sweeps.models.row_attention import RowLayout, subtree_ends
-from persona_sweeps.models.transfer import together
+from persona_sweeps.models.transfer import on_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,45 @@ class PackedBatch:
         return self.tokens.numel()
 
 
+@dataclass(frozen=True, slots=True)
+class Padding:
+    """Multiples up to which the slots of a row and the labels of a batch are padded, so that few sizes occur."""
+
+    slots: int
+    labels: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostBatch:
+    """A batch before it is copied to its device: all its tensors in one."""
+
+    flat: Tensor
+    """[n] int64"""
+    shapes: dict[str, tuple[int, ...]]
+    """of the parts, in their order"""
+    rows: tuple[PackedRow, ...]
+    length: int
+    one_row_each: bool
+    trials: tuple[int, ...]
+
+    def to(self, device: torch.device | str) -> PackedBatch:
+        """Return the batch on a device, in one copy."""
+        return self.on(on_device(self.flat, device))
+
+    def on(self, flat: Tensor) -> PackedBatch:
+        """Return the batch whose tensors are parts of a copy of `flat`."""
+        pieces = flat.split([math.prod(shape) for shape in self.shapes.values()])
+        on = {name: piece.view(shape) for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)}
+        ends = on.pop("ends", None)
+        virtual = (on.pop("virtual_rows"), on.pop("virtual_columns"), on.pop("virtual_index"))
+        layout: Layout = (
+            RowLayout(self.rows, self.length, ends, on["positions"])
+            if ends is not None
+            else tree_layout(self.rows, self.length, flat.device)
+        )
+        return PackedBatch(layout=layout, virtual=virtual, one_row_each=self.one_row_each, trials=self.trials, **on)
+
+
 def collate(
     rows: Sequence[tuple[int, PackedRow]], device: torch.device | str, trials: Sequence[int] | None = None
 ) -> PackedBatch:
@@ -55,7 +95,21 @@ def collate(
 
     `trials` are the trials whose adapters are stacked; by default those of the rows.
     """
-    length = max(len(row) for _, row in rows)
+    return host_batch(rows, trials, whole_rows=torch.device(device).type == "cuda").to(device)
+
+
+def host_batch(
+    rows: Sequence[tuple[int, PackedRow]],
+    trials: Sequence[int] | None = None,
+    *,
+    whole_rows: bool,
+    padding: Padding = Padding(1, 1),
+) -> HostBatch:
+    """Do as `collate` does, but for the copy; `whole_rows` says how attention is computed.
+
+    Labels that are padding are those of no trial: their `label_trials` is the number of trials.
+    """
+    length = _rounded(max(len(row) for _, row in rows), padding.slots)
     stacked = tuple(sorted({trial for trial, _ in rows}) if trials is None else trials)
     shape = (len(rows), length)
     tokens = np.zeros(shape, dtype=np.int64)
@@ -70,44 +124,41 @@ def collate(
     virtual_index = -1 - tokens[virtual_rows, virtual_columns]
     tokens[virtual_rows, virtual_columns] = 0
     row_trials = np.asarray([stacked.index(trial) for trial, _ in rows], dtype=np.int64)
-    counts = [len(row.label_nodes) for _, row in rows]
-    label_rows = np.repeat(np.arange(len(rows), dtype=np.int64), counts)
-    packed = [row for _, row in rows]
-    by_row = torch.device(device).type == "cuda"
-    ends = {"ends": subtree_ends(packed, length)} if by_row else {}
+    packed = tuple(row for _, row in rows)
+    label_rows = np.repeat(np.arange(len(rows), dtype=np.int64), [len(row.label_nodes) for row in packed])
+    labels = {
+        "label_rows": label_rows,
+        "label_trials": row_trials[label_rows],
+        **{
+            name: np.concatenate([getattr(row, name) for row in packed])
+            for name in ("label_nodes", "label_tokens", "label_examples")
+        },
+    }
+    missing = _rounded(len(label_rows), padding.labels) - len(label_rows)
+    beyond = {"label_trials": len(stacked)}
     arrays = {
         "tokens": tokens,
         "positions": positions,
         "keys": keys.view(np.int64),
         "row_trials": row_trials,
-        "label_rows": label_rows,
-        "label_trials": row_trials[label_rows],
         "virtual_rows": virtual_rows,
         "virtual_columns": virtual_columns,
         "virtual_index": virtual_index,
+        **{name: np.pad(part, (0, missing), constant_values=beyond.get(name, 0)) for name, part in labels.items()},
+        **({"ends": subtree_ends(packed, length)} if whole_rows else {}),
     }
-    labels = {
-        name: np.concatenate([getattr(row, name) for row in packed])
-        for name in ("label_nodes", "label_tokens", "label_examples")
-    }
-    on = together(arrays | labels | ends, device)
-    return PackedBatch(
-        tokens=on["tokens"],
-        virtual=(on["virtual_rows"], on["virtual_columns"], on["virtual_index"]),
-        positions=on["positions"],
-        keys=on["keys"],
-        layout=RowLayout(tuple(packed), length, on["ends"], on["positions"])
-        if by_row
-        else tree_layout(packed, length, device),
-        row_trials=on["row_trials"],
+    return HostBatch(
+        flat=torch.from_numpy(np.concatenate([array.ravel() for array in arrays.values()])),
+        shapes={name: array.shape for name, array in arrays.items()},
+        rows=packed,
+        length=length,
         one_row_each=np.array_equal(row_trials, np.arange(len(stacked))),
         trials=stacked,
-        label_rows=on["label_rows"],
-        label_nodes=on["label_nodes"],
-        label_tokens=on["label_tokens"],
-        label_trials=on["label_trials"],
-        label_examples=on["label_examples"],
     )
+
+
+def _rounded(size: int, multiple: int) -> int:
+    return -(-size // multiple) * multiple
 
 
 def split_passes(rows: Sequence[tuple[int, PackedRow]], max_token_slots: int) -> list[list[tuple[int, PackedRow]]]:

@@ -127,7 +127,7 @@ def predict_group(group: Sequence[Cell]) -> Predictions:
 def _predict(cells: Sequence[Cell], model: PreTrainedModel, shape: Shape, group_size: int) -> Prediction:
     """Predict a run with its evaluations, which the cells are."""
     from persona_sweeps.models.quantization import predicted_bytes, quantizing_bytes
-    from persona_sweeps.training.limits import pass_token_slots
+    from persona_sweeps.training.limits import RECORDED, pass_token_slots
 
     cell = cells[0]
     config, weights = cell.config, cell.weights
@@ -137,7 +137,8 @@ def _predict(cells: Sequence[Cell], model: PreTrainedModel, shape: Shape, group_
     full = config.peft.owns_base
     device = resolve_device(config.device)
     on_cpu = device == "cpu"
-    pieces = INT8_ON_CPU if on_cpu and config.quantization.method == "int8" else 1.0
+    pieces = INT8_ON_CPU if config.quantization.method == "int8" else 1.0
+    times = pieces if on_cpu else RECORDED
     weights_bytes = predicted_bytes(model, config.quantization, width)
     most_slots = pass_token_slots(shape, weights_bytes, width, device)
     work = training_tokens(config, weights, group_size, most_slots) if trainable else NO_TRAINING
@@ -149,7 +150,7 @@ def _predict(cells: Sequence[Cell], model: PreTrainedModel, shape: Shape, group_
         loading_bytes=shape.parameters * FILE_WIDTH.get(weights.origin, 2)
         + quantizing_bytes(model, config.quantization),
         state_bytes=trainable * (STATE_BYTES + (width if full else 0)),
-        activation_bytes=round(pieces * activation_bytes(shape, work.largest, width, device)),
+        activation_bytes=round(times * activation_bytes(shape, work.largest, width, device)),
         cache_bytes=2 * width * shape.layers * shape.kv_heads * shape.head_dim * cached,
         disk_bytes=config.peft.saved_parameters(model) * (width if full else 4) if trainable else 0,
         tokens=work.tokens,

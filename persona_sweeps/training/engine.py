@@ -20,10 +20,11 @@ from persona_sweeps.data.packing import PackedRow, TokenSequence, pack
 from persona_sweeps.methods.forward import GroupForward
 from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.methods.weights import Adapter
-from persona_sweeps.models.batch import collate, split_passes
+from persona_sweeps.models.batch import PackedBatch, collate, host_batch, split_passes
 from persona_sweeps.models.transfer import on_device
 from persona_sweeps.training.limits import Limits, Note, PassExtent, Rows, in_one_pass
 from persona_sweeps.training.memory import HeapWatch, is_out_of_memory, keep_freed_memory
+from persona_sweeps.training.recording import PADDING, CudaTape, Recorder, can_record
 from persona_sweeps.training.repeatable import repeatable
 from persona_sweeps.training.trial import ROW_TOKEN_SLOTS, Trial, Unit, with_virtual_tokens
 
@@ -44,11 +45,12 @@ class Engine:
         limits: Limits | None = None,
         note: Note = lambda sentence: None,
         answered: Answered = lambda what, done, total, unit: None,
+        records: bool = True,
     ) -> None:
         """Hook the stack's adapters to the model.
 
         `limits` may come from earlier trials of this base model; `note` is called when lack of memory lowers them, and
-        `answered` with how much of what is asked has been computed.
+        `answered` with how much of what is asked has been computed. `records` lets a GPU replay recorded passes.
         """
         self.forward = GroupForward(model, stack)
         self.stack = stack
@@ -59,6 +61,10 @@ class Engine:
         self.answered = answered
         self.device = model.device
         self._heap = HeapWatch() if self.device.type == "cpu" and keep_freed_memory() else None
+        self._records = records and self.device.type == "cuda"
+        self._recorder: Recorder | None = None
+        self._recordable = 0
+        """the version of the stack for which it was chosen"""
         self._packed: dict[tuple[int, int, int | None], tuple[Sequence[TokenSequence], list[PackedRow]]] = {}
 
     def train(self, log_step: LogStep) -> None:
@@ -152,6 +158,9 @@ class Engine:
         sums = torch.zeros(len(units), dtype=torch.float64, device=self.device)
         # Outside any pass: its memory doesn't depend on how the passes are divided.
         self.stack.stack(list(units))
+        self._choose_recorder()
+        if self._recorder is not None:
+            self.stack.zero_gradients()
         for micro_batch in itertools.zip_longest(*micro.values(), fillvalue=()):
             rows = [(index, row) for index, packed in zip(micro, micro_batch, strict=True) for row in packed]
             for chunk in split_passes(rows, limit.token_slots):
@@ -166,12 +175,25 @@ class Engine:
 
         `labels` counts each trial's labels in the whole step.
         """
+        weights = [*(1.0 / count for count in labels.values()), 0.0]
+        if self._recorder is not None:
+            return self._recorder.run(host_batch(rows, list(labels), whole_rows=True, padding=PADDING), weights)
         batch = collate(rows, self.device, trials=list(labels))
-        weights = on_device(torch.tensor([1.0 / count for count in labels.values()]), self.device)
+        return self._backward_of(batch, on_device(torch.tensor(weights), self.device))
+
+    def _backward_of(self, batch: PackedBatch, weights: Tensor) -> Tensor:
+        """Add a pass's gradients to the accumulated ones; the last of the weights is that of padding."""
         loss, nll = self.forward.loss(batch, weights[batch.label_trials])
         loss.backward()
-        sums = torch.zeros(len(labels), dtype=torch.float64, device=self.device)
-        return sums.index_add_(0, batch.label_trials, nll.double())
+        sums = torch.zeros(len(weights), dtype=torch.float64, device=self.device)
+        return sums.index_add_(0, batch.label_trials, nll.double())[:-1]
+
+    def _choose_recorder(self) -> None:
+        """Have a recorder, if the device can replay what the stacked trials compute."""
+        if self._records and self.stack.version != self._recordable:
+            self._recordable = self.stack.version
+            recorder = self._recorder or Recorder(self.stack, self._backward_of, self.device, CudaTape(self.device))
+            self._recorder = recorder if can_record(self.forward.model, self.stack) else None
 
     def _drop_gradients(self) -> None:
         """Drop the gradients of a step that ran out of memory, on the stacks and on the trials' parameters."""

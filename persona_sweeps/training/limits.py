@@ -26,8 +26,10 @@ PASS_TOKEN_SLOTS = 2048
 """most token slots in one forward pass on a CPU; further rows take further passes, whose gradients add up"""
 GPU_PASS_TOKEN_SLOTS = (256, 16_384)
 """fewest and most on a GPU: the larger the passes, the less of its time is spent on starting them"""
-GPU_SHARE = 0.6
-"""of a GPU's memory that the weights and the activations of a pass may take"""
+GPU_SHARE = 0.8
+"""of a GPU's memory that the weights, and the activations of a pass and of its recording, may take"""
+RECORDED = 2
+"""times the activations of a pass: once as it comes, and once where its recording keeps them"""
 
 T = TypeVar("T")
 Rows = Sequence[tuple[int, PackedRow]]
@@ -162,7 +164,7 @@ def pass_token_slots(shape: Shape, weights_bytes: int, width: int, device: str) 
     if device == "cpu" or memory is None:
         return PASS_TOKEN_SLOTS
     fewest, most = GPU_PASS_TOKEN_SLOTS
-    room = (GPU_SHARE * memory - weights_bytes) / slot_bytes(shape, width, device)
+    room = (GPU_SHARE * memory - weights_bytes) / (RECORDED * slot_bytes(shape, width, device))
     return max(fewest, min(most, 1 << max(0, int(room)).bit_length() - 1 if room >= 1 else 0))
 
 

@@ -84,6 +84,31 @@ def test_training_is_repeatable_to_the_bit(llama: BaseModel, sequences: list[Tok
         assert all(map(torch.equal, one.trial.parameters, other.trial.parameters))
 
 
+@pytest.mark.parametrize("method", ["lora", "dora", "pissa", "ia3"])
+def test_replayed_passes_are_those_that_were_recorded(
+    method: str, llama: BaseModel, sequences: list[TokenSequence]
+) -> None:
+    """Trials of different data, dropout and length, so that what a recording reads changes from step to step."""
+    config = trained_with(max_steps=8, batch_size=2, learning_rate=1e-3)
+    chosen = replace(METHODS[method], dropout=0.3) if hasattr(METHODS[method], "dropout") else METHODS[method]
+    found: list[list[dict[str, float]]] = []
+    for records in (True, False):
+        adapters = [adapter_of(llama, chosen, seed) for seed in range(3)]
+        with AdapterStack(llama.model, adapters) as stack:
+            trials = [
+                Trial(adapter, replace(config, max_steps=8 - seed), seed, sequences)
+                for seed, adapter in enumerate(adapters)
+            ]
+            engine = Engine(llama.model, stack, trials, records=records)
+            logged: list[dict[str, float]] = []
+            engine.train(lambda index, values, into=logged: into.append({"index": index, **values}))  # type: ignore[misc]
+            found.append(logged)
+        assert all(trial.failure is None for trial in trials)
+    for mine, expected in zip(*found, strict=True):
+        for name in ("index", "train_nll", "grad_norm", "learning_rate"):
+            assert mine[name] == pytest.approx(expected[name], rel=1e-3), name
+
+
 def test_dropout_masks_are_those_of_the_cpu(load: Callable[..., BaseModel], sequences: list[TokenSequence]) -> None:
     plan = Plan(replace(LORA, dropout=0.4, r=8), replace(SHORT, max_grad_norm=0.05), 0)
     (ours,), (reference,) = (run(load("mistral_7b", device), [plan], sequences) for device in (DEVICE, "cpu"))

@@ -1,0 +1,125 @@
+"""Record the passes of a group on a GPU, and replay them: what takes thousands of launches then takes one.
+
+A pass of a small model is over before the host has started its kernels. A recording (a CUDA graph) starts all of them
+at once, on the tensors that it was made with. So the passes of a group are padded to few sizes, and the second pass of
+a size is recorded; from then on a batch of this size is copied to where the recording reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from persona_sweeps.methods.stack import AdapterStack
+from persona_sweeps.models.batch import HostBatch, PackedBatch, Padding
+from persona_sweeps.models.transfer import in_pinned_memory, on_device
+
+PADDING = Padding(slots=128, labels=256)
+MOST = 12
+"""recordings that a group keeps; passes of further sizes are computed as they come"""
+
+Backward = Callable[[PackedBatch, Tensor], Tensor]
+"""(batch, weight of a label of each trial and of padding) → summed NLL of each trial; it accumulates gradients"""
+Replay = Callable[[], None]
+Work = Callable[[], Tensor]
+
+
+class Tape(Protocol):
+    """The means of recording."""
+
+    def record(self, work: Work) -> tuple[Replay, Tensor]:
+        """Record the work without doing it; return what does it, and where that leaves the result."""
+        ...
+
+
+class CudaTape:
+    """Records CUDA graphs, which share their memory: one is replayed at a time."""
+
+    def __init__(self, device: torch.device) -> None:
+        """Have this thread work on a stream of its own: a recording can't be made on the default one."""
+        self.device = device
+        if torch.cuda.current_stream(device) == torch.cuda.default_stream(device):
+            own = torch.cuda.Stream(device)
+            own.wait_stream(torch.cuda.default_stream(device))
+            torch.cuda.set_stream(own)
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def record(self, work: Work) -> tuple[Replay, Tensor]:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool, stream=torch.cuda.current_stream(self.device)):
+            result = work()
+        return graph.replay, result
+
+
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    replay: Replay
+    flat: Tensor
+    """where it reads the batch"""
+    weights: Tensor
+    result: Tensor
+
+
+class Recorder:
+    """The recordings of one group's passes, as long as the same trials are stacked."""
+
+    def __init__(self, stack: AdapterStack, backward: Backward, device: torch.device, tape: Tape) -> None:
+        self.stack = stack
+        self.backward = backward
+        self.device = device
+        self.tape = tape
+        self._version = -1
+        self._seen: set[object] = set()
+        self._recordings: dict[object, _Recording] = {}
+
+    def run(self, batch: HostBatch, weights: Sequence[float]) -> Tensor:
+        """Do a pass; `weights` are those of a label of each trial, and of padding. Return the trials' summed NLL."""
+        if self.stack.version != self._version:
+            self._version = self.stack.version
+            self._seen.clear()
+            self._recordings.clear()
+        flat, of_labels = (
+            in_pinned_memory(batch.flat, self.device),
+            in_pinned_memory(torch.tensor(weights), self.device),
+        )
+        size = tuple(batch.shapes.items()), batch.one_row_each, batch.trials
+        recording = self._recordings.get(size)
+        if recording is None and (size not in self._seen or len(self._recordings) == MOST):
+            self._seen.add(size)
+            return self.backward(batch.to(self.device), on_device(of_labels, self.device))
+        self.stack.stack(batch.trials)
+        self.stack.salt()
+        if recording is None:
+            recording = self._recordings[size] = self._record(batch, of_labels)
+        recording.flat.copy_(flat, non_blocking=True)
+        recording.weights.copy_(of_labels, non_blocking=True)
+        recording.replay()
+        return recording.result.clone()
+
+    def _record(self, batch: HostBatch, weights: Tensor) -> _Recording:
+        flat, of_labels = on_device(batch.flat, self.device).clone(), on_device(weights, self.device).clone()
+        replay, result = self.tape.record(lambda: self.backward(batch.on(flat), of_labels))
+        return _Recording(replay, flat, of_labels, result)
+
+
+def can_record(model: PreTrainedModel, stack: AdapterStack) -> bool:
+    """Return whether passes of the stacked trials can be recorded.
+
+    They must compute on one GPU, without asking the host for anything: so no soft prompts, whose slots it counts; no
+    soft-capped scores, whose branches it divides; no int8, whose outliers it counts.
+    """
+    if model.device.type != "cuda":
+        return False
+    from bitsandbytes.nn import Linear8bitLt
+
+    return (
+        stack.acts_on_layers_only
+        and {hook.device for hook in stack.hooks} == {model.device}
+        and getattr(model.config.get_text_config(), "attn_logit_softcapping", None) is None
+        and not any(isinstance(module, Linear8bitLt) for module in model.modules())
+    )
