@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import itertools
+import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,10 +24,23 @@ class Measurement:
     threads: int = 0
     losses: list[list[float]] = field(default_factory=list)
     """mean NLL in nats of each trial's steps"""
+    step_ends: list[float] = field(default_factory=list)
+    """when each step of the last trials had ended, in seconds from anywhere"""
 
     @property
     def first_losses(self) -> list[float]:
         return [losses[0] for losses in self.losses]
+
+    @property
+    def seconds_a_step(self) -> float:
+        """The median of the second half of the steps: what is prepared only once is over by then."""
+        later = self.step_ends[len(self.step_ends) // 2 - 1 :]
+        return statistics.median(end - start for start, end in itertools.pairwise(later))
+
+    def step_ended(self) -> None:
+        """Note the time, once a GPU has done the step."""
+        _finish()
+        self.step_ends.append(time.perf_counter())
 
     @contextmanager
     def timed(self) -> Iterator[None]:

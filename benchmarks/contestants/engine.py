@@ -41,7 +41,10 @@ def _train(
         trials = [Trial(adapter, workload.train, seed, workload.examples) for adapter, seed in pairs]
         limits = limits_for(workload.config, workload.device)
         engine = Engine(base.model, stack, trials, limits, records=records)
-        engine.train(lambda index, values: losses[index].append(values["train_nll"]))
+        while engine.active:
+            for index, values in engine.step().items():
+                losses[index].append(values["train_nll"])
+            measurement.step_ended()
     for trial in trials:
         if trial.failure is not None:
             raise trial.failure

@@ -64,10 +64,13 @@ class RecordingTrainer(SFTTrainer):
         super().__init__(*args, **kwargs)
         self.step_losses: defaultdict[int, list[Tensor]] = defaultdict(list)
         self.token_slots = 0
+        self.measurement = Measurement()
 
     def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
         self.token_slots += inputs["input_ids"].numel()
         loss = super().training_step(model, inputs, *args, **kwargs)
+        if self.state.global_step not in self.step_losses:  # the step before has ended, with its optimizer
+            self.measurement.step_ended()
         self.step_losses[self.state.global_step].append(loss.detach())
         return loss
 
@@ -87,6 +90,7 @@ def _train(workload: Workload, base: BaseModel, settings: dict[str, Any]) -> Mea
             peft_config=_peft_config(workload),
         )
         _init_from(saved, trainer.model)
+        trainer.measurement = measurement
         with measurement.timed():
             trainer.train()
     measurement.steps = trainer.state.global_step

@@ -57,7 +57,7 @@ def workload(shape: Shape, device: str, tiny: bool, trials: int = 1, card: int =
     precision = "bf16" if device == "cuda" else "fp32"
     scale = ("model.scale=tiny",) if tiny else ()
     config = compose_config((*COMMON, *shape.overrides, f"train.precision={precision}", f"device={device}", *scale))
-    steps = 2 if tiny else steps or shape.steps
+    steps = 3 if tiny else steps or shape.steps
     examples = sequences(steps * config.train.batch_size, 32 if tiny else card)
     found = Workload(config, examples, tuple(range(trials)), device)
     return replace(found, config=replace(config, train=replace(config.train, max_steps=steps)))

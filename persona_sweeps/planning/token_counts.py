@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from persona_sweeps.config.schema import RunConfig
+from persona_sweeps.device import resolve_device
 from persona_sweeps.models.activations import PassSize
 from persona_sweeps.models.source import Weights
 
@@ -66,7 +67,7 @@ def cached_slots(config: RunConfig, weights: Weights) -> int:
         lengths = [round(_length(example.prompt) / BYTES_A_TOKEN) for example in corpus.prompts or corpus.eval]
         texts = min(len(lengths), config.generation.limit or len(lengths))
         longest = guessed_length(config, min(config.train.max_length, max(lengths)))
-    return min(texts, SEQUENCES) * (longest + config.peft.virtual_tokens + new)
+    return min(texts, SEQUENCES[resolve_device(config.device)]) * (longest + config.peft.virtual_tokens + new)
 
 
 def has_tokenizer(config: RunConfig, weights: Weights) -> bool:

@@ -24,8 +24,8 @@ from persona_sweeps.training.engine import Engine
 from persona_sweeps.training.limits import PassExtent, in_one_pass
 from persona_sweeps.training.trial import ROW_TOKEN_SLOTS, with_virtual_tokens
 
-SEQUENCES = 128
-"""most sequences that advance together, if memory allows; further ones follow"""
+SEQUENCES = {"cpu": 128, "cuda": 512}
+"""most sequences that advance together on each kind of device, if memory allows; further ones follow"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,12 @@ def generate(
     `decode` returns the text of tokens; only stop texts need it (`generation.stop`). If memory runs out, the requests
     are retried with half as many at a time. Raises DoesNotFit if not even one fits.
     """
-    limit = engine.limits.generation
+    limit, most = engine.limits.generation, SEQUENCES[engine.device.type]
     ending = Ending(frozenset(stop_token_ids), tuple(config.stop), decode)
     results: list[list[int]] = []
 
     def next_results() -> list[list[int]]:
-        next_requests = requests[len(results) :][: min(SEQUENCES, limit.examples or SEQUENCES)]
+        next_requests = requests[len(results) :][: min(most, limit.examples or most)]
         decoding = _Decoding(engine, next_requests, config, ending)
         return in_one_pass(decoding.run, decoding.size())
 

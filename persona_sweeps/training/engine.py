@@ -61,7 +61,7 @@ class Engine:
         self.answered = answered
         self.device = model.device
         self._heap = HeapWatch() if self.device.type == "cpu" and keep_freed_memory() else None
-        self._records = records and self.device.type == "cuda"
+        self._tape = CudaTape(self.device) if records and self.device.type == "cuda" else None
         self._recorder: Recorder | None = None
         self._recordable = 0
         """the version of the stack for which it was chosen"""
@@ -190,10 +190,11 @@ class Engine:
 
     def _choose_recorder(self) -> None:
         """Have a recorder, if the device can replay what the stacked trials compute."""
-        if self._records and self.stack.version != self._recordable:
-            self._recordable = self.stack.version
-            recorder = self._recorder or Recorder(self.stack, self._backward_of, self.device, CudaTape(self.device))
-            self._recorder = recorder if can_record(self.forward.model, self.stack) else None
+        if self._tape is None or self.stack.version == self._recordable:
+            return
+        self._recordable = self.stack.version
+        recorder = self._recorder or Recorder(self.stack, self._backward_of, self.device, self._tape)
+        self._recorder = recorder if can_record(self.forward.model, self.stack) else None
 
     def _drop_gradients(self) -> None:
         """Drop the gradients of a step that ran out of memory, on the stacks and on the trials' parameters."""

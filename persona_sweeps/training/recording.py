@@ -36,6 +36,9 @@ class Tape(Protocol):
         """Record the work without doing it; return what does it, and where that leaves the result."""
         ...
 
+    def forget(self) -> None:
+        """Note that nothing will be replayed that was recorded until now."""
+
 
 class CudaTape:
     """Records CUDA graphs, which share their memory: one is replayed at a time."""
@@ -47,6 +50,9 @@ class CudaTape:
             own = torch.cuda.Stream(device)
             own.wait_stream(torch.cuda.default_stream(device))
             torch.cuda.set_stream(own)
+        self.forget()
+
+    def forget(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()
 
     def record(self, work: Work) -> tuple[Replay, Tensor]:
@@ -83,6 +89,7 @@ class Recorder:
             self._version = self.stack.version
             self._seen.clear()
             self._recordings.clear()
+            self.tape.forget()
         flat, of_labels = (
             in_pinned_memory(batch.flat, self.device),
             in_pinned_memory(torch.tensor(weights), self.device),

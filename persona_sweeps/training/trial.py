@@ -17,6 +17,7 @@ from persona_sweeps.data.packing import PackedRow, TokenSequence, pack
 from persona_sweeps.data.sequences import TrainingSequences
 from persona_sweeps.errors import Diverged
 from persona_sweeps.methods.weights import Adapter
+from persona_sweeps.training.optimizer import AdamW
 from persona_sweeps.training.order import batches, steps_per_epoch, total_steps
 
 ROW_TOKEN_SLOTS = 4096
@@ -92,7 +93,7 @@ class Trial:
         rate = self.config.learning_rate
         assert rate is not None
         groups = [{"params": part, "lr": rate * ratio} for part, ratio in self.adapter.parameter_groups()]
-        self.optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=self.config.weight_decay, fused=True)
+        self.optimizer = AdamW(groups, lr=rate, weight_decay=self.config.weight_decay)
         self.schedule = get_scheduler(
             SCHEDULES[self.config.scheduler],
             self.optimizer,

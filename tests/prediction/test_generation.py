@@ -117,7 +117,7 @@ def test_group_order_and_division_change_no_text(
     assert generate(engine, asked_of([2], prompts), config, []) == texts[2 * len(prompts) :]
     engine.limits.scoring.token_slots = 64
     assert generate(engine, asked, config, []) == texts
-    monkeypatch.setattr(generation, "SEQUENCES", 4)
+    monkeypatch.setattr(generation, "SEQUENCES", {"cpu": 4})
     assert generate(engine, asked, config, []) == texts
     assert generate(engine, [], config, []) == []
 

@@ -26,6 +26,9 @@ class Tape:
         self.trials = trials
         self.recorded = self.replayed = 0
 
+    def forget(self) -> None:
+        pass
+
     def record(self, work: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
         self.recorded += 1
         result = torch.zeros(self.trials, dtype=torch.float64)
