@@ -120,3 +120,23 @@ def sequences() -> list[TokenSequence]:
         prompt = scenes[index % 3] + tokens(rng.randrange(1, 6))
         found.append(TokenSequence((*prompt, *tokens(rng.randrange(3, 20))), len(prompt), index))
     return found
+
+
+class RepeatingTape:
+    """Does the work anew at each replay, from the tensors that it was recorded with: a CPU records nothing."""
+
+    def __init__(self) -> None:
+        self.recorded = self.replayed = 0
+
+    def forget(self) -> None:
+        pass
+
+    def record(self, work: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
+        self.recorded += 1
+        result = torch.empty(0)
+
+        def replay() -> None:
+            self.replayed += 1
+            result.data = work().detach()
+
+        return replay, result

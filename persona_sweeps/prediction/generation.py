@@ -8,20 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
 from persona_sweeps.data.packing import TokenSequence, pack
-from persona_sweeps.models.attention import CacheLayout
 from persona_sweeps.models.batch import collate, split_passes
+from persona_sweeps.prediction.advance import Advance, RecordedAdvance, Sequences, advance
 from persona_sweeps.prediction.decoding import Generation
 from persona_sweeps.prediction.ending import Decode, Ending, no_text
 from persona_sweeps.prediction.kv_cache import SlotCache, gather_paths, slot_cache
 from persona_sweeps.seeds import derive_seed
 from persona_sweeps.training.engine import Engine
 from persona_sweeps.training.limits import PassExtent, in_one_pass
+from persona_sweeps.training.recording import can_replay
 from persona_sweeps.training.trial import ROW_TOKEN_SLOTS, with_virtual_tokens
 
 SEQUENCES = {"cpu": 128, "cuda": 512}
@@ -85,6 +87,7 @@ class _Decoding:
         self.stack = engine.stack
         self.pass_token_slots = engine.limits.scoring.token_slots
         self.device = engine.device
+        self.new_tape = engine.new_tape if can_replay(engine.forward.model, engine.stack) else None
         self.requests = requests
         self.max_new_tokens = config.max_new_tokens
         self.choose = config.chooser()
@@ -103,39 +106,55 @@ class _Decoding:
     def run(self) -> list[list[int]]:
         self.stack.stack(self.trials)
         logits, cache = self._prefill()
-        self.unfinished = list(range(len(self.requests)))
-        """indices of the requests that still generate; row k of the batch belongs to the k-th of them"""
+        self.batch = list(range(len(self.requests)))
+        """indices of the requests whose sequences advance; row k of the batch belongs to the k-th of them"""
+        self.finished: set[int] = set()
         lengths = [len(request.prompt) + self.virtual[request.trial] for request in self.requests]
         self.lengths = torch.tensor(lengths, device=self.device)
         self.row_trials = torch.tensor([self.trials.index(r.trial) for r in self.requests], device=self.device)
         self.width = max(lengths)
+        advance = self._advance_with(cache)
         for step in range(self.max_new_tokens):
-            streams = [self.requests[index].stream for index in self.unfinished]
+            streams = [self.requests[index].stream for index in self.batch]
             tokens = self.choose(self._penalized(logits.float()), streams, step).to(self.device)
             rows = self._append(tokens.tolist())
             if not rows or step + 1 == self.max_new_tokens:
                 break
-            if len(rows) < len(self.unfinished):
+            # What is recorded would have to be recorded anew: that is worth it for half as many.
+            if len(rows) < len(self.batch) and (self.new_tape is None or len(rows) <= len(self.batch) // 2):
                 tokens = self._keep_rows(rows, tokens, cache)
-            logits = self._advance(tokens, step, cache)
+                advance = self._advance_with(cache)
+            logits = advance(tokens, step)
         return self.texts
+
+    def _advance_with(self, cache: SlotCache) -> Advance:
+        """Return a function that runs the newest token of each sequence of the batch."""
+        if self.new_tape is None:
+            return partial(advance, self.forward, self._sequences(), cache)
+        return RecordedAdvance(self.forward, self._sequences(), cache, self.new_tape())
+
+    def _sequences(self) -> Sequences:
+        return Sequences(self.lengths, self.row_trials, self.width)
 
     def _append(self, tokens: Sequence[int]) -> list[int]:
         """Add the chosen tokens to their texts; return the rows that aren't finished."""
         rows = []
-        for row, (index, token) in enumerate(zip(self.unfinished, tokens, strict=True)):
-            if token in self.ending.tokens:
+        for row, (index, token) in enumerate(zip(self.batch, tokens, strict=True)):
+            if index in self.finished:
                 continue
-            self.texts[index].append(token)
-            if not self.ending.reached(self.texts[index]):
-                rows.append(row)
+            if token not in self.ending.tokens:
+                self.texts[index].append(token)
+                if not self.ending.reached(self.texts[index]):
+                    rows.append(row)
+                    continue
+            self.finished.add(index)
         return rows
 
     def _penalized(self, logits: Tensor) -> Tensor:
         """Make the tokens of each sequence so far, its prompt's too, less probable (Keskar et al. 2019)."""
         if self.penalty is None:
             return logits
-        for row, index in enumerate(self.unfinished):
+        for row, index in enumerate(self.batch):
             seen = torch.tensor(sorted({*self.requests[index].prompt, *self.texts[index]}), device=logits.device)
             scores = logits[row, seen]
             logits[row, seen] = torch.where(scores > 0, scores / self.penalty, scores * self.penalty)
@@ -145,23 +164,9 @@ class _Decoding:
         """Remove all other rows from the batch; return the tokens of those that stay."""
         keep = torch.tensor(rows, device=self.device)
         cache.keep(keep)
-        self.unfinished = [self.unfinished[row] for row in rows]
+        self.batch = [self.batch[row] for row in rows]
         self.lengths, self.row_trials = self.lengths[keep], self.row_trials[keep]
         return tokens[keep]
-
-    def _advance(self, tokens: Tensor, step: int, cache: SlotCache) -> Tensor:
-        """Run each sequence's newest token; return the logits [E, vocabulary] of the next, on the head's device."""
-        columns = torch.arange(self.width + step + 1, device=self.device)
-        in_prompt = columns[None, :] < self.lengths[:, None]
-        visible = in_prompt | (columns >= self.width)[None, :]
-        new_positions = self.lengths[:, None] + (columns - self.width)[None, :]
-        key_positions = torch.where(columns < self.width, columns.expand_as(new_positions), new_positions)
-        self.stack.route(self.row_trials)
-        embeddings = self.forward.model.get_input_embeddings()(tokens[:, None])
-        positions = key_positions[:, -1:]
-        layout = CacheLayout(visible[:, None, :], positions, key_positions)
-        hidden = self.forward.decode(embeddings, positions, layout, cache)
-        return self.forward.head(hidden[:, -1])
 
     def _prefill(self) -> tuple[Tensor, SlotCache]:
         """Run the packed prompts; return the logits after each prompt and the gathered cache, in request order."""

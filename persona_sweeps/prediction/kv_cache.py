@@ -10,7 +10,10 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 
 class _SlotLayer(DynamicLayer):
-    """Keys and values [E, heads, columns, head_dim] allocated once; an update writes the next columns in place."""
+    """Keys and values [E, heads, columns, head_dim] allocated once; an update writes the next columns in place.
+
+    It returns the columns up to those, or all of them if it is told the column by a tensor, which a recording can read.
+    """
 
     keys: Tensor
     values: Tensor
@@ -18,12 +21,18 @@ class _SlotLayer(DynamicLayer):
     def __init__(self, keys: Tensor, values: Tensor, filled: int) -> None:
         super().__init__()
         self.keys, self.values, self.filled = keys, values, filled
+        self.column: Tensor | None = None
+        """[1] the column to write, where it isn't the next one"""
         self.dtype, self.device = keys.dtype, keys.device
         self.is_initialized = True
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
     ) -> tuple[Tensor, Tensor]:
+        if self.column is not None:
+            self.keys.index_copy_(2, self.column, key_states)
+            self.values.index_copy_(2, self.column, value_states)
+            return self.keys, self.values
         start, stop = self.filled, self.filled + key_states.shape[-2]
         self.keys[:, :, start:stop] = key_states
         self.values[:, :, start:stop] = value_states
@@ -44,6 +53,16 @@ class SlotCache(Cache):
     def __init__(self, layers: list[_SlotLayer]) -> None:
         super().__init__(layers=[*layers])
         self._slot_layers = layers
+
+    @property
+    def width(self) -> int:
+        """The columns that were allocated."""
+        return self._slot_layers[0].keys.shape[2]
+
+    def write_at(self, column: Tensor) -> None:
+        """Have further updates write the column [1] that this tensor then holds, and return all columns."""
+        for layer in self._slot_layers:
+            layer.column = column
 
     def keep(self, rows: Tensor) -> None:
         """Keep these sequences and drop all others."""

@@ -24,7 +24,7 @@ from persona_sweeps.models.batch import PackedBatch, collate, host_batch, split_
 from persona_sweeps.models.transfer import on_device
 from persona_sweeps.training.limits import Limits, Note, PassExtent, Rows, in_one_pass
 from persona_sweeps.training.memory import HeapWatch, is_out_of_memory, keep_freed_memory
-from persona_sweeps.training.recording import PADDING, CudaTape, Recorder, can_record
+from persona_sweeps.training.recording import PADDING, CudaTape, Recorder, Tape, can_record, work_on_own_stream
 from persona_sweeps.training.repeatable import repeatable
 from persona_sweeps.training.trial import ROW_TOKEN_SLOTS, Trial, Unit, with_virtual_tokens
 
@@ -61,7 +61,11 @@ class Engine:
         self.answered = answered
         self.device = model.device
         self._heap = HeapWatch() if self.device.type == "cpu" and keep_freed_memory() else None
-        self._tape = CudaTape(self.device) if records and self.device.type == "cuda" else None
+        self.new_tape: Callable[[], Tape] | None = None
+        """makes the means of recording, where the device has any"""
+        if records and self.device.type == "cuda":
+            work_on_own_stream(self.device)
+            self.new_tape = partial(CudaTape, self.device)
         self._recorder: Recorder | None = None
         self._recordable = 0
         """the version of the stack for which it was chosen"""
@@ -190,10 +194,10 @@ class Engine:
 
     def _choose_recorder(self) -> None:
         """Have a recorder, if the device can replay what the stacked trials compute."""
-        if self._tape is None or self.stack.version == self._recordable:
+        if self.new_tape is None or self.stack.version == self._recordable:
             return
         self._recordable = self.stack.version
-        recorder = self._recorder or Recorder(self.stack, self._backward_of, self.device, self._tape)
+        recorder = self._recorder or Recorder(self.stack, self._backward_of, self.device, self.new_tape())
         self._recorder = recorder if can_record(self.forward.model, self.stack) else None
 
     def _drop_gradients(self) -> None:

@@ -44,12 +44,7 @@ class CudaTape:
     """Records CUDA graphs, which share their memory: one is replayed at a time."""
 
     def __init__(self, device: torch.device) -> None:
-        """Have this thread work on a stream of its own: a recording can't be made on the default one."""
         self.device = device
-        if torch.cuda.current_stream(device) == torch.cuda.default_stream(device):
-            own = torch.cuda.Stream(device)
-            own.wait_stream(torch.cuda.default_stream(device))
-            torch.cuda.set_stream(own)
         self.forget()
 
     def forget(self) -> None:
@@ -60,6 +55,14 @@ class CudaTape:
         with torch.cuda.graph(graph, pool=self._pool, stream=torch.cuda.current_stream(self.device)):
             result = work()
         return graph.replay, result
+
+
+def work_on_own_stream(device: torch.device) -> None:
+    """Have this thread work on a stream of its own from now on: a recording can't be made on the default one."""
+    if torch.cuda.current_stream(device) == torch.cuda.default_stream(device):
+        own = torch.cuda.Stream(device)
+        own.wait_stream(torch.cuda.default_stream(device))
+        torch.cuda.set_stream(own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +118,19 @@ class Recorder:
 
 
 def can_record(model: PreTrainedModel, stack: AdapterStack) -> bool:
-    """Return whether passes of the stacked trials can be recorded.
+    """Return whether training passes of the stacked trials can be recorded.
 
-    They must compute on one GPU, without asking the host for anything: so no soft prompts, whose slots it counts; no
-    soft-capped scores, whose branches it divides; no int8, whose outliers it counts.
+    Beside what `can_replay` asks for: no soft prompts, whose slots the host counts, and no soft-capped scores, whose
+    branches it divides.
     """
-    if model.device.type != "cuda":
+    softcap = getattr(model.config.get_text_config(), "attn_logit_softcapping", None)
+    return can_replay(model, stack) and stack.acts_on_layers_only and softcap is None
+
+
+def can_replay(model: PreTrainedModel, stack: AdapterStack) -> bool:
+    """Return whether all computes on one GPU, without asking the host for anything, as int8 does of its outliers."""
+    if model.device.type != "cuda" or {hook.device for hook in stack.hooks} - {model.device}:
         return False
     from bitsandbytes.nn import Linear8bitLt
 
-    return (
-        stack.acts_on_layers_only
-        and {hook.device for hook in stack.hooks} == {model.device}
-        and getattr(model.config.get_text_config(), "attn_logit_softcapping", None) is None
-        and not any(isinstance(module, Linear8bitLt) for module in model.modules())
-    )
+    return not any(isinstance(module, Linear8bitLt) for module in model.modules())

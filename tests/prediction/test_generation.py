@@ -26,7 +26,7 @@ from persona_sweeps.prediction.greedy import Greedy
 from persona_sweeps.prediction.nucleus import Nucleus
 from persona_sweeps.training.engine import Engine
 from persona_sweeps.training.trial import Trial
-from tests.toolbox import CARDS, LORA, METHODS, NONE, PREFIX, PROMPT, TRAIN, adapter_of, trained_with
+from tests.toolbox import CARDS, LORA, METHODS, NONE, PREFIX, PROMPT, TRAIN, RepeatingTape, adapter_of, trained_with
 
 GREEDY = Greedy(method="greedy", max_new_tokens=10)
 NUCLEUS = Nucleus(method="nucleus", max_new_tokens=10, temperature=0.8, top_p=0.9)
@@ -254,3 +254,25 @@ def test_white_space_around_a_text_goes_after_the_stop_text_was_looked_for() -> 
     ending = Ending(frozenset(), ("\n",), lambda tokens: "".join(map(chr, tokens)))
     assert ending.text([ord(c) for c in " To be \nor not"]) == "To be"
     assert ending.text([ord(c) for c in "\nTo be"]) == "", "as with transformers, it ends at once"
+
+
+@pytest.mark.parametrize("config", [GREEDY, NUCLEUS], ids=["greedy", "nucleus"])
+@pytest.mark.parametrize("card", ["mistral_7b", "gemma2_27b", "gpt2"])
+def test_recorded_steps_give_the_same_texts(
+    card: str, config: Generation, load: Callable[[str], BaseModel], prompts: Prompts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also once sequences have finished, whose rows go on being computed until half of them have."""
+    base = load(card)
+    adapters = [adapter_of(base, peft, seed, spread=0.2) for seed, peft in enumerate((NONE, LORA, PREFIX))]
+    tape = RepeatingTape()
+    found = []
+    with AdapterStack(base.model, adapters) as stack:
+        engine = engine_of(base, stack)
+        first = generate(engine, asked_of([0, 1, 2], prompts), config, [])
+        stops = [text[3 + index] for index, text in enumerate(first[::3])]
+        for new_tape in (None, lambda: tape):
+            engine.new_tape = new_tape
+            monkeypatch.setattr(generation, "can_replay", lambda model, stack: True)
+            found.append(generate(engine, asked_of([0, 1, 2], prompts), config, stops))
+    assert found[0] == found[1] and len({len(text) for text in found[0]}) > 1
+    assert tape.recorded < tape.replayed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -16,31 +15,12 @@ from persona_sweeps.training import recording
 from persona_sweeps.training.engine import Engine
 from persona_sweeps.training.recording import Recorder
 from persona_sweeps.training.trial import Trial
-from tests.toolbox import LORA, adapter_of, relative_error, trained_with
+from tests.toolbox import LORA, RepeatingTape, adapter_of, relative_error, trained_with
 
 
-class Tape:
-    """Does the work anew at each replay, from the same tensors: a CPU records nothing."""
-
-    def __init__(self, trials: int = 3) -> None:
-        self.trials = trials
-        self.recorded = self.replayed = 0
-
-    def forget(self) -> None:
-        pass
-
-    def record(self, work: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-        self.recorded += 1
-        result = torch.zeros(self.trials, dtype=torch.float64)
-
-        def replay() -> None:
-            self.replayed += 1
-            result.copy_(work())
-
-        return replay, result
-
-
-def train(base: BaseModel, sequences: list[TokenSequence], tape: Tape | None) -> tuple[list[tuple], list[Tensor]]:
+def train(
+    base: BaseModel, sequences: list[TokenSequence], tape: RepeatingTape | None
+) -> tuple[list[tuple], list[Tensor]]:
     adapters = [adapter_of(base, replace(LORA, dropout=0.2, r=2 + seed), seed, spread=None) for seed in range(3)]
     logged = []
     with AdapterStack(base.model, adapters) as stack:
@@ -61,7 +41,7 @@ def test_what_is_replayed_learns_what_is_not(
 ) -> None:
     monkeypatch.setattr(recording, "MOST", most)
     monkeypatch.setattr(recording, "PADDING", recording.Padding(32, 32))
-    tape = Tape()
+    tape = RepeatingTape()
     expected, reference = train(llama, sequences, None)
     found, learned = train(llama, sequences, tape)
     assert 1 <= tape.recorded <= most and tape.replayed >= 3
@@ -73,7 +53,7 @@ def test_what_is_replayed_learns_what_is_not(
 
 def test_other_trials_are_recorded_anew(llama: BaseModel, sequences: list[TokenSequence]) -> None:
     """Once a trial has finished, the recordings of the group read memory that is no longer its own."""
-    tape = Tape()
+    tape = RepeatingTape()
     adapters = [adapter_of(llama, LORA, seed, spread=None) for seed in range(3)]
     with AdapterStack(llama.model, adapters) as stack:
         trials = [
@@ -86,6 +66,6 @@ def test_other_trials_are_recorded_anew(llama: BaseModel, sequences: list[TokenS
             engine.step()
         before = tape.recorded
         assert before and engine._recorder._recordings
-        engine._recorder.tape = two = Tape(trials=2)
+        engine._recorder.tape = two = RepeatingTape()
         engine.train(lambda index, values: None)
     assert two.recorded and all(trial.failure is None and trial.is_over for trial in trials)
