@@ -40,7 +40,7 @@ def _train(
         pairs = zip(adapters, seeds, strict=True)
         trials = [Trial(adapter, workload.train, seed, workload.examples) for adapter, seed in pairs]
         limits = limits_for(workload.config, workload.device)
-        engine = Engine(base.model, stack, trials, limits, records=records)
+        engine = Engine(base.model, stack, trials, limits, note=print, records=records)
         while engine.active:
             for index, values in engine.step().items():
                 losses[index].append(values["train_nll"])

@@ -57,15 +57,16 @@ def _measure(shape: Shape, name: str, device: str, tiny: bool) -> dict[str, Any]
     }
 
 
-def _ours(trials: int) -> Way:
+def _ours(count: int) -> Way:
     def answer(chosen: Workload, base: BaseModel, prompts: list[tuple[int, ...]], new: int) -> tuple[Measurement, int]:
-        adapters = [_adapter(chosen, base, seed) for seed in range(trials)]
+        adapters = [_adapter(chosen, base, seed) for seed in range(count)]
         ids = [str(index) for index in range(len(prompts))]
         measurement = Measurement()
         with AdapterStack(base.model, adapters) as stack:
             limits = limits_for(chosen.config, chosen.device)
-            engine = Engine(base.model, stack, [Trial(adapter, chosen.train, 0, []) for adapter in adapters], limits)
-            asked = [request for trial in range(trials) for request in requests(trial, prompts, ids, 0)]
+            trials = [Trial(adapter, chosen.train, 0, []) for adapter in adapters]
+            engine = Engine(base.model, stack, trials, limits, note=print)
+            asked = [request for trial in range(len(adapters)) for request in requests(trial, prompts, ids, 0)]
             with measurement.timed():
                 texts = generate(engine, asked, Greedy(method="greedy", max_new_tokens=new), [])
         return measurement, sum(map(len, texts))

@@ -23,7 +23,8 @@ from persona_sweeps.prediction.kv_cache import SlotCache, gather_paths, slot_cac
 from persona_sweeps.seeds import derive_seed
 from persona_sweeps.training.engine import Engine
 from persona_sweeps.training.limits import PassExtent, in_one_pass
-from persona_sweeps.training.recording import can_replay
+from persona_sweeps.training.memory import is_out_of_memory
+from persona_sweeps.training.recording import can_replay, refusal
 from persona_sweeps.training.trial import ROW_TOKEN_SLOTS, with_virtual_tokens
 
 SEQUENCES = {"cpu": 128, "cuda": 512}
@@ -87,6 +88,7 @@ class _Decoding:
         self.stack = engine.stack
         self.pass_token_slots = engine.limits.scoring.token_slots
         self.device = engine.device
+        self.note = engine.note
         self.new_tape = engine.new_tape if can_replay(engine.forward.model, engine.stack) else None
         self.requests = requests
         self.max_new_tokens = config.max_new_tokens
@@ -113,7 +115,7 @@ class _Decoding:
         self.lengths = torch.tensor(lengths, device=self.device)
         self.row_trials = torch.tensor([self.trials.index(r.trial) for r in self.requests], device=self.device)
         self.width = max(lengths)
-        advance = self._advance_with(cache)
+        advance = self._advance_with(cache, 0)
         for step in range(self.max_new_tokens):
             streams = [self.requests[index].stream for index in self.batch]
             tokens = self.choose(self._penalized(logits.float()), streams, step).to(self.device)
@@ -123,18 +125,23 @@ class _Decoding:
             # What is recorded would have to be recorded anew: that is worth it for half as many.
             if len(rows) < len(self.batch) and (self.new_tape is None or len(rows) <= len(self.batch) // 2):
                 tokens = self._keep_rows(rows, tokens, cache)
-                advance = self._advance_with(cache)
+                advance = self._advance_with(cache, step)
             logits = advance(tokens, step)
         return self.texts
 
-    def _advance_with(self, cache: SlotCache) -> Advance:
-        """Return a function that runs the newest token of each sequence of the batch."""
-        if self.new_tape is None:
-            return partial(advance, self.forward, self._sequences(), cache)
-        return RecordedAdvance(self.forward, self._sequences(), cache, self.new_tape())
-
-    def _sequences(self) -> Sequences:
-        return Sequences(self.lengths, self.row_trials, self.width)
+    def _advance_with(self, cache: SlotCache, step: int) -> Advance:
+        """Return a function that runs the newest token of each sequence of the batch, from this step on."""
+        sequences = Sequences(self.lengths, self.row_trials, self.width)
+        if self.new_tape is not None:
+            try:
+                return RecordedAdvance(self.forward, sequences, cache, self.new_tape())
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise
+                self.note(refusal(error))
+                self.new_tape = None
+                cache.write_after(self.width + step)
+        return partial(advance, self.forward, sequences, cache)
 
     def _append(self, tokens: Sequence[int]) -> list[int]:
         """Add the chosen tokens to their texts; return the rows that aren't finished."""

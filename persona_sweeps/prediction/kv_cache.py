@@ -64,6 +64,11 @@ class SlotCache(Cache):
         for layer in self._slot_layers:
             layer.column = column
 
+    def write_after(self, filled: int) -> None:
+        """Have further updates write the columns after the first `filled`, and return the columns up to those."""
+        for layer in self._slot_layers:
+            layer.column, layer.filled = None, filled
+
     def keep(self, rows: Tensor) -> None:
         """Keep these sequences and drop all others."""
         for layer in self._slot_layers:

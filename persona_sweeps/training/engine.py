@@ -197,7 +197,7 @@ class Engine:
         if self.new_tape is None or self.stack.version == self._recordable:
             return
         self._recordable = self.stack.version
-        recorder = self._recorder or Recorder(self.stack, self._backward_of, self.device, self.new_tape())
+        recorder = self._recorder or Recorder(self.stack, self._backward_of, self.device, self.new_tape(), self.note)
         self._recorder = recorder if can_record(self.forward.model, self.stack) else None
 
     def _drop_gradients(self) -> None:

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.models.batch import HostBatch, PackedBatch, Padding
 from persona_sweeps.models.transfer import in_pinned_memory, on_device
+from persona_sweeps.training.limits import Note
 
 PADDING = Padding(slots=128, labels=256)
 MOST = 12
@@ -57,6 +58,12 @@ class CudaTape:
         return graph.replay, result
 
 
+def refusal(error: RuntimeError) -> str:
+    """Return a sentence that says why nothing is recorded."""
+    reason = str(error).strip().splitlines() or ["no reason given"]
+    return f"The GPU's work can't be recorded and replayed ({reason[0]}): it takes longer, and the result is the same."
+
+
 def work_on_own_stream(device: torch.device) -> None:
     """Have this thread work on a stream of its own from now on: a recording can't be made on the default one."""
     if torch.cuda.current_stream(device) == torch.cuda.default_stream(device):
@@ -77,12 +84,14 @@ class _Recording:
 class Recorder:
     """The recordings of one group's passes, as long as the same trials are stacked."""
 
-    def __init__(self, stack: AdapterStack, backward: Backward, device: torch.device, tape: Tape) -> None:
+    def __init__(self, stack: AdapterStack, backward: Backward, device: torch.device, tape: Tape, note: Note) -> None:
         self.stack = stack
         self.backward = backward
         self.device = device
         self.tape = tape
         self._version = -1
+        self.note = note
+        self._refused = False
         self._seen: set[object] = set()
         self._recordings: dict[object, _Recording] = {}
 
@@ -98,18 +107,28 @@ class Recorder:
             in_pinned_memory(torch.tensor(weights), self.device),
         )
         size = tuple(batch.shapes.items()), batch.one_row_each, batch.trials
-        recording = self._recordings.get(size)
-        if recording is None and (size not in self._seen or len(self._recordings) == MOST):
-            self._seen.add(size)
-            return self.backward(batch.to(self.device), on_device(of_labels, self.device))
         self.stack.stack(batch.trials)
         self.stack.salt()
+        recording = self._recordings.get(size) or self._new(size, batch, of_labels)
         if recording is None:
-            recording = self._recordings[size] = self._record(batch, of_labels)
+            return self.backward(batch.to(self.device), on_device(of_labels, self.device))
         recording.flat.copy_(flat, non_blocking=True)
         recording.weights.copy_(of_labels, non_blocking=True)
         recording.replay()
         return recording.result.clone()
+
+    def _new(self, size: object, batch: HostBatch, weights: Tensor) -> _Recording | None:
+        """Return a recording of passes of this size; None if it is the first of them, or can't be recorded."""
+        if size not in self._seen or len(self._recordings) == MOST or self._refused:
+            self._seen.add(size)
+            return None
+        try:
+            self._recordings[size] = self._record(batch, weights)
+        except RuntimeError as error:
+            self._refused = True
+            self.note(refusal(error))
+            return None
+        return self._recordings[size]
 
     def _record(self, batch: HostBatch, weights: Tensor) -> _Recording:
         flat, of_labels = on_device(batch.flat, self.device).clone(), on_device(weights, self.device).clone()

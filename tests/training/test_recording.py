@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -30,7 +31,7 @@ def train(
         ]
         engine = Engine(base.model, stack, trials)
         if tape is not None:
-            engine._recorder = Recorder(stack, engine._backward_of, torch.device("cpu"), tape)
+            engine._recorder = Recorder(stack, engine._backward_of, torch.device("cpu"), tape, print)
         engine.train(lambda index, values: logged.append((index, values["train_nll"], values["grad_norm"])))
     return logged, [parameter.detach() for adapter in adapters for parameter in adapter.parameters()]
 
@@ -61,7 +62,7 @@ def test_other_trials_are_recorded_anew(llama: BaseModel, sequences: list[TokenS
             for seed, adapter in enumerate(adapters)
         ]
         engine = Engine(llama.model, stack, trials)
-        engine._recorder = Recorder(stack, engine._backward_of, torch.device("cpu"), tape)
+        engine._recorder = Recorder(stack, engine._backward_of, torch.device("cpu"), tape, print)
         while len(engine.active) == 3:
             engine.step()
         before = tape.recorded
@@ -69,3 +70,23 @@ def test_other_trials_are_recorded_anew(llama: BaseModel, sequences: list[TokenS
         engine._recorder.tape = two = RepeatingTape()
         engine.train(lambda index, values: None)
     assert two.recorded and all(trial.failure is None and trial.is_over for trial in trials)
+
+
+def test_what_cannot_be_recorded_is_computed_as_it_comes(llama: BaseModel, sequences: list[TokenSequence]) -> None:
+    class Broken(RepeatingTape):
+        def record(self, work: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
+            self.recorded += 1
+            raise RuntimeError("operation not permitted when stream is capturing\nCompile with …")
+
+    tape, notes = Broken(), []
+    adapter = adapter_of(llama, LORA, spread=None)
+    with AdapterStack(llama.model, [adapter]) as stack:
+        trial = Trial(adapter, trained_with(max_steps=6), 0, sequences)
+        engine = Engine(llama.model, stack, [trial])
+        engine._recorder = Recorder(stack, engine._backward_of, torch.device("cpu"), tape, notes.append)
+        engine.train(lambda index, values: None)
+    assert trial.failure is None and trial.is_over and tape.recorded == 1
+    assert notes == [
+        "The GPU's work can't be recorded and replayed (operation not permitted when stream is capturing): it takes "
+        "longer, and the result is the same."
+    ]
