@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,6 +13,9 @@ from persona_sweeps.methods.forward import GroupForward
 from persona_sweeps.models.attention import CacheLayout
 from persona_sweeps.prediction.kv_cache import SlotCache
 from persona_sweeps.training.recording import Tape
+
+TOLERANCE = 1e-3
+"""relative error of logits that are replayed, which should have none"""
 
 Advance = Callable[[Tensor, int], Tensor]
 """(newest tokens [E], step) → logits [E, vocabulary] of the next, on the head's device"""
@@ -50,20 +54,31 @@ def _run(
 
 
 class RecordedAdvance:
-    """The same on a GPU: one step is recorded, over all columns of the cache, and replayed for every token."""
+    """The same on a GPU: one step is recorded, over all columns of the cache, and replayed for every token.
 
-    def __init__(self, forward: GroupForward, sequences: Sequences, cache: SlotCache, tape: Tape) -> None:
+    Raises RuntimeError if it can't be recorded, or if what is replayed isn't what is computed.
+    """
+
+    def __init__(
+        self, forward: GroupForward, sequences: Sequences, cache: SlotCache, tape: Tape, first_step: int
+    ) -> None:
+        """Record on `tape`, for the steps from `first_step` on."""
+        self._sequences = sequences
         self._tokens = torch.zeros_like(sequences.lengths)
-        self._column = torch.zeros(1, dtype=torch.int64, device=sequences.lengths.device)
-        self._width = sequences.width
-        columns = torch.arange(cache.width, device=sequences.lengths.device)
+        self._column = torch.full((1,), sequences.width + first_step, device=sequences.lengths.device)
+        self._columns = torch.arange(cache.width, device=sequences.lengths.device)
+        # A recording reads these tensors where they are, so they must live as long as it does.
+        work = partial(_run, forward, sequences, cache, self._tokens, self._columns, self._column)
         cache.write_at(self._column)
-        self._replay, self._logits = tape.record(
-            lambda: _run(forward, sequences, cache, self._tokens, columns, self._column)
-        )
+        computed = work()
+        self._replay, self._logits = tape.record(work)
+        self._replay()
+        error = (self._logits - computed).float().norm() / computed.float().norm()
+        if not error < TOLERANCE:
+            raise RuntimeError(f"what is replayed differs by {float(error):.2g} from what is computed")
 
     def __call__(self, tokens: Tensor, step: int) -> Tensor:
         self._tokens.copy_(tokens)
-        self._column.fill_(self._width + step)
+        self._column.fill_(self._sequences.width + step)
         self._replay()
         return self._logits.clone()

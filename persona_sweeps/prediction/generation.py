@@ -66,7 +66,8 @@ def generate(
     def next_results() -> list[list[int]]:
         next_requests = requests[len(results) :][: min(most, limit.examples or most)]
         decoding = _Decoding(engine, next_requests, config, ending)
-        return in_one_pass(decoding.run, decoding.size())
+        with engine.working(fixed_order=False):
+            return in_one_pass(decoding.run, decoding.size())
 
     while len(results) < len(requests):
         engine.answered("texts", len(results), len(requests), "")
@@ -134,7 +135,7 @@ class _Decoding:
         sequences = Sequences(self.lengths, self.row_trials, self.width)
         if self.new_tape is not None:
             try:
-                return RecordedAdvance(self.forward, sequences, cache, self.new_tape())
+                return RecordedAdvance(self.forward, sequences, cache, self.new_tape(), step)
             except RuntimeError as error:
                 if is_out_of_memory(error):
                     raise

@@ -22,10 +22,10 @@ from persona_sweeps.methods.stack import AdapterStack
 from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.models.batch import PackedBatch, collate, host_batch, split_passes
 from persona_sweeps.models.transfer import on_device
+from persona_sweeps.training.gpu import GpuWork
 from persona_sweeps.training.limits import Limits, Note, PassExtent, Rows, in_one_pass
 from persona_sweeps.training.memory import HeapWatch, is_out_of_memory, keep_freed_memory
-from persona_sweeps.training.recording import PADDING, CudaTape, Recorder, Tape, can_record, work_on_own_stream
-from persona_sweeps.training.repeatable import repeatable
+from persona_sweeps.training.recording import PADDING, CudaTape, Recorder, Tape, can_record
 from persona_sweeps.training.trial import ROW_TOKEN_SLOTS, Trial, Unit, with_virtual_tokens
 
 Answered = Callable[[str, int, int, str], None]
@@ -64,8 +64,8 @@ class Engine:
         self.new_tape: Callable[[], Tape] | None = None
         """makes the means of recording, where the device has any"""
         if records and self.device.type == "cuda":
-            work_on_own_stream(self.device)
             self.new_tape = partial(CudaTape, self.device)
+        self.working = GpuWork(self.device)
         self._recorder: Recorder | None = None
         self._recordable = 0
         """the version of the stack for which it was chosen"""
@@ -122,13 +122,18 @@ class Engine:
         A trial that fails keeps its failure, and has no values.
         """
         active = self.active
-        if not active:
-            return {}
-        with repeatable(self.device):
-            losses = self._accumulate(active)
-            norms = [self.trials[index].clip_gradients().to(self.device) for index in active]
-            # The host waits for the device here, and nowhere else in a step.
-            read = torch.stack([torch.stack([losses[index] for index in active]), torch.stack(norms)], dim=1).tolist()
+        with self.working():
+            logged = self._step(active) if active else {}
+            self._evaluate_due(logged)
+        if self._heap is not None:
+            self._heap.after_step()
+        return {index: values | self._counters(index) for index, values in logged.items()}
+
+    def _step(self, active: Sequence[int]) -> dict[int, dict[str, float]]:
+        losses = self._accumulate(active)
+        norms = [self.trials[index].clip_gradients().to(self.device) for index in active]
+        # The host waits for the device here, and nowhere else in a step.
+        read = torch.stack([torch.stack([losses[index] for index in active]), torch.stack(norms)], dim=1).tolist()
         logged: dict[int, dict[str, float]] = {}
         for index, (loss, norm) in zip(active, read, strict=True):
             trial = self.trials[index]
@@ -138,10 +143,7 @@ class Engine:
                 if is_out_of_memory(error):
                     raise  # it may fit solo
                 trial.fail(error)
-        self._evaluate_due(logged)
-        if self._heap is not None:
-            self._heap.after_step()
-        return {index: values | self._counters(index) for index, values in logged.items()}
+        return logged
 
     def _accumulate(self, active: Sequence[int]) -> dict[int, Tensor]:
         """Accumulate the gradients of one step of each trial; return each trial's mean NLL over its step's labels.
@@ -223,7 +225,7 @@ class Engine:
         """
         if not sequences:
             return {}
-        with repeatable(self.device):
+        with self.working():
             return self.limits.scoring.fit(partial(self._score, sequences), self.note)
 
     def _score(self, sequences: Mapping[int, Sequence[TokenSequence]]) -> dict[int, np.ndarray]:

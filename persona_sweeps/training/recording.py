@@ -42,7 +42,7 @@ class Tape(Protocol):
 
 
 class CudaTape:
-    """Records CUDA graphs, which share their memory: one is replayed at a time."""
+    """Records CUDA graphs on the present stream; they share their memory, so one is replayed at a time."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -62,14 +62,6 @@ def refusal(error: RuntimeError) -> str:
     """Return a sentence that says why nothing is recorded."""
     reason = str(error).strip().splitlines() or ["no reason given"]
     return f"The GPU's work can't be recorded and replayed ({reason[0]}): it takes longer, and the result is the same."
-
-
-def work_on_own_stream(device: torch.device) -> None:
-    """Have this thread work on a stream of its own from now on: a recording can't be made on the default one."""
-    if torch.cuda.current_stream(device) == torch.cuda.default_stream(device):
-        own = torch.cuda.Stream(device)
-        own.wait_stream(torch.cuda.default_stream(device))
-        torch.cuda.set_stream(own)
 
 
 @dataclass(frozen=True, slots=True)

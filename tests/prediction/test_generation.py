@@ -276,3 +276,38 @@ def test_recorded_steps_give_the_same_texts(
             found.append(generate(engine, asked_of([0, 1, 2], prompts), config, stops))
     assert found[0] == found[1] and len({len(text) for text in found[0]}) > 1
     assert tape.recorded < tape.replayed
+
+
+class FailingTape(RepeatingTape):
+    """Refuses the second recording, or replays what isn't computed."""
+
+    def __init__(self, wrong: bool) -> None:
+        super().__init__()
+        self.wrong = wrong
+
+    def record(self, work: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
+        replay, result = super().record(work)
+        if self.wrong:
+            return lambda: setattr(result, "data", work() * 1.01), result
+        if self.recorded == 2:
+            raise RuntimeError("operation not permitted when stream is capturing")
+        return replay, result
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_texts_stay_where_a_recording_fails(
+    wrong: bool, load: Callable[[str], BaseModel], prompts: Prompts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = load("mistral_7b")
+    adapters = [adapter_of(base, peft, seed, spread=0.2) for seed, peft in enumerate((LORA, PREFIX))]
+    tape, notes = FailingTape(wrong), []
+    monkeypatch.setattr(generation, "can_replay", lambda model, stack: True)
+    with AdapterStack(base.model, adapters) as stack:
+        engine = engine_of(base, stack)
+        first = generate(engine, asked_of([0, 1], prompts), GREEDY, [])
+        stops = [text[3] for text in first[:6]]
+        expected = generate(engine, asked_of([0, 1], prompts), GREEDY, stops)
+        engine.new_tape, engine.note = lambda: tape, notes.append
+        assert generate(engine, asked_of([0, 1], prompts), GREEDY, stops) == expected
+    assert tape.recorded == (1 if wrong else 2) and len(notes) == 1
+    assert ("differs by 0.01" if wrong else "not permitted") in notes[0]
