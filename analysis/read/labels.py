@@ -14,13 +14,14 @@ NO_MODEL = "no model"
 
 
 def model_label(result: RunResult) -> str:
-    """Return the model's name, with its quantization and `(tiny)` where they aren't the usual; "no model" without."""
+    """Return the model's name, with its quantization, `(tiny)` and `(random)` where they apply; "no model" without."""
     if not has_model(result):
         return NO_MODEL
     quantization = result.get("config.quantization.method", "none")
     name = str(result.get("config.model.name", "?"))
     parts = [name] if quantization in ("none", None) else [name, str(quantization)]
-    return " ".join([*parts, "(tiny)"] if result.get("config.model.scale") == "tiny" else parts)
+    parts += ["(tiny)"] if result.get("config.model.scale") == "tiny" else []
+    return " ".join([*parts, "(random)"] if result.has_random_weights else parts)
 
 
 def base_label(result: RunResult) -> str:

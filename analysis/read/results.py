@@ -70,8 +70,13 @@ class RunResult:
 
     @property
     def is_scored(self) -> bool:
-        """Whether it can stand in a ranking: the run is completed, and so is this evaluation."""
-        return self.status == COMPLETED and self.evaluation_id is not None
+        """Whether it can stand in a ranking: the run is completed, so is this evaluation, and a model has answered."""
+        return self.status == COMPLETED and self.evaluation_id is not None and not self.has_random_weights
+
+    @property
+    def has_random_weights(self) -> bool:
+        """Whether its model was made of random numbers, to measure speed and memory."""
+        return self.get("config.model.weights") == "random"
 
     @property
     def key(self) -> str | None:

@@ -244,7 +244,7 @@ def _state(stated: Any, result: RunResult | None) -> str:
 
 def _state_of(result: RunResult) -> str:
     """Return how a result ended; a run that is trained and not evaluated yet is running."""
-    return RUNNING if result.status == COMPLETED and not result.is_scored else result.status
+    return RUNNING if result.status == COMPLETED and result.evaluation_id is None else result.status
 
 
 def _value(result: RunResult, metric: str) -> float | None:

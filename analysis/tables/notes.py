@@ -54,6 +54,8 @@ def reason(result: RunResult) -> str:
     """Say how a result that isn't scored ended."""
     if result.status == RUNNING:
         return "is still running, or was stopped without a word"
+    if result.status == "completed" and result.evaluation_id is not None and result.has_random_weights:
+        return "has random weights, which show what it costs, and nothing of what it says"
     if result.status == "completed":
         return "is trained, and not evaluated yet"
     message = " ".join(str(result.get("failure.message") or result.get("training.pruned") or "").split())

@@ -33,6 +33,7 @@ class Session:
         from benchmarks.gpu.device import description
 
         self.device, self.tiny, self.file = options.device, options.model_scale == "tiny", options.out
+        self.page: Path | None = options.page
         self.only: list[str] = options.part or list(PARTS)
         self.wanted: str = options.match
         self.end = time.monotonic() + 60 * options.minutes
@@ -58,6 +59,11 @@ class Session:
                 if self.wanted in title:
                     self._measure(f"{name}: {title}", measure, found)
         print(f"Wrote {self.file}")
+        if self.page is not None:
+            from benchmarks.gpu.page import rewrite
+
+            rewrite(self.page, self.file)
+            print(f"Wrote {self.page}")
         return int(self.failed)
 
     def _measure(self, title: str, measure: Callable[[], dict[str, Any]], found: list[dict[str, Any]]) -> None:
@@ -169,6 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--match", default="", metavar="TEXT", help="only rows whose title has this text")
     parser.add_argument("--minutes", type=float, default=8.0, help="after which no further row is begun (8)")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "gpu.json", metavar="FILE")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="a page whose tables are made again")
     return parser
 
 

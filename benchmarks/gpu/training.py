@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.gpu.device import peak_bytes, start_watching_memory
 from benchmarks.gpu.workload import CARD, Shape, workload
-from benchmarks.measurement import Measurement
 from benchmarks.workload import Workload
 from persona_sweeps.models.activations import activation_bytes, shape_of
 from persona_sweeps.models.families import family_of
@@ -72,6 +72,8 @@ def measure(case: Case, device: str, tiny: bool, matrix_tflops: float) -> dict[s
     start_watching_memory(device)
     found = train(chosen, chosen.load_base())
     tokens = sum(len(example.tokens) for example in chosen.examples) * case.trials
+    if not all(math.isfinite(loss) for losses in found.losses for loss in losses):
+        raise RuntimeError("the losses aren't finite numbers")
     a_second = 1 / (found.seconds_a_step * chosen.steps)
     return {
         "model": case.shape.title,
@@ -87,9 +89,7 @@ def measure(case: Case, device: str, tiny: bool, matrix_tflops: float) -> dict[s
         "tokens_per_second": tokens * a_second,
         "share_of_matrix_rate": needed_flops(chosen, found.token_slots) * a_second / (matrix_tflops * 1e12),
         "peak_bytes": peak_bytes(device),
-        "predicted_bytes": _predicted_bytes(chosen),
-        "losses": [losses[:2] for losses in found.losses],
-        **_of_losses(found),
+        "losses": found.losses,
     }
 
 
@@ -108,12 +108,7 @@ def needed_flops(chosen: Workload, token_slots: int) -> float:
     return (4.0 * body + 6.0 * trained) * token_slots + 4.0 * head * labels
 
 
-def _of_losses(found: Measurement) -> dict[str, Any]:
-    """Return whether any loss isn't a finite number."""
-    return {"finite": all(loss == loss and abs(loss) < float("inf") for losses in found.losses for loss in losses)}
-
-
-def _predicted_bytes(chosen: Workload) -> int:
+def predicted_peak(chosen: Workload) -> int:
     """Return what the plan says of the peak: the weights, the adapters with their optimizers, and one pass."""
     from persona_sweeps.models.quantization import predicted_bytes
 

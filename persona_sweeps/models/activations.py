@@ -14,8 +14,12 @@ SLACK = 1.5
 """of activations: what the backward pass holds for a moment, and what the allocator can't reuse; measured"""
 
 
-GPU_SLACK = 1.1
-"""the same on a GPU, whose allocator reuses more"""
+GPU_SLACK = 1.3
+"""the same on a GPU, whose allocator reuses more; from what an H100 held (docs/performance.md)"""
+CHUNK_LOGITS = {"cpu": 4 << 20, "cuda": 64 << 20}
+"""logits held at once: on a CPU 16 MiB in fp32, below the size that the allocator maps afresh each time"""
+GPU_HEAD_BYTES = 12 * CHUNK_LOGITS["cuda"]
+"""what the loss holds on a GPU: the logits of a chunk of labels in fp32, their probabilities and gradients"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def activation_bytes(shape: Shape, largest: PassSize, width: int, device: str = 
     and in each head a probability for each pair of a query and a key. On a GPU it keeps neither.
     """
     if device != "cpu":
-        return round(largest.slots * slot_bytes(shape, width, device))
+        return round(largest.slots * slot_bytes(shape, width, device)) + (GPU_HEAD_BYTES if largest.slots else 0)
     paths = 2 * width * shape.kv_heads * shape.head_dim * largest.path_slots
     scores = width * shape.heads * largest.scores
     return round(largest.slots * slot_bytes(shape, width, device) + SLACK * shape.layers * (paths + scores))

@@ -9,8 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-CHUNK_LOGITS = {"cpu": 4 << 20, "cuda": 64 << 20}
-"""logits held at once: on a CPU 16 MiB in fp32, below the size that the allocator maps afresh each time"""
+from persona_sweeps.models.activations import CHUNK_LOGITS
 
 
 @dataclass(frozen=True, slots=True)

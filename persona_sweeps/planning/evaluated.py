@@ -58,7 +58,7 @@ def _tokenizer(config: RunConfig, weights: Weights) -> Iterator[str]:
     from persona_sweeps.data.prepare import code_fingerprint
 
     yield from (weights.identity, code_fingerprint(), version("transformers"), version("tokenizers"))
-    if weights.origin is Origin.tiny:
+    if weights.origin in (Origin.tiny, Origin.random):
         yield json.dumps([config.model.chat_style, files_sha256([TOKENIZER_FILE])])
     elif weights.origin is Origin.folder:
         yield files_sha256(

@@ -40,8 +40,8 @@ def _data_name(dataset: Mapping[str, Any]) -> str:
 
 def _model_name(resolved: Mapping[str, Any]) -> list[str]:
     model, quantization = resolved["model"], resolved["quantization"]["method"]
-    tiny = ["tiny"] if model["scale"] == "tiny" else []
-    return [_plain(model["name"]) or "model", *tiny, *([quantization] if quantization != "none" else [])]
+    made = ["tiny"] if model["scale"] == "tiny" else ["random"] if model["weights"] == "random" else []
+    return [_plain(model["name"]) or "model", *made, *([quantization] if quantization != "none" else [])]
 
 
 def _plain(text: str, longest: int = LONGEST_PART) -> str:

@@ -126,6 +126,7 @@ def pass_of(
     from persona_sweeps.data.packing import pack
     from persona_sweeps.models.attention import tree_layout
     from persona_sweeps.models.batch import split_passes
+    from persona_sweeps.training.recording import PADDING
     from persona_sweeps.training.trial import ROW_TOKEN_SLOTS, with_virtual_tokens
 
     virtual = config.peft.virtual_tokens
@@ -136,13 +137,16 @@ def pass_of(
     passes = split_passes([(trial, row) for trial in range(group_size) for row in largest], most_slots)
     rows = [row for _, row in max(passes, key=lambda rows: len(rows) * max(len(row) for _, row in rows))]
     length = max(map(len, rows))
+    computed = sum(len(row) for rows in micro for row in rows)
+    if resolve_device(config.device) != "cpu":
+        return computed, PassSize(slots=len(rows) * -(-length // PADDING.slots) * PADDING.slots)
     shapes = [(*bucket.queries.shape, bucket.keys.shape[1]) for bucket in tree_layout(rows, length, "cpu").buckets]
     size_of_pass = PassSize(
         slots=len(rows) * length,
         path_slots=sum(branches * k for branches, _, k in shapes),
         scores=sum(branches * q * k for branches, q, k in shapes),
     )
-    return sum(len(row) for rows in micro for row in rows), size_of_pass
+    return computed, size_of_pass
 
 
 def _guessed(config: RunConfig, group_size: int, most_slots: int) -> TrainingTokens:

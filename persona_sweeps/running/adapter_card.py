@@ -59,7 +59,8 @@ def _weights(weights: Weights, hub_id: str) -> str:
         return f"the de-quantized weights of `{path.name}` (package `{path.parent.name.replace('_', '-')}`)"
     if weights.origin is Origin.folder:
         return f"the weights in the folder `{Path(weights.location).name}`"
-    return "the weights of a tiny twin, which are random" if weights.origin is Origin.tiny else f"the Hub's {hub_id}"
+    made_here = {Origin.tiny: "the weights of a tiny twin, which are random", Origin.random: "random weights"}
+    return made_here.get(weights.origin, f"the Hub's {hub_id}")
 
 
 def _stored(cell: Cell) -> str:
