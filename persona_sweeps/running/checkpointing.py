@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from persona_sweeps.lifecycle import watchdog
@@ -22,7 +23,7 @@ from persona_sweeps.wording import pluralize
 
 if TYPE_CHECKING:
     from persona_sweeps.models.loading import BaseModel
-    from persona_sweeps.training.checkpoint import Checkpoint
+    from persona_sweeps.training.checkpoint import Checkpoint, Moment
     from persona_sweeps.training.trial import Trial
 
 POLL = 1.0
@@ -38,6 +39,7 @@ class Checkpointer:
         self._console = console
         self._last = time.monotonic()
         self._resumes: dict[str, int] = {}
+        self._wanted: dict[str, Callable[[Moment | None], bool]] = {}
 
     @property
     def due(self) -> bool:
@@ -47,21 +49,36 @@ class Checkpointer:
         """Write a checkpoint of each trial that has taken a step and hasn't failed."""
         from persona_sweeps.training import checkpoint
 
-        for run in runs:
-            trial = run.trial
-            if trial is None or run.writer is None:
-                continue
-            if trial.failure is not None or trial.pruned is not None or not trial.progress.step:
-                continue
+        saved = [run for run in runs if run.writer is not None and _is_worth_saving(run.trial)]
+        ids = tuple(run.cell.run_id for run in saved)
+        name, written = uuid.uuid4().hex, []
+        for run in saved:
+            assert run.trial is not None and run.writer is not None
+            trial, folder = run.trial, run.cell.folder.checkpoint
+            moment = checkpoint.Moment(name, ids, first=not checkpoint.moments(folder))
             share = self._clock.share(run.cell.run_id)
             notes = {key: share[key] for key in ("wall_seconds", "cpu_seconds")}
             notes["resumes"] = self._resumes.get(run.cell.run_id, 0)
             try:
                 run.writer.secure()
-                checkpoint.save(trial, run.cell.folder.checkpoint, run.cell.run_id, notes)
+                written.append(checkpoint.save(trial, folder, run.cell.run_id, notes, moment))
             except (OSError, LeaseLost) as error:
                 self._console.note(f"{run.cell.name}: no checkpoint at step {trial.progress.step}: {error}.")
+        # Until all are written, the older ones are what the group can go on from together.
+        for path in written if len(written) == len(saved) else []:
+            checkpoint.remove_older(path)
         self._last = time.monotonic()
+
+    def expect(self, cells: Iterable[Cell]) -> None:
+        """Note for each of these runs from which checkpoint the group goes on, so that all do from the same moment.
+
+        A kill while the group was saved leaves newer ones of some runs. If those resumed further on, the passes near
+        the end would be others than uninterrupted, and in them sums are rounded otherwise.
+        """
+        from persona_sweeps.training import checkpoint
+
+        found = {cell.run_id: checkpoint.moments(cell.folder.checkpoint) for cell in cells}
+        self._wanted |= {run_id: _together(moments, found) for run_id, moments in found.items()}
 
     def trial(self, cell: Cell, base: BaseModel, data: GroupData) -> tuple[Trial, Checkpoint | None]:
         """Return a run's trial, restored from its newest usable checkpoint, and that checkpoint (None: a new trial)."""
@@ -78,7 +95,8 @@ class Checkpointer:
         """Return the newest complete checkpoint of a run, if it has one; report those that were set aside."""
         from persona_sweeps.training import checkpoint
 
-        newest, sentences = checkpoint.newest(cell.folder.checkpoint, cell.run_id)
+        is_wanted = self._wanted.get(cell.run_id, lambda moment: True)
+        newest, sentences = checkpoint.newest(cell.folder.checkpoint, cell.run_id, is_wanted)
         for sentence in sentences:
             self._console.note(sentence)
         return newest
@@ -108,6 +126,28 @@ class Checkpointer:
     def resumes(self, run: GroupRun) -> int:
         """Return how often a run was interrupted and resumed."""
         return self._resumes.get(run.cell.run_id, 0)
+
+
+def _is_worth_saving(trial: Trial | None) -> bool:
+    return trial is not None and trial.failure is None and trial.pruned is None and bool(trial.progress.step)
+
+
+def _together(
+    moments: Sequence[Moment | None], found: Mapping[str, Sequence[Moment | None]]
+) -> Callable[[Moment | None], bool]:
+    """Return which moments of a run it may go on from, given the moments of all runs that are in `found`.
+
+    That is the newest one of which every run has its checkpoint that then was in training; whichever is the newest, if
+    there is none; and the start, if a kill came while the group was saved for the first time.
+    """
+    names = {run_id: {moment.name for moment in of_run if moment} for run_id, of_run in found.items()}
+    whole = [m for m in moments if m is not None and all(m.name in names[run] for run in m.runs if run in names)]
+    if whole:
+        return lambda moment: moment == whole[0]
+    first = moments[0] if len(moments) == 1 else None
+    if first is not None and first.first and any(run in names and not names[run] for run in first.runs):
+        return lambda moment: False
+    return lambda moment: True
 
 
 def forget(cell: Cell) -> None:

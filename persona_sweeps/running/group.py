@@ -99,6 +99,7 @@ class Group:
     def _join(self, cells: Sequence[Cell]) -> None:
         """Take the leases of runs that no other process has, and begin these runs; on an error the run fails."""
         self._cells += cells
+        self.checkpointer.expect(cells)
         for run_cells in by_run(cells):
             try:
                 lease = take(run_cells[0], self.console)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from persona_sweeps.errors import TrialError
-from persona_sweeps.records.files import remove_drafts, replacing
+from persona_sweeps.records.files import read_json, remove_drafts, replacing
 from persona_sweeps.training.trial import Trial
 
 FORMAT = 1
@@ -54,11 +54,21 @@ class Checkpoint:
         return self.state["notes"]
 
 
-def save(trial: Trial, folder: Path, run_id: str, notes: Mapping[str, Any]) -> Path:
-    """Write a trial's state as a new checkpoint in `folder`, remove older ones, and return its path.
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment at which a group was saved: a name for it, and the runs that were in training."""
 
-    An existing checkpoint of the same step is kept, since it is equal. Raises OSError if the new one can't be written;
-    older ones then stay.
+    name: str
+    runs: tuple[str, ...]
+    first: bool
+    """whether this run had no earlier checkpoint"""
+
+
+def save(trial: Trial, folder: Path, run_id: str, notes: Mapping[str, Any], moment: Moment | None = None) -> Path:
+    """Write a trial's state as a new checkpoint in `folder`, and return its path.
+
+    An existing checkpoint of the same step is kept, since it is equal. Older ones stay, until `remove_older` is called:
+    once all that belong to the same moment are written. Raises OSError if it can't be written.
     """
     final = folder / f"{STEP}{trial.progress.step:06d}"
     if final.is_dir():
@@ -66,23 +76,46 @@ def save(trial: Trial, folder: Path, run_id: str, notes: Mapping[str, Any]) -> P
     with replacing(final) as draft:
         _write_tensors(_tensors(trial), draft / TENSORS)
         state = _state(trial) | {"format": FORMAT, "run_id": run_id, "notes": dict(notes)}
+        if moment is not None:
+            state["moment"] = asdict(moment)
         state["sha256"] = _digest(state, draft / TENSORS)
         (draft / STATE).write_text(json.dumps(state), encoding="utf-8")
-    for older in _checkpoints(folder):
-        if older != final:
-            shutil.rmtree(older, ignore_errors=True)
     return final
 
 
-def newest(folder: Path, run_id: str) -> tuple[Checkpoint | None, list[str]]:
-    """Return the newest usable checkpoint of this run, and a sentence for each unusable one.
+def remove_older(path: Path) -> None:
+    """Remove all checkpoints of the run but this one."""
+    for older in _checkpoints(path.parent):
+        if older != path:
+            shutil.rmtree(older, ignore_errors=True)
+
+
+def moments(folder: Path) -> list[Moment | None]:
+    """Return the moment of each checkpoint of a run, the newest first; None for one that doesn't say."""
+    found: list[Moment | None] = []
+    for path in reversed(_checkpoints(folder)):
+        state = read_json(path / STATE) or {}
+        try:
+            moment = state["moment"]
+            found.append(Moment(moment["name"], tuple(moment["runs"]), moment["first"]))
+        except (KeyError, TypeError):
+            found.append(None)
+    return found
+
+
+def newest(
+    folder: Path, run_id: str, is_wanted: Callable[[Moment | None], bool] = lambda moment: True
+) -> tuple[Checkpoint | None, list[str]]:
+    """Return the newest usable checkpoint of this run of a wanted moment, and a sentence for each unusable one.
 
     An unusable checkpoint is renamed to `broken-…`, neither used nor removed. Drafts that a killed process left are
     removed. Raises TrialError for one that this user may not read.
     """
     notes: list[str] = []
     remove_drafts(folder / f"{STEP}*")
-    for path in reversed(_checkpoints(folder)):
+    for path, moment in zip(reversed(_checkpoints(folder)), moments(folder), strict=True):
+        if not is_wanted(moment):
+            continue
         try:
             return _read(path, run_id), notes
         except CheckpointError as error:

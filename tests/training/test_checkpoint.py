@@ -95,8 +95,10 @@ def saved(llama: BaseModel, sequences: Sequence[TokenSequence], tmp_path: Path) 
     earlier = checkpoint.save(trial, tmp_path, RUN, {})
     shutil.copytree(earlier, tmp_path / "kept")
     train(llama, [trial], 2)
-    checkpoint.save(trial, tmp_path, RUN, {})
-    assert not earlier.exists(), "only the newest is kept"
+    later = checkpoint.save(trial, tmp_path, RUN, {})
+    assert earlier.is_dir(), "until the others of its group are written too"
+    checkpoint.remove_older(later)
+    assert later.is_dir() and not earlier.exists(), "only the newest is kept"
     (tmp_path / "kept").rename(earlier)
     return tmp_path
 
