@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -18,8 +19,7 @@ class GpuWork:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
-        """nothing can be recorded on the default one"""
+        self._stream = _stream(device) if device.type == "cuda" else None
 
     @contextlib.contextmanager
     def __call__(self, *, fixed_order: bool = True) -> Iterator[None]:
@@ -37,6 +37,12 @@ class GpuWork:
         with torch.cuda.stream(self._stream), _fixed_order() if fixed_order else contextlib.nullcontext():
             yield
         outside.wait_stream(self._stream)
+
+
+@functools.cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """Return this process's stream: nothing can be recorded on the default one, and each has memory of its own."""
+    return torch.cuda.Stream(device)
 
 
 @contextlib.contextmanager

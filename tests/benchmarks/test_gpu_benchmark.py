@@ -39,3 +39,12 @@ def test_the_page_shows_the_committed_results() -> None:
     page = (REPOSITORY / "docs" / "performance.md").read_text(encoding="utf-8")
     shown = page.partition(BEGIN)[2].partition(END)[0].strip("\n")
     assert shown == render(json.loads(RESULTS.read_text(encoding="utf-8"))).strip("\n")
+
+
+def test_the_readme_says_what_was_measured() -> None:
+    rows = json.loads(RESULTS.read_text(encoding="utf-8"))["parts"]["training"]
+    rates = {(row["model"], row["contestant"], row["trials"]): row["tokens_per_second"] for row in rows if row["card"]}
+    stacked = rates["SmolLM2-135M", "stacked", 8] / rates["SmolLM2-135M", "trl", 1]
+    large = rates["Llama-3.1-8B", "stacked", 1] / rates["Llama-3.1-8B", "trl", 1]
+    readme = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
+    assert f"made {stacked:.0f} times TRL's tokens a second, one trial of Llama-3.1-8B {large:.1f} times" in readme
