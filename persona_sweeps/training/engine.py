@@ -203,8 +203,10 @@ class Engine:
         self._recorder = recorder if can_record(self.forward.model, self.stack) else None
 
     def _drop_gradients(self) -> None:
-        """Drop the gradients of a step that ran out of memory, on the stacks and on the trials' parameters."""
+        """Drop what a step that ran out of memory left: gradients on the stacks and the parameters, and recordings."""
         self.stack.bind_gradients()
+        if self._recorder is not None:
+            self._recorder.forget()
         for trial in self.trials.values():
             for parameter in trial.parameters:
                 parameter.grad = None

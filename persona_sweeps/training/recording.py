@@ -81,8 +81,8 @@ class Recorder:
         self.backward = backward
         self.device = device
         self.tape = tape
-        self._version = -1
         self.note = note
+        self._version = -1
         self._refused = False
         self._seen: set[object] = set()
         self._recordings: dict[object, _Recording] = {}
@@ -91,23 +91,24 @@ class Recorder:
         """Do a pass; `weights` are those of a label of each trial, and of padding. Return the trials' summed NLL."""
         if self.stack.version != self._version:
             self._version = self.stack.version
-            self._seen.clear()
-            self._recordings.clear()
-            self.tape.forget()
-        flat, of_labels = (
-            in_pinned_memory(batch.flat, self.device),
-            in_pinned_memory(torch.tensor(weights), self.device),
-        )
+            self.forget()
+        of_labels = in_pinned_memory(torch.tensor(weights), self.device)
         size = tuple(batch.shapes.items()), batch.one_row_each, batch.trials
         self.stack.stack(batch.trials)
         self.stack.salt()
         recording = self._recordings.get(size) or self._new(size, batch, of_labels)
         if recording is None:
             return self.backward(batch.to(self.device), on_device(of_labels, self.device))
-        recording.flat.copy_(flat, non_blocking=True)
+        recording.flat.copy_(in_pinned_memory(batch.flat, self.device), non_blocking=True)
         recording.weights.copy_(of_labels, non_blocking=True)
         recording.replay()
         return recording.result.clone()
+
+    def forget(self) -> None:
+        """Free the memory of all recordings, such as when there is too little."""
+        self._seen.clear()
+        self._recordings.clear()
+        self.tape.forget()
 
     def _new(self, size: object, batch: HostBatch, weights: Tensor) -> _Recording | None:
         """Return a recording of passes of this size; None if it is the first of them, or can't be recorded."""
