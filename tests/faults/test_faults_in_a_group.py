@@ -55,10 +55,10 @@ def step(monkeypatch: pytest.MonkeyPatch) -> None:
 
     update = Trial.update
 
-    def broken(trial: Trial, loss: float) -> Any:
+    def broken(trial: Trial, loss: float, norm: float) -> Any:
         if trial.adapter.seed == 1 and trial.progress.step == 5:
             raise RuntimeError("broken on purpose")
-        return update(trial, loss)
+        return update(trial, loss, norm)
 
     monkeypatch.setattr(Trial, "update", broken)
 
@@ -68,7 +68,9 @@ def loss(monkeypatch: pytest.MonkeyPatch) -> None:
 
     update = Trial.update
     monkeypatch.setattr(
-        Trial, "update", lambda trial, loss: update(trial, float("nan") if trial.adapter.seed == 1 else loss)
+        Trial,
+        "update",
+        lambda trial, loss, norm: update(trial, float("nan") if trial.adapter.seed == 1 else loss, norm),
     )
 
 

@@ -50,10 +50,10 @@ def die(kind):
 def deadly(kind, seed, module):
     update = module.Trial.update
 
-    def fatal(trial, loss):
+    def fatal(trial, loss, norm):
         if trial.adapter.seed == seed and trial.progress.step == 4:
             die(kind)
-        return update(trial, loss)
+        return update(trial, loss, norm)
 
     module.Trial.update = fatal
 
@@ -61,8 +61,8 @@ def deadly(kind, seed, module):
 def slow(folder, module):
     update = module.Trial.update
 
-    def slowed(trial, loss):
-        found = update(trial, loss)
+    def slowed(trial, loss, norm):
+        found = update(trial, loss, norm)
         if not any(os.path.exists(os.path.join(folder, name)) for name in ("all", f"{trial.config.learning_rate:g}")):
             time.sleep(0.5)
         return found
