@@ -22,6 +22,8 @@ from persona_sweeps.planning.token_counts import NO_TRAINING, cached_slots, has_
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from persona_sweeps.config.schema import ModelConfig
+
 PROGRAM_BYTES = 650_000_000
 """resident memory of Python with torch, transformers and datasets before a model is loaded"""
 
@@ -113,15 +115,25 @@ def group_bytes(predictions: Sequence[Prediction], on_cpu: bool) -> int:
 
 def predict_group(group: Sequence[Cell]) -> Predictions:
     """Return a prediction for each run of a group that trains together."""
-    from persona_sweeps.models.skeleton import skeleton
-
     runs = by_run(group)
     if not needs_base(group[0]):
         return {cells[0].run_id: NOTHING for cells in runs}
-    card = group[0].config.model
-    model = skeleton(card)
-    shape = shape_of(model, family_of(card))
+    model, shape = _model_of(group[0].config.model)
     return {cells[0].run_id: _predict(cells, model, shape, len(runs)) for cells in runs}
+
+
+def _model_of(card: ModelConfig) -> tuple[PreTrainedModel, Shape]:
+    """Return a card's model without weights, and its shape; the last one is kept, which the next group often has."""
+    from persona_sweeps.models.skeleton import skeleton
+
+    if str(card) not in _models:
+        _models.clear()
+        model = skeleton(card)
+        _models[str(card)] = model, shape_of(model, family_of(card))
+    return _models[str(card)]
+
+
+_models: dict[str, tuple[PreTrainedModel, Shape]] = {}
 
 
 def _predict(cells: Sequence[Cell], model: PreTrainedModel, shape: Shape, group_size: int) -> Prediction:
