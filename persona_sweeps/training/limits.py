@@ -170,6 +170,8 @@ def pass_token_slots(shape: Shape, weights_bytes: int, width: int, device: str) 
 
 def limits_for(config: RunConfig, device: str) -> Limits:
     """Return the limits of a pass of this config's base model on a device, as the plan reckons with them."""
+    if device == "cpu":
+        return Limits()
     model = skeleton(config.model)
     width = 2 if config.train.precision is Precision.bf16 else 4
     weights = predicted_bytes(model, config.quantization, width)
