@@ -28,12 +28,23 @@ def watching(seconds: float | None) -> Iterator[None]:
     """End the process, with exit code 1, if `feed` isn't called for so long in the block; None: never."""
     global _seconds
     _seconds = seconds
+    importing = _Importing()
+    sys.meta_path.insert(0, importing)
     try:
         _arm()
         yield
     finally:
+        sys.meta_path.remove(importing)
         _seconds = None
         faulthandler.cancel_dump_traceback_later()
+
+
+class _Importing:
+    """Feeds the watchdog with each module that is imported: on a busy machine torch and transformers take long."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        """Find nothing, so that the module is found as ever."""
+        feed()
 
 
 def feed() -> None:

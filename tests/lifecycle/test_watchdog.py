@@ -29,6 +29,22 @@ with watchdog.watching(10.0):
 time.sleep(0.1)
 print("done")
 """
+IMPORTS = """
+import sys, tempfile
+from pathlib import Path
+from persona_sweeps.lifecycle import watchdog
+
+folder = tempfile.mkdtemp()
+sys.path.insert(0, folder)
+for number in range(60):
+    then = f"import slow{number + 1}" if number < 59 else ""
+    Path(folder, f"slow{number}.py").write_text(f"import time; time.sleep(0.2)\\n{then}")
+before = list(sys.meta_path)
+with watchdog.watching(10.0):
+    import slow0
+assert sys.meta_path == before
+print("done")
+"""
 ENDED = """
 import time
 from persona_sweeps.lifecycle import watchdog
@@ -54,6 +70,10 @@ def test_a_process_that_hangs_is_ended_and_tells_where_it_stood() -> None:
 
 def test_work_that_gets_on_is_left_alone_for_as_long_as_it_takes() -> None:
     assert python(GETS_ON).stdout == "done\n"
+
+
+def test_a_slow_import_is_work_that_gets_on() -> None:
+    assert python(IMPORTS).stdout == "done\n"
 
 
 def test_nothing_is_watched_once_the_work_has_ended() -> None:
