@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from persona_sweeps.device import cuda_capability
 from persona_sweeps.records.files import write_json
 from persona_sweeps.records.provenance import environment, now
 
@@ -22,7 +23,10 @@ Row = tuple[str, Callable[[], dict[str, Any]]]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments and return its exit code: 1 if a part failed."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.device == "cuda" and cuda_capability() is None:
+        parser.error("there is no GPU here: --device cpu --model-scale tiny rehearses it.")
     return Session(options).run()
 
 

@@ -62,7 +62,10 @@ class AdapterStack:
         Raises ValueError as the class does.
         """
         self.adapters.append(adapter)
-        self.hooks += self._new_hooks([adapter])
+        new = self._new_hooks([adapter])
+        self.hooks += new
+        if new:
+            self._stacked = None  # the new hooks have nothing stacked
         return len(self.adapters) - 1
 
     def replace(self, index: int, adapter: Adapter) -> None:

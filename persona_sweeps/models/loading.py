@@ -63,10 +63,10 @@ def load_base(
     silence_bitsandbytes()
     stored = transformers_config(quantization, dtype)
     if card.scale is Scale.tiny:
-        twin = tiny_model(card).to(device=device, dtype=dtype)  # type: ignore[call-arg]  # transformers hides its types
-        base = BaseModel(_stored(twin, card, stored), tiny_tokenizer(card), tiny_fingerprint(card))
+        model = _stored(tiny_model(card), card, dtype, device, stored)
+        base = BaseModel(model, tiny_tokenizer(card), tiny_fingerprint(card))
     elif card.weights is WeightsKind.random:
-        model = _stored(random_model(card, dtype, device), card, stored)
+        model = _stored(random_model(card, dtype, device), card, dtype, device, stored)
         base = BaseModel(model, tiny_tokenizer(card), locate(card).identity)
     else:
         source = find_source(card)
@@ -79,17 +79,19 @@ def load_base(
     return base
 
 
-def _stored(model: PreTrainedModel, card: ModelConfig, stored: BitsAndBytesConfig | None) -> PreTrainedModel:
+def _stored(
+    model: PreTrainedModel, card: ModelConfig, dtype: torch.dtype, device: str, stored: BitsAndBytesConfig | None
+) -> PreTrainedModel:
     """Return a model that was made here as it is to be stored; transformers quantizes while it reads weights."""
     if stored is None:
-        return model
+        return model.to(device=device, dtype=dtype)  # type: ignore[call-arg]  # transformers hides the types of `to`
     with no_progress_bars():
         return type(model).from_pretrained(
             None,
             config=model.config,
             state_dict=model.state_dict(),
-            dtype=model.dtype,
-            device_map=str(model.device),
+            dtype=dtype,
+            device_map=device,
             attn_implementation=card.attention,
             quantization_config=stored,
         )

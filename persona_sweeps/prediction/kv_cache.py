@@ -12,7 +12,7 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 class _SlotLayer(DynamicLayer):
     """Keys and values [E, heads, columns, head_dim] allocated once; an update writes the next columns in place.
 
-    It returns the columns up to those, or all of them if it is told the column by a tensor, which a recording can read.
+    It returns the columns up to those, or all of them if a tensor holds the column: a recording can read that.
     """
 
     keys: Tensor
