@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from persona_sweeps.records.folders import RunFolder
+from persona_sweeps.records.run import history_has_changed
 from persona_sweeps.wording import pluralize
 
 from ..read.files import read_lines
@@ -36,6 +38,8 @@ def read_curves(runs: Sequence[RunResult]) -> Curves:
         lines = read_lines(run.folder / "history.jsonl")
         if lines.trouble:
             notes.append(f"Run {run.run_id}: {lines.trouble}.")
+        elif history_has_changed(RunFolder(run.folder), run.raw):
+            notes.append(f"Run {run.run_id}: history.jsonl has changed since it was written: its curve may have holes.")
         rows = [row for row in lines.rows if any(number(row.get(series)) is not None for series in SERIES)]
         if rows:
             kept = thin(rows, most)

@@ -28,7 +28,7 @@ from persona_sweeps.records.evaluation import Outcome, is_evaluated, outcome
 from persona_sweeps.records.folders import RunFolder, run_folder
 from persona_sweeps.records.predictions import read_predictions
 from persona_sweeps.records.redaction import redacted
-from persona_sweeps.records.run import has_trained, read_record
+from persona_sweeps.records.run import changed_weights, has_trained, read_record
 
 
 class Stage(Enum):
@@ -136,7 +136,7 @@ def _stage(folder: RunFolder, evaluation: str, predictions: Iterable[str]) -> St
     record = read_record(folder)
     if record is None or record["status"] != "completed":
         return Stage.train
-    if is_evaluated(folder, evaluation):
+    if is_evaluated(folder, evaluation) and not changed_weights(folder, record):
         return Stage.done
     if not has_trained(folder, record):
         return Stage.train

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from persona_sweeps.records.files import json_lines, read_json, set_aside, write_json, write_text
+from persona_sweeps.records.files import read_json, set_aside, write_json, write_json_lines
 from persona_sweeps.records.folders import RunFolder
 from persona_sweeps.records.identity import RUN_SCHEMA
 from persona_sweeps.records.run import read_record
+from persona_sweeps.records.seals import is_unchanged, seal
 
 
 def read_evaluation(folder: RunFolder, evaluation_id: str) -> dict[str, Any] | None:
@@ -28,10 +29,9 @@ def write_evaluation(
     folder: RunFolder, evaluation_id: str, record: Mapping[str, Any], samples: Sequence[Mapping[str, Any]]
 ) -> None:
     """Write the samples, then the record, which holds their number and size. Raises OSError."""
-    text = json_lines(samples)
-    write_text(folder.samples(evaluation_id), text)
-    size = {"items": len(samples), "bytes": len(text.encode())}
-    write_json(folder.evaluation(evaluation_id), {**record, "samples": size})
+    path = folder.samples(evaluation_id)
+    write_json_lines(path, samples)
+    write_json(folder.evaluation(evaluation_id), {**record, "samples": {"items": len(samples), **seal(path)}})
 
 
 def set_aside_broken(folder: RunFolder) -> list[str]:
@@ -50,11 +50,9 @@ def set_aside_broken(folder: RunFolder) -> list[str]:
 
 
 def _has_samples(folder: RunFolder, evaluation_id: str, record: Mapping[str, Any]) -> bool:
-    """Return whether the samples exist and have the size with which they were written; reading all would be slow."""
-    try:
-        return folder.samples(evaluation_id).stat().st_size == record["samples"]["bytes"]
-    except (OSError, KeyError, TypeError):
-        return False
+    """Return whether the samples exist and are as they were written."""
+    recorded = record.get("samples")
+    return isinstance(recorded, Mapping) and is_unchanged(folder.samples(evaluation_id), recorded)
 
 
 def _is_evaluation(value: Mapping[str, Any], evaluation_id: str) -> bool:

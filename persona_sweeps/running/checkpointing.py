@@ -14,8 +14,8 @@ from persona_sweeps.lifecycle.lease import Lease, LeaseLost, acquire, holder
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.console import Console
 from persona_sweeps.records.evaluation import set_aside_broken
-from persona_sweeps.records.files import free_name, set_aside
-from persona_sweeps.records.run import is_trained, read_record
+from persona_sweeps.records.files import free_name, set_aside, write_json
+from persona_sweeps.records.run import changed_weights, is_trained, read_record
 from persona_sweeps.running.clock import GroupClock
 from persona_sweeps.running.group_run import GroupData, GroupRun
 from persona_sweeps.running.run_writer import torn_lines
@@ -194,6 +194,7 @@ def take(cell: Cell, console: Console) -> Lease | None:
 def _set_aside_unreadable(cell: Cell, console: Console) -> None:
     for sentence in set_aside_broken(cell.folder):
         console.note(sentence)
+    _set_aside_weights(cell, console)
     record, history = cell.folder.record, cell.folder.history
     if record.exists() and read_record(cell.folder) is None:
         console.note(f"{record} can't be read; it was set aside as {set_aside(record).name}, and the run is trained.")
@@ -202,3 +203,20 @@ def _set_aside_unreadable(cell: Cell, console: Console) -> None:
         shutil.copy2(history, copied)
         lines = pluralize(torn, "line")
         console.note(f"{lines} of {history} can't be read; it was copied to {copied.name}, and goes on without them.")
+
+
+def _set_aside_weights(cell: Cell, console: Console) -> None:
+    """Set an adapter or model aside whose files have changed since they were written; the run is trained again."""
+    record = read_record(cell.folder)
+    if record is None or record["status"] != "completed" or not (changed := changed_weights(cell.folder, record)):
+        return
+    write_json(
+        cell.folder.record, {**record, "status": "running"}
+    )  # else it would pass for one whose adapter was removed
+    for name in dict.fromkeys(path.relative_to(cell.folder.path).parts[0] for path in changed):
+        root = cell.folder.path / name
+        first = next(path for path in changed if root in path.parents)
+        console.note(
+            f"{first} has changed since it was written: {name} was set aside as {set_aside(root).name}, and the run is "
+            "trained again."
+        )

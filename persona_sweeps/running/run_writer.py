@@ -23,7 +23,8 @@ from persona_sweeps.records.folders import HYDRA_FILES
 from persona_sweeps.records.identity import RUN_SCHEMA
 from persona_sweeps.records.provenance import environment, now
 from persona_sweeps.records.redaction import redacted
-from persona_sweeps.records.run import read_record
+from persona_sweeps.records.run import read_record, sealed_files
+from persona_sweeps.records.seals import Seal
 from persona_sweeps.tracking.none import UntrackedRun
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class RunOutcome:
     data: dict[str, Any] = field(default_factory=dict)
     resources: dict[str, Any] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
+    files: dict[str, Seal] = field(default_factory=dict)
 
 
 class RunWriter:
@@ -98,6 +100,7 @@ class RunWriter:
 
     def complete(self) -> None:
         """Write the completed record, after the adapter is saved. The tracker and the log stay open."""
+        self.outcome.files = sealed_files(self.folder)
         self._write_final("completed")
 
     def evaluated(self, status: str, metrics: Mapping[str, float], samples: Sequence[Mapping[str, Any]]) -> None:
@@ -174,6 +177,7 @@ class RunWriter:
                 "seed": cell.config.seed if cell.config.peft.uses_seed else None,
                 **({"study": cell.study} if cell.study is not None else {}),
             },
+            "files": outcome.files,
             "failure": self.failure,
         }
         write_json(self.folder.record, finite(record))
