@@ -29,6 +29,7 @@ def run(benchmark: ModuleType, folder: Path, *arguments: str) -> dict:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_contrastive_lines_are_compared_with_more_of_the_same(tmp_path: Path) -> None:
     kept = run(contrastive, tmp_path, "--seeds", "1", "dataset.limit=160", "dataset.eval_limit=24")
     assert [stage["stage"] for stage in kept["stages"]] == list(contrastive.STAGES)

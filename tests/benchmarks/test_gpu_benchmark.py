@@ -16,6 +16,7 @@ RESULTS = REPOSITORY / "benchmarks" / "results" / "gpu.json"
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_it_is_rehearsed_on_a_cpu(command: Callable[..., Ended], tmp_path: Path) -> None:
     parts = [f"--part={name}" for name in ("training", "generation", "profile")]
     ended = command(

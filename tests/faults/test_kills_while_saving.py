@@ -12,8 +12,14 @@ import pytest
 from tests.faults.hits import hit_at
 from tests.faults.results import OUTPUT, assert_equal, results, saved_steps, starts
 
+LONG = pytest.mark.long
 
-@pytest.mark.parametrize("written", [1, 4, 6 + 1, 6 + 5], ids=lambda count: f"after-{count}-checkpoints")
+
+@pytest.mark.parametrize(
+    "written",
+    [4, *(pytest.param(n, marks=LONG) for n in (1, 6 + 1, 6 + 5))],
+    ids=lambda count: f"after-{count}-checkpoints",
+)
 def test_a_kill_while_a_group_is_saved_changes_no_bit(
     start: Callable, together: tuple[str, ...], left_alone: Callable, tmp_path: Path, written: int
 ) -> None:

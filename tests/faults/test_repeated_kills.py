@@ -29,7 +29,7 @@ def killed(command: Command, rng: random.Random) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wanted", [4, pytest.param(90, marks=pytest.mark.long)])
+@pytest.mark.parametrize("wanted", [2, pytest.param(90, marks=pytest.mark.long)])
 def test_kills_of_the_process_that_trains(
     start: Callable, six: tuple[str, ...], left_alone: Callable, tmp_path: Path, wanted: int
 ) -> None:
@@ -51,7 +51,7 @@ def test_kills_of_the_process_that_trains(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wanted", [2, pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.parametrize("wanted", [1, pytest.param(10, marks=pytest.mark.long)])
 def test_kills_of_workers_and_of_their_launcher(
     start: Callable, six: tuple[str, ...], left_alone: Callable, tmp_path: Path, wanted: int
 ) -> None:

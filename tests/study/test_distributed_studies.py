@@ -59,6 +59,7 @@ def test_a_killed_worker_is_replaced_and_loses_no_trial(tiny: tuple, tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_jobs_of_a_study_without_a_name_work_on_that_study(command: Callable, tiny: tuple, tmp_path: Path) -> None:
     nameless = [text for text in STUDY if not text.startswith("sweep.name=")]
     ended = command(*nameless, *tiny, *size(2, 1), *LOCAL, "hydra.sweeper.final_seeds=0", folder=tmp_path)

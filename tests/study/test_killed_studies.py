@@ -39,7 +39,11 @@ def killed_at_random(start: Callable[[], Command], wanted: int) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "wanted, more",
-    [(3, ()), (3, (SEVERAL, "hydra.sweeper.sampler=nsga2")), pytest.param(20, (), marks=pytest.mark.long)],
+    [
+        (2, ()),
+        pytest.param(20, (), marks=pytest.mark.long),
+        pytest.param(3, (SEVERAL, "hydra.sweeper.sampler=nsga2"), marks=pytest.mark.long),
+    ],
 )
 def test_kills_change_nothing(
     tiny: tuple[str, ...], tmp_path: Path, shared_cache: Path, wanted: int, more: tuple[str, ...]

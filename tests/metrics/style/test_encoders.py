@@ -44,7 +44,7 @@ TRAIN, HELD_OUT = part(THINGS[:6]), part(THINGS[6:])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [BiEncoder, CrossEncoder])
+@pytest.mark.parametrize("kind", [BiEncoder, pytest.param(CrossEncoder, marks=pytest.mark.long)])
 def test_it_separates_held_out_lines_and_is_restored_from_its_arrays(kind: type[BiEncoder | CrossEncoder]) -> None:
     fitted = kind.fit(TRAIN)
     own, other = fitted.scores(HELD_OUT.own), fitted.scores(HELD_OUT.other)
