@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
+
+from persona_sweeps.cli.analysis_package import analysis_module
 
 OVERVIEW = """\
 persona-sweeps: teach language models to speak as a character, and compare how.
@@ -39,9 +39,7 @@ def _sweep(words: Sequence[str]) -> None:
 
 
 def _analyze(words: Sequence[str]) -> None:
-    # A wheel carries the package `analysis` inside of this one, so that it takes no name in site-packages.
-    package = "persona_sweeps.analysis" if find_spec("persona_sweeps.analysis") is not None else "analysis"
-    sys.exit(importlib.import_module(f"{package}.__main__").main(list(words)))
+    sys.exit(analysis_module("__main__").main(list(words)))
 
 
 def _report(words: Sequence[str]) -> None:
