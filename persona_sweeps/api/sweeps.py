@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
 from persona_sweeps.cli.analysis_package import analysis_module
 from persona_sweeps.cli.launch import main
-from persona_sweeps.config.sweep_name import sweep_name
+from persona_sweeps.config.folder import conf_folder
 from persona_sweeps.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ def sweep(*overrides: str, output_dir: str | Path = OUTPUT_DIR) -> Sequence[RunR
     given, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:
         main()
+        name = _name(arguments)
     except SystemExit as stopped:
         if stopped.code:
             message = str(stopped.code).removeprefix("error: ") if isinstance(stopped.code, str) else "It was stopped."
@@ -46,7 +50,7 @@ def sweep(*overrides: str, output_dir: str | Path = OUTPUT_DIR) -> Sequence[RunR
         sys.argv = given
     if any(word in REPORTS for word in overrides):
         return []
-    return load_runs(_name(arguments), output_dir)
+    return load_runs(name, output_dir)
 
 
 def load_runs(sweep: str | None = None, output_dir: str | Path = OUTPUT_DIR) -> Sequence[RunResult]:
@@ -70,5 +74,8 @@ def load_runs(sweep: str | None = None, output_dir: str | Path = OUTPUT_DIR) -> 
 
 
 def _name(arguments: Sequence[str]) -> str:
-    named = [word.partition("=")[2] for word in arguments if word.startswith("sweep.name=")]
-    return named[-1] if named else sweep_name(arguments)
+    """Return the name of the sweep that a command asked for: its own, an experiment's, or the default one."""
+    parsed = OverridesParser.create().parse_overrides([word for word in arguments if not word.startswith("-")])
+    settled = [str(override.input_line) for override in parsed if not override.is_sweep_override()]
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return str(compose("config", overrides=settled).sweep.name)

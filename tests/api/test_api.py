@@ -49,6 +49,24 @@ def test_a_loaded_run_answers_as_it_did_when_it_was_evaluated(here: Path, peft: 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("peft=none", "metrics=likelihood,overlap"),
+        ("experiment=demo", "hydra.sweeper.params.seed=0"),
+        ("seed=3", "sweep.name=x"),
+    ],
+    ids=["digest", "experiment", "own"],
+)
+def test_it_returns_the_results_of_its_own_sweep(here: Path, overrides: tuple[str, ...]) -> None:
+    persona_sweeps.sweep("peft=none", *TINY, "sweep.name=another", "metrics=likelihood")
+    runs = persona_sweeps.sweep(*overrides, *TINY, "generation.max_new_tokens=4")
+    assert runs and not [run for run in runs if run.status != "completed"]
+    (name,) = {path.name for path in (here / "multirun_outputs" / "sweeps").iterdir()} - {"another"}
+    assert [run.run_id for run in runs] == [run.run_id for run in persona_sweeps.load_runs(name)]
+
+
+@pytest.mark.slow
 def test_a_text_stands_behind_the_card_unless_another_system_message_is_given(here: Path) -> None:
     persona_sweeps.sweep("peft=lora", *TINY, "metrics=likelihood")
     character = persona_sweeps.load_predictor(persona_sweeps.load_runs()[0].folder)
