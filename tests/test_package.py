@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -46,15 +49,59 @@ main()
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that the wheel would fill in site-packages."""
-    folder = tmp_path_factory.mktemp("wheel")
+    return built(REPOSITORY, tmp_path_factory.mktemp("wheel"))
+
+
+def built(source: Path, folder: Path) -> Path:
+    """Build the wheel of a source folder, and return the folder that it would fill in site-packages."""
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
-        cwd=REPOSITORY, check=True, capture_output=True,
+        cwd=source, check=True, capture_output=True,
     )  # fmt: skip
     [file] = folder.glob("*.whl")
     with zipfile.ZipFile(file) as packed:
         packed.extractall(folder / "site")
     return folder / "site"
+
+
+def test_the_image_is_given_all_that_the_package_is_made_of(wheel: Path, tmp_path: Path) -> None:
+    """No container can be built here; what its last step installs can."""
+    ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    source = tmp_path / "context"
+    for line in (REPOSITORY / "Dockerfile").read_text().splitlines():
+        if not line.startswith("COPY "):
+            continue
+        *names, target = line.split()[1:]
+        for name in names:
+            assert f"!{name}" in ignored, "it is in the context"
+            path = source / (name if target == "./" else target)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if (REPOSITORY / name).is_dir():
+                shutil.copytree(REPOSITORY / name, path, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(REPOSITORY / name, path)
+    copied = built(source, tmp_path)
+    assert files_of(copied) == files_of(wheel)
+
+
+def files_of(folder: Path) -> set[Path]:
+    return {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_developer_s_container_installs_what_ci_installs() -> None:
+    made = (REPOSITORY / ".devcontainer" / "devcontainer.json").read_text()
+    packages = re.findall(
+        r"^(?:SLURM|BROWSER|LATEX)=\(([^)]+)\)", (REPOSITORY / ".ci" / "run").read_text(), re.MULTILINE
+    )
+    assert packages and all(package in made for group in packages for package in group.split())
+
+
+def test_what_users_install_has_no_tools_of_developers() -> None:
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert extras["all"] == ["persona-sweeps[quantization,study,wandb,tensorboard,slurm,ray,plots]"]
+    assert not {"dev", "docs", "bench", "notebook"} & set(re.split(r"[\[\],]", extras["all"][0]))
+    installed = set(re.split(r"[\[\],]", (REPOSITORY / "Makefile").read_text().partition("-e '.")[2].partition("'")[0]))
+    assert {"all", "dev", "docs", "bench", "notebook"} <= installed
 
 
 @pytest.fixture
