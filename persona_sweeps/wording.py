@@ -17,3 +17,10 @@ _ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 def harmless(text: str) -> str:
     """Return a text that a terminal only shows: what would act on it is shown by its code."""
     return _ACTING.sub(lambda found: f"[U+{ord(found[0]):04X}]", text)
+
+
+def duration(seconds: float) -> str:
+    """Write a length of time in one unit, such as 12 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -55,7 +55,7 @@ class TrainingSequences(Sequence[TokenSequence]):
 
     def __init__(self, prepared: PreparedData) -> None:
         self._rows = prepared.train
-        lengths = _lengths(self._rows)
+        lengths = token_lengths(self._rows)
         if prepared.windows is None:
             self._spans = np.column_stack([np.arange(len(lengths)), np.zeros_like(lengths), lengths])
         else:
@@ -112,7 +112,7 @@ def _with_loss(lengths: IntArray, loss_from: Sequence[int], windows: Windows) ->
                 yield row, begin, end
 
 
-def _lengths(rows: Dataset) -> IntArray:
+def token_lengths(rows: Dataset) -> IntArray:
     """Return the number of tokens of each example, from the offsets of the column."""
     import pyarrow.compute as pc
 

@@ -18,6 +18,7 @@ from persona_sweeps.planning.cells import Cell
 from persona_sweeps.planning.console import Console
 from persona_sweeps.planning.plan import Plan, make_plan
 from persona_sweeps.planning.preflight import Predictions
+from persona_sweeps.planning.progress import weights
 from persona_sweeps.records.folders import SweepFolder
 from persona_sweeps.records.sweep import other_cells, write_sweep
 from persona_sweeps.wording import pluralize
@@ -65,7 +66,7 @@ def _review(plan: Plan, sweep: str | None, target: LaunchTarget, console: Consol
             cell.obstacles = (*cell.obstacles, *target.obstacles)
         _say(plan, sweep, console)
         _note_all(console, not_alike)
-        review(plan, predictions, console)
+        review(plan, predictions, console, is_for_this_machine=target.machine is None)
 
 
 def _run(plan: Plan, sweep: str | None, target: LaunchTarget, console: Console) -> None:
@@ -84,6 +85,7 @@ def _run(plan: Plan, sweep: str | None, target: LaunchTarget, console: Console) 
             not_alike = list(not_shared(plan))
     _say(plan, sweep, console)
     _note_all(console, not_alike)
+    console.expect(weights(predictions))
     files = SweepFolder.of(plan.cells[0].config.output_dir, sweep or "")
     if sweep is not None:
         _try_write_sweep(files, sweep, plan.cells, console)

@@ -12,12 +12,13 @@ from typing import Any
 
 from rich.console import Console as Terminal
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column, Table
 
 from persona_sweeps.planning.cells import Cell, Stage
 from persona_sweeps.planning.plan import Plan
-from persona_sweeps.wording import harmless, pluralize
+from persona_sweeps.planning.progress import SweepProgress, Weight
+from persona_sweeps.wording import duration, harmless, pluralize
 
 WIDE = 110
 """columns of a terminal that has room for bars"""
@@ -36,8 +37,9 @@ class Console:
         self.finished: dict[str, tuple[str, Mapping[str, float], str]] = {}
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._overall: TaskID | None = None
         self._totals: dict[str, int] = {}
-        self._began: dict[str, float] = {}
+        self._sweep = SweepProgress({})
         self._last_line = 0.0
         self._answering: Callable[[str], None] | None = None
         self._labels: dict[str, str] = {}
@@ -61,6 +63,10 @@ class Console:
         for sentence in dict.fromkeys(_notes(plan)):
             self.note(sentence)
 
+    def expect(self, runs: Mapping[str, Weight]) -> None:
+        """Take note of the runs that are to be done, and of what each takes beside the others."""
+        self._sweep = SweepProgress(dict(runs))
+
     def label(self, cell: Cell) -> str:
         """Return what tells a run from the others of its plan; the whole name of one that stands alone."""
         return self._labels.get(cell.name, cell.name)
@@ -83,40 +89,62 @@ class Console:
         columns = (
             TextColumn("{task.description}", table_column=name),
             *([] if narrow else [BarColumn(bar_width=24)]),
-            MofNCompleteColumn(table_column=Column(no_wrap=True)),
-            TextColumn(
-                "{task.fields[loss]}" if narrow else "loss {task.fields[loss]}", table_column=Column(no_wrap=True)
+            *(
+                TextColumn(f"{{task.fields[{key}]}}", table_column=Column(no_wrap=True))
+                for key in ("count", "loss", "left")
             ),
-            TimeRemainingColumn(table_column=Column(no_wrap=True)),
         )
         with Progress(*columns, console=self.terminal, expand=narrow) as progress:
             self._progress = progress
+            if len(self._sweep.weights) > 1:
+                self._overall = progress.add_task("all runs", total=1.0, count="", loss="", left="")
+                self._show_overall()
             try:
                 yield
             finally:
-                self._progress = None
+                self._progress, self._overall = None, None
 
     def begin(self, cell: Cell, steps: int) -> None:
         """Take note that a run begins, of so many steps; one without any has no bar."""
-        self._began[cell.run_id] = time.perf_counter()
+        self._sweep.begin(cell.run_id, steps)
         self._totals[cell.run_id] = steps
         if self._progress is not None and steps:
-            self._tasks[cell.run_id] = self._progress.add_task(escape(self.label(cell)), total=steps, loss="–")
+            self._tasks[cell.run_id] = self._progress.add_task(
+                escape(self.label(cell)), total=steps, count=f"0/{steps}", loss="–", left=""
+            )
 
     def step(self, cell: Cell, values: Mapping[str, float]) -> None:
-        """Show a trial's step and loss, and the time left."""
+        """Show a trial's step and loss, and the time left for all runs."""
+        step, total = int(values["step"]), self._totals[cell.run_id]
+        self._sweep.step(cell.run_id, step)
         loss = f"{values['train_nll']:.3f}"
         if "eval_nll" in values:
             loss += f", held out {values['eval_nll']:.3f}"
         if self._progress is not None:
-            self._progress.update(self._tasks[cell.run_id], completed=values["step"], loss=loss)
+            left = self._time_left() if self._overall is None else ""
+            self._progress.update(
+                self._tasks[cell.run_id], completed=step, count=f"{step}/{total}", loss=f"loss {loss}", left=left
+            )
+            self._show_overall()
             return
-        now, total = time.perf_counter(), self._totals[cell.run_id]
-        if now - self._last_line < LINE_EVERY and values["step"] < total:
+        now = time.perf_counter()
+        if now - self._last_line < LINE_EVERY and step < total:
             return
         self._last_line = now
-        left = (now - self._began[cell.run_id]) / values["step"] * (total - values["step"])
-        self.note(f"  {self.label(cell)}: step {values['step']:.0f}/{total}, loss {loss}, {_duration(left)} left")
+        runs, done = len(self._sweep.weights), len(self._sweep.done)
+        of_all = f"; {done} of {runs} runs done" if runs > 1 else ""
+        left = self._time_left()
+        self.note(f"  {self.label(cell)}: step {step}/{total}, loss {loss}{of_all}{left and f', {left}'}")
+
+    def _time_left(self) -> str:
+        seconds = self._sweep.seconds_left()
+        return "" if seconds is None else f"{duration(seconds)} left"
+
+    def _show_overall(self) -> None:
+        if self._progress is not None and self._overall is not None:
+            count = f"{len(self._sweep.done)}/{len(self._sweep.weights)} done"
+            share, left = self._sweep.share, self._time_left()
+            self._progress.update(self._overall, completed=share, count=count, left=left)
 
     @contextlib.contextmanager
     def evaluating(self, runs: int) -> Iterator[None]:
@@ -147,6 +175,8 @@ class Console:
 
     def end(self, cell: Cell, status: str, metrics: Mapping[str, float], reason: str = "") -> None:
         self.finished[cell.evaluation_id] = (status, metrics, reason)
+        self._sweep.end(cell.run_id)
+        self._show_overall()
         if self._progress is not None and status != "completed" and cell.run_id in self._tasks:
             self._progress.stop_task(self._tasks[cell.run_id])
         if reason:
@@ -173,7 +203,7 @@ class Console:
             self.note(f"  {path}")
         counts = [status for status, _, _ in self.finished.values()]
         done, failed = counts.count("completed"), counts.count("failed")
-        elapsed = _duration(time.perf_counter() - self._started)
+        elapsed = duration(time.perf_counter() - self._started)
         self.note(f"{done} completed, {failed} failed, {len(plan.distinct) - len(counts)} done before; {elapsed}.")
 
 
@@ -237,12 +267,6 @@ def shown_values(metrics: Mapping[str, float], descriptions: Descriptions) -> li
 
 def _formatted(value: float | None, form: str) -> str:
     return format(value, form) if value is not None and math.isfinite(value) else "–"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 class _Output(Terminal):

@@ -16,8 +16,18 @@ from persona_sweeps.models.activations import Shape, activation_bytes, shape_of
 from persona_sweeps.models.families import family_of
 from persona_sweeps.models.source import Origin
 from persona_sweeps.planning.cells import Cell, Stage
+from persona_sweeps.planning.duration import BACKWARD, Work
 from persona_sweeps.planning.plan import Plan, by_run
-from persona_sweeps.planning.token_counts import NO_TRAINING, cached_slots, has_tokenizer, training_tokens
+from persona_sweeps.planning.speed import ELEMENTWISE
+from persona_sweeps.planning.token_counts import (
+    NO_TRAINING,
+    AnswerTokens,
+    TrainingTokens,
+    answer_tokens,
+    cached_slots,
+    has_tokenizer,
+    training_tokens,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -65,11 +75,15 @@ class Prediction:
     """token slots computed for them, shared prefixes counted once a row"""
     flops: float
     """of training"""
+    work: Work
+    """all that it computes, its evaluations too"""
+    shape: Shape | None
+    """of the model; None without one"""
     guessed: bool
     """whether tokens were guessed, for want of the tokenizer"""
 
 
-NOTHING = Prediction(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, flops=0.0, guessed=False)
+NOTHING = Prediction(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, flops=0.0, work=Work(), shape=None, guessed=False)
 """for a run without a model, beside the program"""
 
 
@@ -154,7 +168,10 @@ def _predict(cells: Sequence[Cell], model: PreTrainedModel, shape: Shape, group_
     weights_bytes = predicted_bytes(model, config.quantization, width)
     most_slots = pass_token_slots(shape, weights_bytes, width, device)
     work = training_tokens(config, weights, group_size, most_slots) if trainable else NO_TRAINING
-    cached = max(cached_slots(one.config, weights) for one in cells)
+    answers = [answer_tokens(one.config, weights) for one in cells]
+    cached = max(cached_slots(one.config, answer) for one, answer in zip(cells, answers, strict=True))
+    # Forward and the backward to the inputs; frozen weights themselves have no gradient.
+    flops = (4.0 * (0 if full else shape.parameters) + 6.0 * trainable) * work.computed
     return Prediction(
         trainable_parameters=trainable,
         weights_bytes=weights_bytes,
@@ -167,7 +184,22 @@ def _predict(cells: Sequence[Cell], model: PreTrainedModel, shape: Shape, group_
         disk_bytes=config.peft.saved_parameters(model) * (width if full else 4) if trainable else 0,
         tokens=work.tokens,
         computed=work.computed,
-        # Forward and the backward to the inputs; frozen weights themselves have no gradient.
-        flops=(4.0 * (0 if full else shape.parameters) + 6.0 * trainable) * work.computed,
+        flops=flops,
+        work=_work(cells, shape, flops, work, answers),
+        shape=shape,
         guessed=not has_tokenizer(config, weights),
     )
+
+
+def _work(
+    cells: Sequence[Cell], shape: Shape, flops: float, training: TrainingTokens, answers: Sequence[AnswerTokens]
+) -> Work:
+    """Return all that a run computes with its evaluations, which the cells are."""
+    every = cells[0].config.train.eval_every
+    epochs = training.tokens and max(1, round(cells[0].config.train.epochs))
+    scorings = 1 + (training.steps // every if every else 0 if every == 0 else epochs)
+    new = max((cell.config.new_tokens for cell in cells), default=0)
+    generated = sum(a.prompts + a.texts * cell.config.new_tokens for cell, a in zip(cells, answers, strict=True))
+    scored = max(answer.scored for answer in answers)
+    of_layers = shape.layers * ELEMENTWISE * (training.steps * BACKWARD + scorings + new)
+    return Work(flops, 2.0 * shape.parameters * scored * scorings, 2.0 * shape.parameters * generated, of_layers)

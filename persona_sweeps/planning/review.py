@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from persona_sweeps.config.schema import RunConfig
+from persona_sweeps.config.schema import Precision, RunConfig, Scale
 from persona_sweeps.device import devices_for, resolve_device
 from persona_sweeps.errors import UserError
 from persona_sweeps.planning.cells import Cell, Refused
 from persona_sweeps.planning.console import Console
+from persona_sweeps.planning.duration import group_seconds
 from persona_sweeps.planning.plan import Plan, by_run
 from persona_sweeps.planning.preflight import Prediction, Predictions, group_bytes
-from persona_sweeps.wording import pluralize
+from persona_sweeps.planning.speed import measured_speed
+from persona_sweeps.wording import duration, pluralize
 
 SHOWN = 20
 """reasons that are given in full"""
@@ -57,11 +59,38 @@ def refuse_blocked(cells: Sequence[Cell]) -> None:
         raise refusal(found, len(cells))
 
 
-def review(plan: Plan, predictions: Predictions, console: Console) -> None:
+def review(plan: Plan, predictions: Predictions, console: Console, is_for_this_machine: bool = True) -> None:
     """Print a row a run, what keeps runs from starting here, the groups, and the totals of what is to do."""
     print_table(plan, predictions, console)
     for line in (*_group_lines(plan, predictions), *_totals(plan, predictions)):
         console.note(line)
+    if is_for_this_machine and (seconds := plan_seconds(plan, predictions)):
+        console.note(
+            f"Time: about {duration(seconds)} on this machine, by the speed of matrix products measured here; half of "
+            "that or twice as much is usual."
+        )
+
+
+def plan_seconds(plan: Plan, predictions: Predictions) -> float | None:
+    """Return about how long the plan takes on this machine; None where some of it can't run or isn't known.
+
+    Tiny twins have none: attention and small operations are most of what they take.
+    """
+    import torch
+
+    total = 0.0
+    for group in plan.groups:
+        config = group[0].config
+        runs = [predictions.get(cells[0].run_id) for cells in by_run(group)]
+        known = [run for run in runs if run is not None]
+        if len(known) < len(runs) or any(cell.obstacles for cell in group) or config.model.scale is Scale.tiny:
+            return None
+        if (shape := known[0].shape) is None:
+            continue
+        dtype = torch.bfloat16 if config.train.precision is Precision.bf16 else torch.float32
+        speed = measured_speed(shape, dtype, resolve_device(config.device))
+        total += group_seconds([run.work for run in known], speed)
+    return total
 
 
 def print_table(plan: Plan, predictions: Predictions, console: Console) -> None:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from persona_sweeps.config.schema import RunConfig
+from persona_sweeps.data.sequences import token_lengths
 from persona_sweeps.device import resolve_device
 from persona_sweeps.models.activations import PassSize
 from persona_sweeps.models.source import Weights
@@ -39,9 +40,11 @@ class TrainingTokens:
     computed: int
     """token slots computed for them, shared prefixes counted once a row"""
     largest: PassSize
+    steps: int
+    """of the optimizer"""
 
 
-NO_TRAINING = TrainingTokens(0, 0, PassSize())
+NO_TRAINING = TrainingTokens(0, 0, PassSize(), 0)
 
 
 def training_tokens(config: RunConfig, weights: Weights, group_size: int, most_slots: int) -> TrainingTokens:
@@ -54,23 +57,46 @@ def training_tokens(config: RunConfig, weights: Weights, group_size: int, most_s
     return _guessed(config, group_size, most_slots)
 
 
-def cached_slots(config: RunConfig, weights: Weights) -> int:
-    """Return the token slots of the texts that are generated side by side, each as wide as the longest."""
+@dataclass(frozen=True, slots=True)
+class AnswerTokens:
+    """What an evaluation computes."""
+
+    scored: int
+    """tokens of the held-out examples"""
+    texts: int
+    """how many are generated"""
+    prompts: int
+    """tokens of their prompts"""
+    longest: int
+    """of the prompts"""
+
+
+def answer_tokens(config: RunConfig, weights: Weights) -> AnswerTokens:
+    """Return what a run's evaluation amounts to; prompts of a metric's own don't count."""
     from persona_sweeps.data import corpus_of
     from persona_sweeps.data.few_shot import guessed_length
-    from persona_sweeps.prediction.generation import SEQUENCES
 
-    if not (new := config.new_tokens):
-        return 0
+    limit = config.generation.limit
     if has_tokenizer(config, weights):
-        prompts = _prepared(config).texts["prompt_length"][: config.generation.limit]
-        texts, longest = len(prompts), max(prompts)
+        prepared = _prepared(config)
+        scored, prompts = sum(token_lengths(prepared.eval).tolist()), prepared.texts["prompt_length"][:limit]
+        longest = max(prompts)
     else:
         corpus = corpus_of(config)
-        lengths = [round(_length(example.prompt) / BYTES_A_TOKEN) for example in corpus.prompts or corpus.eval]
-        texts = min(len(lengths), config.generation.limit or len(lengths))
-        longest = guessed_length(config, min(config.train.max_length, max(lengths)))
-    return min(texts, SEQUENCES[resolve_device(config.device)]) * (longest + config.peft.virtual_tokens + new)
+        examples = corpus.prompts or corpus.eval
+        prompts = [round(_length(example.prompt) / BYTES_A_TOKEN) for example in examples][:limit]
+        scored = round(sum(_length(e.prompt) + _length(e.completion) for e in corpus.eval) / BYTES_A_TOKEN)
+        longest = guessed_length(config, min(config.train.max_length, max(prompts)))
+    wanted = len(prompts) if config.new_tokens else 0
+    return AnswerTokens(scored, wanted, sum(prompts) if wanted else 0, longest)
+
+
+def cached_slots(config: RunConfig, answers: AnswerTokens) -> int:
+    """Return the token slots of the texts that are generated side by side, each as wide as the longest."""
+    from persona_sweeps.prediction.generation import SEQUENCES
+
+    together = min(answers.texts, SEQUENCES[resolve_device(config.device)])
+    return together * (answers.longest + config.peft.virtual_tokens + config.new_tokens)
 
 
 def has_tokenizer(config: RunConfig, weights: Weights) -> bool:
@@ -149,7 +175,7 @@ class _Counts:
             computed += slots
             largest = max(largest, size, key=lambda one: (one.slots + one.path_slots, one.scores))
         scale = steps / looked_at
-        return TrainingTokens(round(tokens * scale), round(computed * scale), largest)
+        return TrainingTokens(round(tokens * scale), round(computed * scale), largest, steps)
 
 
 def pass_of(
@@ -193,7 +219,7 @@ def _guessed(config: RunConfig, group_size: int, most_slots: int) -> TrainingTok
     tokens = round(mean * steps * min(train.batch_size, len(lengths)))
     size = min(train.micro_batch_size or train.batch_size, len(lengths))
     slots = round(min(mean * size * group_size, max(most_slots, mean * size)))
-    return TrainingTokens(tokens, tokens, PassSize(slots, slots, round(slots * mean)))
+    return TrainingTokens(tokens, tokens, PassSize(slots, slots, round(slots * mean)), steps)
 
 
 def _guessed_lengths(config: RunConfig) -> list[int]:

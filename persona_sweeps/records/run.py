@@ -67,7 +67,7 @@ def history_has_changed(folder: RunFolder, record: Mapping[str, Any]) -> bool:
 
 
 def _seals(record: Mapping[str, Any]) -> Mapping[str, Seal]:
-    found = record.get("files")
+    found = record.get("provenance", {}).get("files")
     return found if isinstance(found, Mapping) else {}
 
 

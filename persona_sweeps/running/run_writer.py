@@ -175,9 +175,9 @@ class RunWriter:
                 **environment(),
                 **outcome.fingerprints,
                 "seed": cell.config.seed if cell.config.peft.uses_seed else None,
+                **({"files": outcome.files} if outcome.files else {}),
                 **({"study": cell.study} if cell.study is not None else {}),
             },
-            "files": outcome.files,
             "failure": self.failure,
         }
         write_json(self.folder.record, finite(record))

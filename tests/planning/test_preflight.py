@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -42,7 +43,9 @@ def test_a_run_is_predicted_with_the_longest_texts_of_its_evaluations(
     (both,) = predict(make_plan(cells)).values()
     (longer,) = predict(make_plan(cells[1:])).values()
     (shorter,) = predict(make_plan(cells[:1])).values()
-    assert both == longer and both.cache_bytes > shorter.cache_bytes
+    assert replace(both, work=longer.work) == longer and both.cache_bytes > shorter.cache_bytes
+    flops = [of.work.generating_flops for of in (both, longer, shorter)]
+    assert flops[0] == flops[1] + flops[2], "each has texts of its own"
 
 
 def test_quantized_weights_take_less_and_more_is_needed_to_load_them(make_cell: Callable) -> None:

@@ -52,8 +52,8 @@ def test_of_a_run_its_weights_and_history_are_sealed_but_not_its_card(tmp_path: 
     folder.adapter.mkdir()
     for path in (folder.adapter / "adapter_model.safetensors", folder.adapter / "README.md", folder.history):
         path.write_text("as written")
-    record = {"files": sealed_files(folder)}
-    assert set(record["files"]) == {"adapter/adapter_model.safetensors", "history.jsonl"}
+    record = {"provenance": {"files": sealed_files(folder)}}
+    assert set(record["provenance"]["files"]) == {"adapter/adapter_model.safetensors", "history.jsonl"}
     (folder.adapter / "README.md").write_text("edited by its owner")
     assert not changed_weights(folder, record) and not history_has_changed(folder, record)
     folder.history.write_text("with a hole")
