@@ -14,6 +14,7 @@ from persona_sweeps.data.example import Message
 from persona_sweeps.errors import DataError
 
 if TYPE_CHECKING:
+    from jinja2 import TemplateError
     from transformers import PreTrainedTokenizerBase
 
 PLAIN_VERSION = "plain-2"
@@ -167,8 +168,21 @@ class ChatTemplate:
                 )
             )
         except TemplateError as error:
-            roles = ", ".join(message.role for message in messages)
-            raise DataError(f"The model's chat template refuses messages by {roles}: {error}.") from None
+            raise DataError(self._sentence(error, messages)) from None
+
+    def _sentence(self, error: TemplateError, messages: Sequence[Message]) -> str:
+        """Say whether a template refuses messages, as it may, or is broken."""
+        from jinja2 import TemplateRuntimeError, TemplateSyntaxError
+
+        said = str(error).rstrip(".")
+        if isinstance(error, TemplateSyntaxError | TemplateRuntimeError):
+            line = f", line {error.lineno}" if isinstance(error, TemplateSyntaxError) else ""
+            return (
+                f"The chat template of {self._tokenizer.name_or_path or 'the model'}{line} is broken: {said}. Mend "
+                "chat_template.jinja (or chat_template in tokenizer_config.json), or leave it: dataset.template=raw."
+            )
+        roles = ", ".join(message.role for message in messages)
+        return f"The model's chat template refuses messages by {roles}: {said}."
 
 
 def merge_system(messages: Sequence[Message]) -> list[Message]:

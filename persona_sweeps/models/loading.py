@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from persona_sweeps.config.schema import Scale, WeightsKind
 from persona_sweeps.models.fingerprints import tokenizer_fingerprint
-from persona_sweeps.models.loading_errors import explaining_errors
+from persona_sweeps.models.loading_errors import explaining_errors, explaining_tokenizer_errors
 from persona_sweeps.models.placement import Placement, check_all_placed, placement_of
 from persona_sweeps.models.quantization import UNQUANTIZED, prepare, silence_bitsandbytes, transformers_config
 from persona_sweeps.models.random_weights import random_model
@@ -100,7 +100,7 @@ def _stored(
 def _pretrained_tokenizer(card: ModelConfig, source: ModelFiles) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
-    with explaining_errors(card):
+    with explaining_tokenizer_errors(card):
         tokenizer = AutoTokenizer.from_pretrained(
             source.location, revision=source.revision or "main", trust_remote_code=False
         )
