@@ -18,6 +18,9 @@ _ANYWHERE = r"[\\*<]|~(?=~)|(?<=\])\(|(?<![^\W_])_|_(?![^\W_])|&(?=[#\w])"
 _IN_CELLS, _IN_NOTES = re.compile(rf"[|`]|{_ANYWHERE}"), re.compile(_ANYWHERE)
 _CODE = re.compile(r"((?<!`)`[^`]+`(?!`))")
 
+NUMBER = "#"
+"""heading of the column that numbers rows which are divided"""
+
 
 def render(tables: Sequence[Table], on: Page | None = None) -> str:
     """Return the tables one below the other; whole, or broken to fit on a page."""
@@ -43,29 +46,36 @@ def _table(table: Table, on: Page | None) -> str:
 
 
 def _grids(columns: Sequence[Column], rows: Sequence[Sequence[str]], on: Page | None) -> Iterator[str]:
-    """Yield a grid, or several whose columns fit on the page, each with the column that names the rows."""
+    """Yield a grid, or several whose columns fit on the page, each with the column that names the rows.
+
+    Where rows of one name would be there twice, such as a model with two methods, numbers name the rows instead.
+    """
     lines = [[cell(column.heading) for column in columns], *([cell(text) for text in row] for row in rows)]
-    widths = [max(3, *(len(line[index]) for line in lines)) for index in range(len(columns))]
-    for chosen in _evenly(columns, widths, on):
-        rules = ["-" * (widths[i] - 1) + (":" if columns[i].right else "-") for i in chosen]
+    right = [column.right for column in columns]
+    name = next((index for index, aligned in enumerate(right) if not aligned), 0)
+    first = everything = list(range(len(columns)))
+    if on is not None and _width(_widths(lines)) > on.width and len(columns) > 2:
+        first = everything[: name + 1]
+        if len({line[name] for line in lines[1:]}) < len(rows):
+            lines = [[NUMBER, *lines[0]], *([str(number), *line] for number, line in enumerate(lines[1:], start=1))]
+            right, first, name = [True, *right], list(range(name + 2)), 0
+    widths = _widths(lines)
+    parts = [first] if len(first) == len(widths) else _evenly(first, name, widths, on.width if on else 0)
+    for chosen in parts:
+        rules = ["-" * (widths[i] - 1) + (":" if right[i] else "-") for i in chosen]
         aligned = [
-            [line[i].rjust(widths[i]) if columns[i].right else line[i].ljust(widths[i]) for i in chosen]
-            for line in lines
+            [line[i].rjust(widths[i]) if right[i] else line[i].ljust(widths[i]) for i in chosen] for line in lines
         ]
         yield "\n".join(f"| {' | '.join(line)} |" for line in [aligned[0], rules, *aligned[1:]])
 
 
-def _evenly(columns: Sequence[Column], widths: Sequence[int], on: Page | None) -> list[list[int]]:
+def _evenly(begin: Sequence[int], name: int, widths: Sequence[int], width: int) -> list[list[int]]:
     """Return the indices of the columns of each grid: the first holds all it can, the others have like widths."""
-    everything = list(range(len(columns)))
-    if on is None or _width(widths) <= on.width or len(columns) < 3:
-        return [everything]
-    name = next((index for index, column in enumerate(columns) if not column.right), 0)
-    first = _parts(everything[: name + 1], everything[name + 1 :], widths, on.width)[0]
-    rest = everything[len(first) :]
-    found = _parts([name], rest, widths, on.width) if rest else []
-    for width in range(on.width - 1, 0, -1):
-        narrower = _parts([name], rest, widths, width) if rest else []
+    first = _parts(begin, range(begin[-1] + 1, len(widths)), widths, width)[0]
+    rest = range(first[-1] + 1, len(widths))
+    found = _parts([name], rest, widths, width) if rest else []
+    for narrower_width in range(width - 1, 0, -1):
+        narrower = _parts([name], rest, widths, narrower_width) if rest else []
         if len(narrower) > len(found):
             break
         found = narrower
@@ -80,6 +90,10 @@ def _parts(begin: Sequence[int], others: Sequence[int], widths: Sequence[int], w
             parts.append([begin[-1]])
         parts[-1].append(index)
     return parts
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    return [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
 
 
 def _width(widths: Sequence[int]) -> int:

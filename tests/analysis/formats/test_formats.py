@@ -234,6 +234,23 @@ def test_columns_that_do_not_fit_on_a_page_follow_below(width: int) -> None:
         assert [*grids[0][row], *(cell for grid in grids[1:] for cell in grid[row][1:])] == expected
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_rows_that_begin_alike_are_numbered_where_they_are_divided(width: int) -> None:
+    headings = [("model", False), ("method", False), ("a long heading", True), ("another long one", True)]
+    columns = [Column(heading, right=right) for heading, right in headings]
+    rows = [["the same model of all", f"method {n % 2}", f"{n}.25 ± 0.125", f"{n}.75 ± 0.125"] for n in range(4)]
+    table = replace(WIDE, sections=[Section("s", rows, columns=columns)])
+    grids = from_markdown(md.render([table], Page(width, wraps_notes=True)))[0]
+    assert len(grids) > 1 or width == 80
+    if len(grids) > 1:
+        for grid in grids:
+            assert grid[0][0] == "#" and [line[0] for line in grid[1:]] == ["1", "2", "3", "4"]
+        joined = [sum((line[1:] for line in lines), []) for lines in zip(*(grid[1:] for grid in grids), strict=True)]
+        assert joined == rows
+    whole = from_markdown(md.render([table], None))[0]
+    assert len(whole) == 1 and whole[0][0][0] == "model", "files have whole rows, without numbers"
+
+
 def test_a_column_wider_than_the_page_stands_alone_and_is_not_cut() -> None:
     long = "x" * 90
     table = replace(WIDE, sections=[Section("s", [["1", "a", long, "2"]], columns=[*WIDE.columns[:4]])])
