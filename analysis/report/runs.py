@@ -50,6 +50,7 @@ class ChartResult:
             "run": self.run,
             "anchor": self.anchor,
             "colour": self.colour,
+            "setting": self.result.setting_key,
             "status": self.result.status,
             "samples": self.samples,
         }

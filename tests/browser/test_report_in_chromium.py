@@ -144,6 +144,31 @@ def test_transcripts_are_filtered_paged_and_set_side_by_side(report: Path, opene
     assert page.locator("#transcripts-where").inner_text() == "page 2 of 3"
 
 
+def test_training_curves_can_be_smoothed_and_seeds_drawn_as_a_band(report: Path, opened: Open) -> None:
+    found = opened(report)
+    page = found.page
+    train, bands = page.locator("#curves-chart path.line.train"), page.locator("#curves-chart path.band")
+    rough, count = train.first.get_attribute("d"), train.count()
+    held = page.locator("#curves-chart path.line.held").first.get_attribute("d")
+    slide = "(node, value) => { node.value = value; node.dispatchEvent(new Event('input')); }"
+    page.locator("#curves-smooth").evaluate(slide, "0.9")
+    page.wait_for_function(
+        "before => document.querySelector('#curves-chart path.line.train').getAttribute('d') != before", arg=rough
+    )
+    assert train.count() == count and bands.count() == 0
+    assert page.locator("#curves-chart path.line.held").first.get_attribute("d") == held, "it is evaluated on all items"
+    page.locator("#curves-smooth").evaluate(slide, "0")
+    page.wait_for_function(
+        "before => document.querySelector('#curves-chart path.line.train').getAttribute('d') == before", arg=rough
+    )
+    page.locator("#curves-bands").check()
+    assert 0 < train.count() < count and bands.count() > 0
+    assert page.locator("#curves-chart path.line").count() >= bands.count()
+    page.locator("#curves-none").click()
+    assert bands.count() == 0 and "No curve is chosen" in page.locator("#curves-chart").inner_text()
+    assert found.events == []
+
+
 def test_curves_are_drawn_for_every_run_and_can_be_left_out(report: Path, opened: Open) -> None:
     page = opened(report).page
     lines = page.locator("#curves-chart path.line")

@@ -10,6 +10,7 @@ page.startCurves = () => {
   const draw = () => page.drawCurves(holder, {
     curves: all.filter((curve) => chosen.has(curve.run)),
     axis: control("axis").value, scale: control("scale").value,
+    smooth: Number(control("smooth").value), bands: control("bands").checked,
     series: [["train_nll", "train", control("train").checked], ["eval_nll", "held", control("held").checked]].filter((series) => series[2]),
   });
   const boxes = page.chooser(control("runs"), all.map((curve) => curve.run), chosen, (run, on) => {
@@ -33,33 +34,80 @@ page.startCurves = () => {
   control("all").addEventListener("click", () => choose(true));
   control("none").addEventListener("click", () => choose(false));
   page.finds(control("find"), control("runs"), all.map((curve) => curve.run), "run");
-  for (const name of ["axis", "scale", "train", "held"]) control(name).addEventListener("change", draw);
+  for (const name of ["axis", "scale", "train", "held", "bands"]) control(name).addEventListener("change", draw);
+  control("smooth").addEventListener("input", page.soon(draw));
   page.unhide(...document.querySelectorAll("#curves [hidden]:not(li)"));
+  control("bands-label").hidden = page.bySetting(all).every((seeds) => seeds.length < 2);
   page.redrawn(holder, draw);
 };
 
 page.drawCurves = (holder, what) => {
-  const lines = [];
-  for (const curve of what.curves) {
+  const lines = [], bands = [];
+  for (const seeds of what.bands ? page.bySetting(what.curves) : what.curves.map((curve) => [curve])) {
     for (const [key, kind] of what.series) {
-      const points = curve[key].map((value, place) => [curve[what.axis][place], value]);
-      if (points.some(([x, y]) => x !== null && y !== null)) lines.push({ run: curve.run, kind, points });
+      const each = seeds.map((curve) => page.smoothed(curve, key, kind === "train" ? what.smooth : 0));
+      const found = page.together(seeds, each, what.axis);
+      if (!found.some(([x, y]) => x !== null && y !== null)) continue;
+      lines.push({ run: seeds[0].run, kind, points: found, seeds: seeds.length });
+      if (seeds.length > 1) bands.push({ run: seeds[0].run, points: found.filter(([x, y]) => x !== null && y !== null) });
     }
   }
-  const known = lines.flatMap((line) => line.points.filter(([x, y]) => x !== null && y !== null));
-  if (!known.length) { holder.replaceChildren(page.element("p", { class: "note" }, "No curve is chosen.")); return; }
+  // As measured: the frame stays where it is while the slider moves, and holds the bands.
+  const known = what.curves.flatMap((curve) => what.series.flatMap(([key]) =>
+    curve[key].map((value, place) => [curve[what.axis][place], value]).filter(([x, y]) => x !== null && y !== null)));
+  if (!lines.length) { holder.replaceChildren(page.element("p", { class: "note" }, "No curve is chosen.")); return; }
   const [low, high] = page.range(known.map(([, y]) => y), what.scale);
   const log = what.scale === "log" && low > 0;
   const [first, last] = page.range(known.map(([x]) => x), "whole");
   const beyond = known.filter(([, y]) => y > high).length;
   const frame = page.frame(holder, { low: first, high: last, label: what.axis }, { low, high, log, label: "NLL (nats a token)" },
     `Loss curves of ${what.curves.length} runs against ${what.axis}`);
+  for (const band of bands) frame.inner.append(page.band(band, frame));
   for (const line of lines) frame.inner.append(...page.curve(line, frame, lines.length > 60 ? "crowd" : lines.length > 12 ? "many" : ""));
   frame.root.append(frame.inner);
   const tip = page.tip(holder);
   holder.replaceChildren(frame.root, tip.node);
   if (beyond) holder.append(page.element("p", { class: "note" }, `${beyond} points lie above the frame: “whole range” shows them.`));
   page.follow(holder, frame, lines, tip, what.axis);
+};
+// The curves of each setting, its seeds together, in the order of their first runs.
+page.bySetting = (curves) => {
+  const found = new Map();
+  for (const curve of curves) {
+    const { setting } = page.data.runs[curve.run];
+    found.set(setting, [...(found.get(setting) || []), curve]);
+  }
+  return [...found.values()];
+};
+// An exponential moving average from the first value on, corrected for its start (as Adam's moments are).
+page.smoothed = (curve, key, weight) => {
+  if (!weight) return curve[key];
+  let sum = 0, share = 0;
+  return curve[key].map((value) => {
+    if (value === null) return null;
+    sum = weight * sum + (1 - weight) * value;
+    share = weight * share + 1 - weight;
+    return sum / share;
+  });
+};
+// Points [x, mean, least, most] of one run, or of several at the steps that all of them have.
+page.together = (curves, values, axis) => {
+  const places = curves.map((curve) => new Map(curve.step.map((step, place) => [step, place])));
+  const [first] = curves;
+  return first.step.map((step, place) => {
+    if (curves.length === 1) return [first[axis][place], values[0][place]];
+    const at = places.map((known) => known.get(step));
+    if (at.includes(undefined)) return [null, null];
+    const xs = curves.map((curve, seed) => curve[axis][at[seed]]), ys = values.map((of, seed) => of[at[seed]]);
+    if (xs.includes(null) || ys.includes(null)) return [null, null];
+    const mean = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
+    return [mean(xs), mean(ys), Math.min(...ys), Math.max(...ys)];
+  });
+};
+page.band = (band, frame) => {
+  const edge = (points, side) => points.map((point) => `${frame.across(point[0]).toFixed(1)} ${frame.upward(point[side]).toFixed(1)}`);
+  const path = `M${[...edge(band.points, 3), ...edge([...band.points].reverse(), 2)].join("L")}Z`;
+  return page.svg("path", { d: path, class: `band c${page.data.runs[band.run].colour % 7}`, "data-run": band.run });
 };
 // The range of values; framed, it ends where a few diverging points would press all others flat.
 page.range = (values, how) => {
@@ -107,7 +155,8 @@ page.follow = (holder, frame, lines, tip, axis) => {
     page.light(holder, near && near.line.run);
     if (!near) { tip.away(); return; }
     const kind = near.line.kind === "held" ? "held out" : "training";
-    tip.place(at, `${page.data.runs[near.line.run].run}: ${kind} ${page.brief(near.y)} at ${axis} ${page.brief(near.x)}`);
+    const whose = near.line.seeds > 1 ? `mean of ${near.line.seeds} seeds, as ` : "";
+    tip.place(at, `${whose}${page.data.runs[near.line.run].run}: ${kind} ${page.brief(near.y)} at ${axis} ${page.brief(near.x)}`);
   });
   frame.root.addEventListener("pointerleave", () => { page.light(holder, null); tip.away(); });
 };
