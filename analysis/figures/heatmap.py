@@ -1,4 +1,4 @@
-"""A matrix as coloured squares with their values: blue above nothing, red below, white at it."""
+"""A matrix as coloured squares with their values: around nothing (blue above, red below), or from worst to best."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 COLOURS = "RdBu"
 """distinct with any colour vision"""
+LEVELS = "cividis"
+"""distinct with any colour vision, and in grey"""
 DARK = 0.55
 """share of the largest value from which a square's text is white"""
 
@@ -41,5 +43,40 @@ def draw(
     axes.set(xlabel="lines of", ylabel="as")
     axes.spines[:].set_visible(False)
     figure.colorbar(image, ax=axes, label=unit)
+    figure.suptitle(shown(title, 60), fontsize=10)
+    return figure
+
+
+def draw_levels(
+    title: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: Sequence[Sequence[float | None]],
+    higher_is_better: bool,
+) -> Figure:
+    """Return squares of `values` (R, C), the darker the better; one without a value is blank. The best has a frame."""
+    import numpy as np
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+
+    matrix = np.array([[np.nan if value is None else value for value in row] for row in values], dtype=float)
+    low, high = float(np.nanmin(matrix)), float(np.nanmax(matrix))
+    figure = Figure(figsize=(2.6 + 1.05 * len(columns), 1.4 + 0.5 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    colours = f"{LEVELS}_r" if higher_is_better else LEVELS
+    image = axes.imshow(matrix, cmap=colours, vmin=low, vmax=high if high > low else low + 1.0, aspect="auto")
+    best = np.nanargmax(matrix) if higher_is_better else np.nanargmin(matrix)
+    for place, value in enumerate(matrix.flat):
+        row, column = divmod(place, len(columns))
+        share = (value - low) / ((high - low) or 1.0)
+        is_dark = (share if higher_is_better else 1 - share) > DARK
+        text = "" if np.isnan(value) else f"{value:.4g}"
+        axes.text(column, row, text, ha="center", va="center", color="white" if is_dark else "0.1")
+        if place == best:
+            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="#d55e00", linewidth=2.2))
+    axes.set_xticks(range(len(columns)), [shown(name, 20) for name in columns])
+    axes.set_yticks(range(len(rows)), [shown(name, 20) for name in rows])
+    axes.spines[:].set_visible(False)
+    figure.colorbar(image, ax=axes)
     figure.suptitle(shown(title, 60), fontsize=10)
     return figure

@@ -22,6 +22,7 @@ from . import notes, references, wording
 from .numbers import Reading, reading
 from .options import TableOptions
 from .shared_columns import cost_columns, identity_columns, metric_column, metric_columns, setting_columns
+from .size_and_rate import pictures
 from .table import Column, Section, Table, cells, raw_rows, shown
 
 SUMMARY = (
@@ -105,7 +106,8 @@ class _Ranking:
     def section(self) -> Section:
         models = self.group.models
         title = f"{models[0]} · {self.group.data}" if len(models) == 1 else self.group.data
-        return Section(title, cells(self.columns, self.rows), self._notes(), shown(self.columns))
+        figures = pictures([row.setting for row in self.rows], self.measure) if self.measure else []
+        return Section(title, cells(self.columns, self.rows), self._notes(), shown(self.columns), figures)
 
     def raw(self) -> list[dict[str, Any]]:
         return raw_rows(self.columns, self.rows)
