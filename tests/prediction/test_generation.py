@@ -41,7 +41,7 @@ def load(compose_card: Callable[..., ModelConfig]) -> Callable[[str], BaseModel]
 @pytest.fixture
 def engine(load: Callable[[str], BaseModel]) -> Iterator[Engine]:
     """An engine of three trials: the base, LoRA, and prompt tuning."""
-    base = load("gemma3_270m")
+    base = load("mistral_7b")
     adapters = [adapter_of(base, peft, seed, spread=0.2) for seed, peft in enumerate((NONE, LORA, PROMPT))]
     with AdapterStack(base.model, adapters) as stack:
         yield engine_of(base, stack)
@@ -298,7 +298,7 @@ class FailingTape(RepeatingTape):
 def test_texts_stay_where_a_recording_fails(
     wrong: bool, load: Callable[[str], BaseModel], prompts: Prompts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = load("gemma3_270m")
+    base = load("mistral_7b")
     adapters = [adapter_of(base, peft, seed, spread=0.2) for seed, peft in enumerate((LORA, PREFIX))]
     tape, notes = FailingTape(wrong), []
     monkeypatch.setattr(generation, "can_replay", lambda model, stack: True)
