@@ -91,14 +91,7 @@ def trained_with(**changes: object) -> TrainConfig:
 @pytest.fixture(params=CARDS)
 def base(request: pytest.FixtureRequest, compose_card: Callable[..., ModelConfig]) -> BaseModel:
     """The tiny twin of each family in turn, in fp32."""
-    return with_short_window(load_twin(compose_card(request.param, "scale=tiny")))
-
-
-def with_short_window(base: BaseModel) -> BaseModel:
-    """Give Mistral's twin a window that short texts outgrow; its own is wide, so that virtual tokens are in reach."""
-    if base.model.config.model_type == "mistral":
-        base.model.config.sliding_window = 32
-    return base
+    return load_twin(compose_card(request.param, "scale=tiny"))
 
 
 @pytest.fixture

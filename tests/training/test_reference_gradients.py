@@ -20,7 +20,7 @@ from persona_sweeps.methods.weights import Adapter
 from persona_sweeps.models.batch import collate
 from persona_sweeps.models.loading import BaseModel, load_base
 from persona_sweeps.training.trial import with_virtual_tokens
-from tests.toolbox import METHODS, adapter_of, relative_error, with_short_window
+from tests.toolbox import METHODS, adapter_of, relative_error
 
 TOLERANCE = 1e-4
 
@@ -90,8 +90,7 @@ def test_packed_loss_and_gradients_equal_those_of_transformers_and_peft(
     weights = torch.rand(count, generator=torch.Generator().manual_seed(1))
     ours = packed_nll(base, adapter, sequences, weights)
 
-    card = compose_card(request.node.callspec.params["base"], "scale=tiny")
-    untouched = with_short_window(load_base(card, torch.float32, "cpu"))
+    untouched = load_base(compose_card(request.node.callspec.params["base"], "scale=tiny"), torch.float32, "cpu")
     model = PeftModel.from_pretrained(untouched.model, str(tmp_path / "adapter"))
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(any(part in name for part in ("lora_", "ia3_", "prompt_encoder")))
@@ -118,8 +117,7 @@ def test_gradients_of_all_weights_equal_those_of_transformers(
     weights = torch.rand(count, generator=torch.Generator().manual_seed(1))
     ours = packed_nll(base, adapter, sequences, weights)
 
-    card = compose_card(request.node.callspec.params["base"], "scale=tiny")
-    untouched = with_short_window(load_base(card, torch.float32, "cpu"))
+    untouched = load_base(compose_card(request.node.callspec.params["base"], "scale=tiny"), torch.float32, "cpu")
     untouched.model.requires_grad_(True)
     theirs = padded_nll(untouched.model, sequences)
     (theirs * weights).sum().backward()
