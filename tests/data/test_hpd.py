@@ -243,7 +243,7 @@ def test_relations_off_their_scale_are_told(tmp_path: Path) -> None:
         ('{"s": {"dialogue": ["a"], "attributes": ["x"]}}', '"attributes" must be an object with an object'),
         ('{"s": {"dialogue": ["A: \\ud83d"]}}', "half of a character"),
         (f'{{"s": {"9" * 5000}}}', "integer string conversion"),
-        ("[" * 5000 + "]" * 5000, "nested too deeply"),
+        ("[" * 200_000 + "]" * 200_000, "nested too deeply"),
     ],
 )
 def test_broken_files_are_told_by_line(tmp_path: Path, text: str, message: str) -> None:
