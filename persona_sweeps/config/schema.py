@@ -283,6 +283,9 @@ def _make(config: DictConfig, group: KindGroup, path: str) -> Any:
     assert isinstance(values, dict)
     kind = group.make(name, {str(key): value for key, value in values.items()})
     target = {TARGET: values[TARGET]} if TARGET in values else {}
+    filled = target | asdict(kind)
+    if repr(sorted(values.items())) == repr(sorted(filled.items())):  # the file has every key, and no 1 for a 1.0
+        return kind
     with read_write(config), open_dict(config):
-        OmegaConf.update(config, path, target | asdict(kind), merge=False)
+        OmegaConf.update(config, path, filled, merge=False)
     return kind

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -27,7 +28,10 @@ class Composer:
     def __init__(self, context: HydraContext, config: DictConfig) -> None:
         self._loader = context.config_loader
         self._config = config
+        # The cells of a sweep have most of their overrides in common, and nothing changes a parsed one.
         self._parser = OverridesParser.create()
+        self._parse = lru_cache(maxsize=4096)(lambda text: self._parser.parse_overrides([text])[0])
+        self._is_group = lru_cache(maxsize=4096)(self._find_group)
         self._known: dict[tuple[str, ...], tuple[bytes, dict[str, Any]]] = {}
 
     def job(self, overrides: Sequence[str], number: int) -> tuple[DictConfig, dict[str, Any]]:
@@ -35,7 +39,7 @@ class Composer:
 
         Raises what Hydra raises for overrides that can't be composed.
         """
-        parsed = self._parser.parse_overrides(list(overrides))
+        parsed = [self._parse(text) for text in overrides]
         values = [override for override in parsed if self._is_value(override)]
         choices = tuple(str(override.input_line) for override in parsed if not self._is_value(override))
         base, hydra = self._composed(choices)
@@ -65,6 +69,6 @@ class Composer:
         own = key == "hydra" or key.startswith(("hydra.", "hydra/"))
         return plain and not own and "/" not in key and not self._is_group(key)
 
-    def _is_group(self, key: str) -> bool:
+    def _find_group(self, key: str) -> bool:
         assert isinstance(self._loader, ConfigLoaderImpl)
         return bool(self._loader.repository.group_exists(key))

@@ -67,7 +67,8 @@ def history_has_changed(folder: RunFolder, record: Mapping[str, Any]) -> bool:
 
 
 def _seals(record: Mapping[str, Any]) -> Mapping[str, Seal]:
-    found = record.get("provenance", {}).get("files")
+    provenance = record.get("provenance")
+    found = provenance.get("files") if isinstance(provenance, Mapping) else None
     return found if isinstance(found, Mapping) else {}
 
 
