@@ -97,3 +97,14 @@ def test_every_example_of_help_runs(
 def test_every_model_can_be_rehearsed_with_the_default_settings(launch: Callable) -> None:
     ended = launch("-m", f"model={','.join(EVERY_CARD)}", "model.scale=tiny", "device=cpu", "show_examples=1")
     assert ended.code == 0 and len(EVERY_CARD) > 20, ended.err
+
+
+@pytest.mark.slow
+def test_what_is_done_from_python_runs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shared_cache: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PERSONA_SWEEPS_CACHE", str(shared_cache))
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(code.replace("sweep(", f"sweep(*{TINY}, ", 1), {})
+    assert capsys.readouterr().out.strip()

@@ -40,17 +40,22 @@ def sweep(*overrides: str, output_dir: str | Path = OUTPUT_DIR) -> Sequence[RunR
     arguments = ["-m", *overrides, f"output_dir={output_dir}"]
     given, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:
+        _run()
+        if any(word in REPORTS or word.startswith("show_examples=") for word in overrides):
+            return []
+        return load_runs(_name(arguments), output_dir)
+    finally:
+        sys.argv = given
+
+
+def _run() -> None:
+    """Run the command line that sys.argv has. Raises UserError where the command would exit with an error."""
+    try:
         main()
-        name = _name(arguments)
     except SystemExit as stopped:
         if stopped.code:
             message = str(stopped.code).removeprefix("error: ") if isinstance(stopped.code, str) else "It was stopped."
             raise UserError(message) from None
-    finally:
-        sys.argv = given
-    if any(word in REPORTS for word in overrides):
-        return []
-    return load_runs(name, output_dir)
 
 
 def load_runs(sweep: str | None = None, output_dir: str | Path = OUTPUT_DIR) -> Sequence[RunResult]:

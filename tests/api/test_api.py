@@ -94,6 +94,12 @@ def messages(character: Any, example_id: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("report", ["plan=only", "show_examples=1", "dataset.report=only"])
+def test_what_only_reports_returns_no_runs(here: Path, report: str) -> None:
+    assert persona_sweeps.sweep(*TINY, "seed=0,1", report) == []
+
+
+@pytest.mark.slow
 def test_mistakes_are_one_sentence(here: Path) -> None:
     with pytest.raises(UserError, match="there is no such peft. Did you mean lora"):
         persona_sweeps.sweep("peft=lorra", *TINY)
