@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from peft import PeftConfig
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -21,12 +20,13 @@ from persona_sweeps.progress_bars import no_progress_bars
 from persona_sweeps.records.files import replacing
 
 if TYPE_CHECKING:
+    from peft import PeftConfig
     from transformers import PreTrainedTokenizerBase
 
     from persona_sweeps.methods.full_weights import FullWeights
 
-Part = tuple[PeftConfig, dict[str, Tensor]]
-"""the config and the tensors of one method's folder"""
+    Part = tuple[PeftConfig, dict[str, Tensor]]
+    """the config and the tensors of one method's folder"""
 
 
 def export_adapter(adapter: Adapter, model: PreTrainedModel, base_name: str, folder: Path) -> None:

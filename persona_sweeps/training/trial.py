@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import get_scheduler
 
 from persona_sweeps.config.schema import TrainConfig
 from persona_sweeps.data.packing import PackedRow, TokenSequence, pack
@@ -90,6 +89,8 @@ class Trial:
             self._make_optimizer()
 
     def _make_optimizer(self) -> None:
+        from transformers import get_scheduler  # here, since it loads PEFT and bitsandbytes, which a plan doesn't need
+
         rate = self.config.learning_rate
         assert rate is not None
         groups = [{"params": part, "lr": rate * ratio} for part, ratio in self.adapter.parameter_groups()]

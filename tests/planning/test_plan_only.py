@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +30,17 @@ def test_it_reports_and_runs_nothing(launch: Callable, tiny: tuple[str, ...]) ->
     assert not ended.records() and "2 to run in 1 group" in ended.out
     assert "Group 1: 2 runs of" in ended.out and "Total: 2 to run" in ended.out
     assert not list(ended.output.glob("sweeps/*/sweep.json"))
+
+
+def test_it_loads_no_library_that_only_training_needs(tiny: tuple[str, ...], tmp_path: Path) -> None:
+    """PEFT and bitsandbytes take seconds to import."""
+    program = (
+        "import sys; from persona_sweeps.cli.launch import main; main();"
+        "assert 'transformers' in sys.modules; print([m for m in ('peft', 'bitsandbytes') if m in sys.modules])"
+    )
+    command = [sys.executable, "-c", program, *tiny, "plan=only"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.stdout.splitlines()[-1] == "[]", ended.stderr
 
 
 def test_cards_of_any_size_are_planned_and_what_is_missing_here_is_a_column(
