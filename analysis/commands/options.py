@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from persona_sweeps.errors import UserError, did_you_mean
+from persona_sweeps.records.folders import OUTPUT_DIR
 
 from ..formats import FORMATS, load, md
 from ..formats.page import page
@@ -69,9 +70,9 @@ def add_output_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output-dir",
         type=Path,
-        default=Path("multirun_outputs"),
+        default=Path(OUTPUT_DIR),
         metavar="DIR",
-        help="where the runs are (default: multirun_outputs)",
+        help=f"where the runs are (default: {OUTPUT_DIR})",
     )
 
 

@@ -6,12 +6,13 @@ import argparse
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from unittest import mock
 
 from analysis import __main__ as analysis
 from analysis.commands import COMMANDS, load
-from persona_sweeps.cli.main import OVERVIEW
+from persona_sweeps.cli.main import MODULES, OVERVIEW
 
 WIDTH = "100"
 
@@ -26,6 +27,9 @@ def page(root: Path) -> str:
         _block("persona-sweeps sweep", _sweep_help(root)),
     ]
     with mock.patch.dict(os.environ, {"COLUMNS": WIDTH}):
+        for name in MODULES:
+            parser = import_module(f"persona_sweeps.cli.{name}").parser()
+            parts.append(_block(f"persona-sweeps {name}", parser.format_help()))
         parts.append(_block("persona-sweeps analyze", analysis._parser().format_help()))
         for name in COMMANDS:
             parser = argparse.ArgumentParser(prog=f"{analysis.PROGRAM} {name}", description=load(name).SUMMARY)

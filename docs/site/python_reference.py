@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 
 import persona_sweeps
-from persona_sweeps.api.predictors import Predictor
+from persona_sweeps.deployment.predictor import Predictor
 
 WIDTH = 80
 SHOWN = ("card", "reply", "replies", "nll", "nlls")

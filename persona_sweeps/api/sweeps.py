@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from persona_sweeps.cli.analysis_package import analysis_module
+from persona_sweeps.analysis_package import analysis_module
 from persona_sweeps.cli.launch import main
 from persona_sweeps.config.folder import conf_folder
 from persona_sweeps.errors import UserError
+from persona_sweeps.records.folders import OUTPUT_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from analysis.read.results import RunResult
 
-OUTPUT_DIR = "multirun_outputs"
 REPORTS = ("plan=only", "status=only", "dataset.report=only")
 """overrides with which a command reports something and runs nothing"""
 

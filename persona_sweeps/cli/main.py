@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
-from persona_sweeps.cli.analysis_package import analysis_module
+from persona_sweeps.analysis_package import analysis_module
+from persona_sweeps.errors import UserError
 
 OVERVIEW = """\
 persona-sweeps: teach language models to speak as a character, and compare how.
@@ -13,9 +17,15 @@ persona-sweeps: teach language models to speak as a character, and compare how.
   persona-sweeps sweep …      train and evaluate: one run, or a sweep with -m (sweep --help lists groups and keys)
   persona-sweeps analyze …    tables of what was measured (analyze --help lists them)
   persona-sweeps report …     one HTML page of a sweep, with curves and examples
+  persona-sweeps chat …       talk with what a run trained, beside its base or another run
+  persona-sweeps merge …      put what a run trained into its base model's weights
 
 Overrides without a command are a sweep's: persona-sweeps peft=lora seed=0 is persona-sweeps sweep peft=lora seed=0.
 """
+
+
+MODULES = ("chat", "merge")
+"""commands that have a module of their own here, with `parser` and `main`"""
 
 
 def main() -> None:
@@ -46,4 +56,24 @@ def _report(words: Sequence[str]) -> None:
     _analyze(["report", *words])
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"sweep": _sweep, "analyze": _analyze, "report": _report}
+def _of_module(name: str) -> Callable[[Sequence[str]], None]:
+    """Return the command of the module `name` here; its mistakes are one sentence each."""
+
+    def run(words: Sequence[str]) -> None:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads sleep, as in a sweep
+        try:
+            import_module(f"persona_sweeps.cli.{name}").main(words)
+        except UserError as error:
+            sys.exit(f"error: {error}")
+        except KeyboardInterrupt:
+            sys.exit(128 + signal.SIGINT)
+
+    return run
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "sweep": _sweep,
+    "analyze": _analyze,
+    "report": _report,
+    **{name: _of_module(name) for name in MODULES},
+}

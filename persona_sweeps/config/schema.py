@@ -7,9 +7,10 @@ its own dataclass; the others are here. A field that only one option of a group 
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf, open_dict, read_write
@@ -251,6 +252,16 @@ def typed(config: DictConfig) -> RunConfig:
         else:
             setattr(run, group, kind)
     return run
+
+
+def read_config(path: Path) -> RunConfig:
+    """Return the config of a run as its folder's .hydra/config.yaml has it. Raises as `typed` does, and OSError."""
+    stored = cast("DictConfig", OmegaConf.load(path))
+    config = OmegaConf.structured(RunConfig)
+    for group, options in SCHEMAS.items():  # the merge keeps the classes that it finds
+        keys = set(stored[group])
+        config[group] = next(one for one in options.values() if keys <= {key.name for key in fields(one)})
+    return typed(OmegaConf.merge(config, stored))  # type: ignore[arg-type]
 
 
 def _drop_null_metrics(config: DictConfig) -> None:

@@ -10,7 +10,8 @@ from persona_sweeps.planning.console import Console
 from persona_sweeps.planning.obstacles import too_large
 from persona_sweeps.planning.plan import Plan, by_run, halves
 from persona_sweeps.planning.preflight import Predictions, needs_base, predict, predict_group
-from persona_sweeps.planning.review import group_memory, refuse_blocked, size
+from persona_sweeps.planning.review import group_memory, refuse_blocked
+from persona_sweeps.wording import size
 
 
 def predict_runnable(plan: Plan, console: Console) -> Predictions:

@@ -13,7 +13,7 @@ from persona_sweeps.planning.duration import group_seconds
 from persona_sweeps.planning.plan import Plan, by_run
 from persona_sweeps.planning.preflight import Prediction, Predictions, group_bytes
 from persona_sweeps.planning.speed import measured_speed
-from persona_sweeps.wording import duration, pluralize
+from persona_sweeps.wording import duration, pluralize, size
 
 SHOWN = 20
 """reasons that are given in full"""
@@ -217,11 +217,3 @@ def _totals(plan: Plan, predictions: Predictions) -> list[str]:
     if any(one.guessed for one in predicted):
         lines.append("≈ is guessed from the length of the texts: the model's tokenizer isn't on this machine.")
     return lines
-
-
-def size(count: int) -> str:
-    """Write a number of bytes, such as 19.5 MB."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= scale:
-            return f"{count / scale:.1f} {unit}"
-    return f"{count} B"

@@ -36,6 +36,10 @@ class Ending:
 
     def text(self, tokens: Sequence[int]) -> str:
         """Return the text of a completion up to the first stop text, without white space around it."""
+        return self.cut(tokens).strip()
+
+    def cut(self, tokens: Sequence[int]) -> str:
+        """Return the text of a completion up to the first stop text."""
         text = self.decode(tokens)
         found = [at for stop in self.texts if (at := text.find(stop)) >= 0]
-        return text[: min(found, default=len(text))].strip()
+        return text[: min(found, default=len(text))]

@@ -6,9 +6,10 @@ gathered from the tree into its own cache, and all sequences advance together, o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -29,6 +30,14 @@ from persona_sweeps.training.trial import ROW_TOKEN_SLOTS, with_virtual_tokens
 
 SEQUENCES = {"cpu": 128, "cuda": 512}
 """most sequences that advance together on each kind of device, if memory allows; further ones follow"""
+
+
+Watch: TypeAlias = Callable[[int, Sequence[int]], None]
+"""is called with the index of a request and its tokens so far"""
+
+
+def no_watch(index: int, tokens: Sequence[int]) -> None:
+    """Let a text grow unseen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +62,13 @@ def generate(
     config: Generation,
     stop_token_ids: Sequence[int],
     decode: Decode = no_text,
+    watch: Watch = no_watch,
 ) -> list[list[int]]:
     """Return the new tokens of each request, without the stop token; those of a stop text are among them.
 
-    `decode` returns the text of tokens; only stop texts need it (`generation.stop`). If memory runs out, the requests
-    are retried with half as many at a time. Raises DoesNotFit if not even one fits.
+    `decode` returns the text of tokens; only stop texts need it (`generation.stop`). `watch` is called with a request's
+    index and its tokens so far, after each of them. If memory runs out, the requests are retried with half as many at a
+    time, and watched again. Raises DoesNotFit if not even one fits.
     """
     limit, most = engine.limits.generation, SEQUENCES[engine.device.type]
     ending = Ending(frozenset(stop_token_ids), tuple(config.stop), decode)
@@ -65,7 +76,8 @@ def generate(
 
     def next_results() -> list[list[int]]:
         next_requests = requests[len(results) :][: min(most, limit.examples or most)]
-        decoding = _Decoding(engine, next_requests, config, ending)
+        done = len(results)
+        decoding = _Decoding(engine, next_requests, config, ending, lambda index, tokens: watch(done + index, tokens))
         with engine.working(fixed_order=False):
             return in_one_pass(decoding.run, decoding.size())
 
@@ -84,7 +96,9 @@ class _Decoding:
         requests: Sequence[GenerationRequest],
         config: Generation,
         ending: Ending,
+        watch: Watch,
     ) -> None:
+        self.watch = watch
         self.forward = engine.forward
         self.stack = engine.stack
         self.pass_token_slots = engine.limits.scoring.token_slots
@@ -152,6 +166,7 @@ class _Decoding:
                 continue
             if token not in self.ending.tokens:
                 self.texts[index].append(token)
+                self.watch(index, self.texts[index])
                 if not self.ending.reached(self.texts[index]):
                     rows.append(row)
                     continue

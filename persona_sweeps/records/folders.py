@@ -9,6 +9,8 @@ from pathlib import Path
 
 from persona_sweeps.records.files import remove_drafts
 
+OUTPUT_DIR = "multirun_outputs"
+"""where runs and sweeps are by default"""
 HYDRA_FILES = ("config.yaml", "overrides.yaml", "hydra.yaml")
 """in the .hydra folder of a run"""
 

@@ -11,7 +11,7 @@ from persona_sweeps.models.activations import PassSize, activation_bytes, shape_
 from persona_sweeps.models.families import family_of
 from persona_sweeps.planning.plan import make_plan
 from persona_sweeps.planning.preflight import Prediction, predict
-from persona_sweeps.planning.review import size
+from persona_sweeps.wording import size
 
 
 def test_what_is_planned_is_what_is_run(launch: Callable, tiny: tuple[str, ...]) -> None:

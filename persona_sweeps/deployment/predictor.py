@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from omegaconf import OmegaConf
-
-from persona_sweeps.api.sweeps import OUTPUT_DIR
-from persona_sweeps.cli.analysis_package import analysis_module
-from persona_sweeps.config.schema import DeviceKind, Precision, RunConfig, typed
 from persona_sweeps.data import corpus_of
 from persona_sweeps.data.example import Example, Message
 from persona_sweeps.data.templates import split_system
-from persona_sweeps.device import resolve_device
-from persona_sweeps.errors import UserError, did_you_mean
-from persona_sweeps.records.folders import HYDRA_FILES, RunFolder
-from persona_sweeps.records.run import has_trained, read_record
+from persona_sweeps.deployment.choice import run_folder
+from persona_sweeps.deployment.host import FinishedRun, Host, device_of, read_run
+from persona_sweeps.deployment.streaming import Say, TextStream
+from persona_sweeps.errors import UserError
+from persona_sweeps.records.folders import OUTPUT_DIR
 
 if TYPE_CHECKING:
+    from persona_sweeps.data.packing import TokenSequence
     from persona_sweeps.data.prepare import PreparedPrompts
-    from persona_sweeps.models.loading import BaseModel
-    from persona_sweeps.training.engine import Engine
+    from persona_sweeps.data.store import PreparedData
+    from persona_sweeps.prediction.decoding import Generation
+    from persona_sweeps.prediction.ending import Ending
 
 Prompt: TypeAlias = "str | Sequence[Mapping[str, str]]"
 """a user's message, or chat messages with `role` and `content`"""
@@ -45,41 +43,33 @@ def load_predictor(run: str | Path, output_dir: str | Path = OUTPUT_DIR, device:
     >>> character.nll("Who's there?", "Nay, answer me.") > 0
     True
     """
-    folder = _folder(run, Path(output_dir))
-    record = read_record(folder)
-    if record is None or record["status"] != "completed" or not has_trained(folder, record):
-        state = "has no record" if record is None else f"is {record['status']}"
-        raise UserError(f"The run {folder.path} {state}, with nothing to load: the same command trains it.")
-    path = folder.hydra / HYDRA_FILES[0]
-    if not path.is_file():
-        raise UserError(f"{path} is missing, which says how the run was configured.")
-    config = OmegaConf.merge(OmegaConf.structured(RunConfig), OmegaConf.load(path))
-    return Predictor(folder, typed(config), resolve_device(_device(device)))  # type: ignore[arg-type]
+    return predictors([read_run(run_folder(run, output_dir))], device_of(device))[0]
+
+
+def predictors(runs: Sequence[FinishedRun], device: str) -> list[Predictor]:
+    """Load runs that share a base model, each as a predictor. Raises `UserError` as `Host` does."""
+    host = Host(runs, device)
+    return [Predictor(host, index) for index in range(len(runs))]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Prompts as tokens, with their ids, and how their answers are decoded and where they end."""
+
+    prompts: list[tuple[int, ...]]
+    ids: list[str]
+    config: Generation
+    ending: Ending
 
 
 class Predictor:
     """A run's adapter on its base model, or a reference that needs a model."""
 
-    def __init__(self, folder: RunFolder, config: RunConfig, device: str) -> None:
-        """Load the base model and the adapter. Raises UserError where the run answers without a model."""
-        import torch
-
-        from persona_sweeps.methods.stack import AdapterStack
-        from persona_sweeps.models.loading import load_base
-        from persona_sweeps.training.engine import Engine
-        from persona_sweeps.training.limits import limits_for
-
-        if not config.peft.has_model:
-            raise UserError(
-                f"peft={config.peft.method} answers without a model: its texts are in {folder.predictions}."
-            )
-        self.folder, self.config = folder, config
-        dtype = torch.bfloat16 if config.train.precision is Precision.bf16 else torch.float32
-        self._base: BaseModel = load_base(config.model, dtype, device, config.quantization)
-        adapter = config.peft.load(self._base.model, folder.path)
-        stack = AdapterStack(self._base.model, [adapter])
-        stack.__enter__()  # for as long as this object lives: nobody else has the model
-        self._engine: Engine = Engine(self._base.model, stack, [], limits_for(config, device))
+    def __init__(self, host: Host, index: int = 0) -> None:
+        """Speak for one run of a host, by its index."""
+        self.host, self._index = host, index
+        self.run = host.runs[index]
+        self.folder, self.config = self.run.folder, self.run.config
 
     @property
     def name(self) -> str | None:
@@ -99,9 +89,22 @@ class Predictor:
                 return system[0].content if system else None
         return None
 
-    def reply(self, prompt: Prompt, *, system: str | None = None, seed: int | None = None, **decoding: object) -> str:
-        """Return the answer to a prompt; `replies` says what the rest is."""
-        return self.replies([prompt], system=system, seed=seed, **decoding)[0]
+    def reply(
+        self,
+        prompt: Prompt,
+        *,
+        system: str | None = None,
+        seed: int | None = None,
+        say: Say | None = None,
+        **decoding: object,
+    ) -> str:
+        """Return the answer to a prompt; `say` is called with each piece of it as soon as it is there.
+
+        `replies` says what the rest is.
+        """
+        asked = self._asked([prompt], system, decoding)
+        stream = TextStream(asked.ending, say) if say is not None else None
+        return self._generated(asked, seed, stream)[0]
 
     def replies(
         self, prompts: Sequence[Prompt], *, system: str | None = None, seed: int | None = None, **decoding: object
@@ -113,22 +116,33 @@ class Predictor:
         own decoding counts. `seed` is that of sampling: by default another one each time, where the run's decoding
         samples. Raises UserError for a prompt that leaves no room in train.max_length, and for an unknown key.
         """
+        return self._generated(self._asked(prompts, system, decoding), seed)
+
+    def _asked(self, prompts: Sequence[Prompt], system: str | None, decoding: Mapping[str, object]) -> _Asked:
         from persona_sweeps.prediction.ending import Ending
-        from persona_sweeps.prediction.generation import generate, requests
 
         try:
             config = replace(self.config.generation, **decoding)
         except TypeError:
             known = ", ".join(key for key in vars(self.config.generation) if key != "method")
             raise UserError(f"{', '.join(decoding)}: generation={self.config.generation.method} has {known}.") from None
-        examples = self._examples(prompts, [""] * len(prompts), system)
-        prepared = self._prepared(examples)
+        prepared = self._prepared(self._examples(prompts, [""] * len(prompts), system))
         tokens = [tuple(row["input_ids"][: row["prompt_length"]]) for row in prepared.rows]
-        stream = random.randrange(2**31) if seed is None else seed
-        asked = requests(0, tokens, [example.id for example in examples], stream)
         stop = self._stop_token_ids()
-        ending = Ending(frozenset(stop), tuple(config.stop), self._decode)
-        return [ending.text(found) for found in generate(self._engine, asked, config, stop, self._decode)]
+        return _Asked(
+            tokens, list(prepared.rows["id"]), config, Ending(frozenset(stop), tuple(config.stop), self._decode)
+        )
+
+    def _generated(self, asked: _Asked, seed: int | None, stream: TextStream | None = None) -> list[str]:
+        from persona_sweeps.prediction.generation import generate, no_watch, requests
+
+        chosen = random.randrange(2**31) if seed is None else seed
+        wanted = requests(self._index, asked.prompts, asked.ids, chosen)
+        stop = sorted(asked.ending.tokens)
+        found = generate(self.host.engine, wanted, asked.config, stop, self._decode, stream or no_watch)
+        if stream is not None:
+            stream.finish(found[0])
+        return [asked.ending.text(tokens) for tokens in found]
 
     def nll(self, prompt: Prompt, completion: str, *, system: str | None = None) -> float:
         """Return the summed negative log-likelihood, in nats, of a completion with its end token."""
@@ -139,8 +153,19 @@ class Predictor:
         from persona_sweeps.data.sequences import evaluation_sequences
 
         prepared = self._prepared(self._examples(prompts, completions, system))
-        sequences = evaluation_sequences(prepared.rows, prepared.windows)
-        return [float(value) for value in self._engine.sequence_nll({0: sequences})[0]]
+        return self.sequence_nlls(evaluation_sequences(prepared.rows, prepared.windows))
+
+    def sequence_nlls(self, sequences: Sequence[TokenSequence]) -> list[float]:
+        """Return the summed negative log-likelihood, in nats, of each example that these sequences are of."""
+        found = self.host.engine.sequence_nll({self._index: sequences})[self._index]
+        return [float(value) for value in found]
+
+    def held_out(self, most: int) -> list[TokenSequence]:
+        """Return the first held-out items of the run's data as tokens. Raises UserError where the data aren't here."""
+        from persona_sweeps.data.sequences import evaluation_sequences
+
+        items = self._data.eval
+        return evaluation_sequences(items.select(range(min(most, len(items)))), self._data.windows)
 
     def _examples(self, prompts: Sequence[Prompt], completions: Sequence[str], system: str | None) -> list[Example]:
         pairs = zip(prompts, completions, strict=True)
@@ -165,7 +190,7 @@ class Predictor:
     def _prepared(self, examples: Sequence[Example]) -> PreparedPrompts:
         from persona_sweeps.data.prepare import prepare_prompts
 
-        prepared = prepare_prompts(self.config, examples, self._base.tokenizer, self._solved)
+        prepared = prepare_prompts(self.config, examples, self.host.base.tokenizer, self._solved)
         if prepared.dropped:
             raise UserError(
                 f"{sum(prepared.dropped.values())} of {len(examples)} prompts leave no room in "
@@ -176,36 +201,24 @@ class Predictor:
     @cached_property
     def _solved(self) -> Sequence[Example]:
         """The training examples that may stand before a prompt; none unless the predictor has shots."""
+        if not self.config.peft.shots:
+            return ()
+        fitting = set(self._data.train["id"])
+        return [example for example in corpus_of(self.config).train if example.id in fitting]
+
+    @cached_property
+    def _data(self) -> PreparedData:
+        """The run's training and held-out data, read and tokenized."""
         from persona_sweeps.data.prepare import prepare
         from persona_sweeps.models.loading import tokenizer_fingerprint
 
-        if not self.config.peft.shots:
-            return ()
-        tokenizer = self._base.tokenizer
-        prepared = prepare(self.config, tokenizer, tokenizer_fingerprint(self.config.model, tokenizer))
-        fitting = set(prepared.train["id"])
-        return [example for example in corpus_of(self.config).train if example.id in fitting]
+        tokenizer = self.host.base.tokenizer
+        return prepare(self.config, tokenizer, tokenizer_fingerprint(self.config.model, tokenizer))
 
     def _stop_token_ids(self) -> tuple[int, ...]:
         from persona_sweeps.data.rendering import Renderer
 
-        return Renderer(self._base.tokenizer, raw=self.config.dataset.template == "raw").stop_token_ids
+        return Renderer(self.host.base.tokenizer, raw=self.config.dataset.template == "raw").stop_token_ids
 
     def _decode(self, tokens: Sequence[int]) -> str:
-        return str(self._base.tokenizer.decode(list(tokens), skip_special_tokens=True))
-
-
-def _device(name: str) -> DeviceKind:
-    known = [kind.value for kind in DeviceKind]
-    if name not in known:
-        raise UserError(f"device={name} is none of {', '.join(known)}.{did_you_mean(name, known)}")
-    return DeviceKind(name)
-
-
-def _folder(run: str | Path, output_dir: Path) -> RunFolder:
-    """Return the folder that a name, an id, the beginning of one, or a path means. Raises UserError."""
-    if Path(run).is_dir():
-        return RunFolder(Path(run))
-    read = analysis_module("read.selection").read_all(output_dir)
-    found = analysis_module("read.find").find(str(run), read.runs(), "run")
-    return RunFolder(found.folder)
+        return str(self.host.base.tokenizer.decode(list(tokens), skip_special_tokens=True))
