@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persona_sweeps.cli.choosing import add_choice, chosen_run
+from persona_sweeps.data.cards.card_files import card_text
 from persona_sweeps.errors import UserError, did_you_mean
 from persona_sweeps.wording import harmless, pluralize
 
@@ -31,7 +32,9 @@ def parser() -> argparse.ArgumentParser:
         epilog="persona-sweeps chat --best demo --compare base; echo 'Who is there?' | persona-sweeps chat 3f9a2c",
     )
     add_choice(made)
-    made.add_argument("--persona", metavar="CARD", help="the persona card (that of the run's data); '' for none")
+    made.add_argument(
+        "--persona", metavar="CARD", help="the persona card: a text, or a character card's file (that of training)"
+    )
     made.add_argument("--compare", metavar="base|RUN", help="also let the untuned base, or another run, answer")
     made.add_argument("--max-new-tokens", type=int, default=256, metavar="N", help="most tokens of an answer (256)")
     made.add_argument(
@@ -66,7 +69,7 @@ def main(words: Sequence[str]) -> None:
     _note("\n".join([*([why] if why else []), f"Loading {run.name} …"]))
     is_own_weights = run.folder.model.is_dir()
     loaded = predictors([run] if is_own_weights else [run, run.untuned()], device_of(options.device))
-    card = options.persona if options.persona is not None else _card(loaded[0])
+    card = _card(loaded[0]) if options.persona is None else card_text(options.persona, loaded[0].name)
     seed = random.randrange(2**31) if options.seed is None else options.seed
     chat = Chat(Conversation(loaded[0], card, seed), loaded[1:], decoding, options.output_dir, options.device)
     if options.compare:
@@ -138,7 +141,7 @@ class Chat:
     def _do_persona(self, argument: str) -> None:
         """/persona [CARD]: show the persona card, or talk behind another one from now on"""
         if argument:
-            self.conversation.card = argument
+            self.conversation.card = card_text(argument, self.conversation.predictor.name)
         _note(harmless(self.conversation.card or "There is no persona card."))
 
     def _do_reset(self, argument: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from persona_sweeps.data import corpus_of
 from persona_sweeps.data.example import Example, Message
-from persona_sweeps.data.templates import split_system
+from persona_sweeps.deployment.cards import card_of, persona_of
 from persona_sweeps.deployment.choice import run_folder
 from persona_sweeps.deployment.host import FinishedRun, Host, device_of, read_run
 from persona_sweeps.deployment.streaming import Say, TextStream
@@ -74,20 +74,14 @@ class Predictor:
     @property
     def name(self) -> str | None:
         """The character that it was trained on; None for several, or none."""
-        persona = getattr(self.config.dataset, "persona", None)
-        return persona if isinstance(persona, str) else None
+        return persona_of(self.config)
 
     def card(self, persona: str | None = None) -> str | None:
         """Return the persona card that stood before a character's lines in training; None if there was none.
 
         Raises UserError where the run's data aren't on this machine any more.
         """
-        wanted = (persona or self.name or "").casefold()
-        for example in corpus_of(self.config).train:
-            if not wanted or (example.persona or "").casefold() == wanted:
-                system, _ = split_system(example.prompt if not isinstance(example.prompt, str) else ())
-                return system[0].content if system else None
-        return None
+        return card_of(self.config, persona)
 
     def reply(
         self,

@@ -97,6 +97,19 @@ def test_merge_says_what_it_did_and_refuses_in_one_sentence(run: Run) -> None:
 
 
 @pytest.mark.slow
+def test_a_run_s_card_goes_out_as_a_file_and_comes_back_in(run: Run, tmp_path: Path) -> None:
+    lora = ("--best", "two", "--where", "peft.method=lora")
+    out, err, code = run("card", *lora, "--out", "hamlet.png", "--lines", "2")
+    assert code == 0 and "Wrote the card of Hamlet to hamlet.png." in out, err
+    _, err, code = run("chat", *lora, "--persona", "hamlet.png", lines="/persona\n")
+    assert code == 0 and "You are Hamlet" in err and "Examples of how Hamlet speaks:" in err
+    _, err, code = run("card", *lora, "--picture", "nowhere.png")
+    assert code == 1 and "--picture nowhere.png doesn't exist" in err
+    _, err, code = run("card", *lora, "--persona", "Ophelia")
+    assert code == 1 and "without a persona card for Ophelia" in err
+
+
+@pytest.mark.slow
 def test_ctrl_c_stops_an_answer_and_the_conversation_goes_on(run: Run, tmp_path: Path) -> None:
     words = ["--best", "two", "--where", "peft.method=lora", "--max-new-tokens", "400", "--temperature", "5"]
     screen, keyboard = pty.openpty()

@@ -129,7 +129,7 @@ def _text(data: Mapping[str, Any], field: str, path: Path) -> str:
 def _of_png(raw: bytes, path: Path) -> bytes:
     """Return the JSON that a PNG carries as base64 in a text chunk: `ccv3` before `chara`."""
     found: dict[bytes, bytes] = {}
-    for kind, content in _chunks(raw, path):
+    for kind, content in chunks(raw, path):
         keyword, _, text = content.partition(b"\0")
         if kind == b"tEXt" and keyword.lower() in (b"chara", b"ccv3"):
             found[keyword.lower()] = text
@@ -142,7 +142,8 @@ def _of_png(raw: bytes, path: Path) -> bytes:
         raise DataError(f"{path}: its card isn't base64 ({error}).") from None
 
 
-def _chunks(raw: bytes, path: Path) -> Iterator[tuple[bytes, bytes]]:
+def chunks(raw: bytes, path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the kind and the content of each chunk of a PNG. Raises DataError for a broken one."""
     at = len(PNG)
     while at < len(raw):
         if at + 12 > len(raw):
