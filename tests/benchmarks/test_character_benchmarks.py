@@ -39,6 +39,7 @@ def test_contrastive_lines_are_compared_with_more_of_the_same(tmp_path: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_each_metric_has_its_share_of_the_cost_and_trains_nothing(tmp_path: Path) -> None:
     kept = run(metric_costs, tmp_path, "--runs", "2", "dataset.eval_limit=12", "generation.limit=10")
     assert kept["runs"] == 2 and kept["items"] <= 12

@@ -21,6 +21,7 @@ def test_readme_shows_what_is_kept() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_command_runs_the_demonstration_and_writes_its_table(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{demo.BEGIN}\nold\n{demo.END}\nafter\n", encoding="utf-8")

@@ -51,7 +51,8 @@ def test_the_clock_really_jumps(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["fused", pytest.param("local", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("launcher", ["fused", "local"])
 def test_a_sweep_that_is_stopped_goes_on_to_the_same_bits(
     start: Callable, brief: tuple[str, ...], left_alone: Callable, tmp_path: Path, launcher: str
 ) -> None:

@@ -26,7 +26,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     found.close()
 
 
-@pytest.mark.parametrize("moment", ["training", "predicting"])
+@pytest.mark.parametrize("moment", ["training", pytest.param("predicting", marks=pytest.mark.long)])
 def test_a_full_disk_costs_what_it_can_t_take(
     start: Callable, together: tuple[str, ...], left_alone: Callable, disk: SmallDisk, tmp_path: Path, moment: str
 ) -> None:

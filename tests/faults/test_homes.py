@@ -41,6 +41,7 @@ def test_a_run_is_trained_and_the_folder_used_instead_is_reported(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_workers_use_what_their_launcher_uses(
     command: Callable, tiny: tuple[str, ...], tmp_path: Path, elsewhere: Path
 ) -> None:

@@ -105,6 +105,7 @@ def test_a_kill_while_predicting_or_scoring_costs_nothing_that_was_finished(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_each_command_of_many_gets_a_little_further(
     start: Callable, together: tuple[str, ...], left_alone: Callable, output: Path
 ) -> None:

@@ -24,7 +24,8 @@ def cpu_seconds() -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seeds", [2, pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("seeds", [2, 10])
 def test_the_poisoned_fail_with_a_reason_and_the_others_have_results(
     command: Callable, tiny: tuple[str, ...], tmp_path: Path, seeds: int
 ) -> None:

@@ -51,7 +51,8 @@ def test_kills_of_the_process_that_trains(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wanted", [1, pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("wanted", [1, 10])
 def test_kills_of_workers_and_of_their_launcher(
     start: Callable, six: tuple[str, ...], left_alone: Callable, tmp_path: Path, wanted: int
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import REPOSITORY, Ended
 from tests.gpu.conftest import DEVICE
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.long]
 
 
 def test_a_sweep_of_own_lines_trains_on_the_device(command: Callable[..., Ended], tmp_path: Path) -> None:

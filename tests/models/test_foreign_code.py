@@ -30,7 +30,7 @@ def with_code(folder: Path, where: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["tokenizer_config.json", "config.json"])
-@pytest.mark.parametrize("plan", [(), ("plan=only",)])
+@pytest.mark.parametrize("plan", [(), pytest.param(("plan=only",), marks=pytest.mark.long)])
 def test_a_folder_with_code_is_read_without_it_or_refused_and_asks_nothing(
     compose_card: Callable[..., ModelConfig], tmp_path: Path, where: str, plan: tuple[str, ...]
 ) -> None:

@@ -76,6 +76,7 @@ def test_a_speed_is_measured_once_and_kept(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_plan_says_how_long_it_takes_here_and_what_takes_longer(launch: Callable) -> None:
     def minutes(*overrides: str) -> float:
         ended = launch("-m", "plan=only", "dataset.limit=40", *overrides)

@@ -157,6 +157,7 @@ def test_one_of_them_that_fails_takes_nothing_with_it(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_workers_carry_them_out_with_the_same_results(sweep: Any, command: Callable, tiny, tmp_path: Path) -> None:
     local = ("hydra/launcher=local", "hydra.launcher.workers=1", "hydra.launcher.poll_seconds=0.1")
     ended = command("-m", *tiny, METHODS, *local, folder=tmp_path)

@@ -156,7 +156,8 @@ def test_jobs_go_on_without_the_launcher_and_the_same_command_comes_back_to_them
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("runs", [6, pytest.param(12, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("runs", [6, 12])
 def test_runs_survive_a_cancelled_job_a_preemption_a_time_limit_and_a_dead_node(
     start: Callable[..., Sweep], tiny: tuple[str, ...], tmp_path: Path, launch: Callable, runs: int
 ) -> None:

@@ -33,6 +33,7 @@ def test_workers_share_a_study_and_its_winner_is_scored_on_test(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_worker_is_replaced_and_loses_no_trial(tiny: tuple, tmp_path: Path, shared_cache: Path) -> None:
     arguments = (*STUDY, *tiny, *size(4, 1), *LOCAL, "train.max_steps=200", "hydra.sweeper.pruner=none")
     process = subprocess.Popen(

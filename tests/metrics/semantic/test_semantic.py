@@ -51,11 +51,12 @@ def loaded(model: Any, tokenizer: Any) -> tuple[Any, Any]:
     return model.from_pretrained(folder).eval(), tokenizer.from_pretrained(folder)
 
 
-def test_both_equal_a_plain_computation_on_1000_random_pairs() -> None:
+@pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.long)])
+def test_both_equal_a_plain_computation_on_random_pairs(count: int) -> None:
     draw = random.Random(0)
     lines = [e.completion for e in run_data().all_characters.train if len(e.completion) < 120][:60]
     lines += ["", "Sack!", "生か死か"]
-    pairs = [(draw.choice(lines), draw.choice(lines)) for _ in range(1000)]
+    pairs = [(draw.choice(lines), draw.choice(lines)) for _ in range(count)]
     for item, (ours, theirs) in zip(scored(*pairs).items, pairs, strict=True):
         words = len(ours.split()), len(theirs.split())
         penalty = math.exp(1 - max(words) / min(words)) if min(words) else 0
