@@ -12,9 +12,9 @@ def quiet_libraries() -> None:
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # it is slow to import, and a plan may not need it
     from transformers.utils import logging as transformers_logging
 
-    from persona_sweeps.models.quantization import defer_bitsandbytes
+    from persona_sweeps.models.quantization import silence_bitsandbytes
 
     transformers_logging.set_verbosity_error()
     logging.getLogger("absl").setLevel(logging.WARNING)
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    defer_bitsandbytes()
+    silence_bitsandbytes()

@@ -10,7 +10,7 @@ from persona_sweeps.config.schema import Scale, WeightsKind
 from persona_sweeps.models.fingerprints import tokenizer_fingerprint
 from persona_sweeps.models.loading_errors import explaining_errors, explaining_tokenizer_errors
 from persona_sweeps.models.placement import Placement, check_all_placed, placement_of
-from persona_sweeps.models.quantization import UNQUANTIZED, defer_bitsandbytes, prepare, transformers_config
+from persona_sweeps.models.quantization import UNQUANTIZED, prepare, silence_bitsandbytes, transformers_config
 from persona_sweeps.models.random_weights import random_model
 from persona_sweeps.models.source import ModelFiles, find_source, locate
 from persona_sweeps.models.tiny import tiny_fingerprint, tiny_model
@@ -60,7 +60,7 @@ def load_base(
     come from the folder `model.hub_id`, the package of `model.embedded`, or the Hub (safetensors only, no remote
     code). Raises `UserError` if they can't be loaded.
     """
-    defer_bitsandbytes()
+    silence_bitsandbytes()
     stored = transformers_config(quantization, dtype)
     if card.scale is Scale.tiny:
         model = _stored(tiny_model(card), card, dtype, device, stored)

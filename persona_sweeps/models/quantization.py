@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import logging
 import math
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.util import LazyLoader, find_spec, module_from_spec
 from typing import TYPE_CHECKING, Any
 
 from persona_sweeps.config.schema import FourBitConfig, Int8Config, QuantizationConfig
@@ -97,17 +95,9 @@ def weights_bytes(model: nn.Module) -> int:
     return sum(by_address.values())
 
 
-def defer_bitsandbytes() -> None:
-    """Silence bitsandbytes' warnings about missing kernels, and load it when something first uses it.
-
-    Importing peft imports it, which takes longer than peft itself, and without quantization nothing needs it.
-    """
+def silence_bitsandbytes() -> None:
+    """Silence bitsandbytes' warnings about missing kernels: importing peft loads it, and nothing here needs them."""
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    spec = None if "bitsandbytes" in sys.modules else find_spec("bitsandbytes")
-    if spec is not None and spec.loader is not None:
-        spec.loader = LazyLoader(spec.loader)
-        sys.modules[spec.name] = module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[spec.name])
 
 
 def _tensors(model: nn.Module) -> Iterator[Tensor]:
