@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from analysis.__main__ import main as analysis
+from persona_sweeps.cli.main import main as command
 from tests.conftest import EVERY_CARD
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -39,6 +41,7 @@ def test_every_command_is_one_that_this_test_knows_how_to_run() -> None:
             words[0] in NOT_RUN_HERE
             or words[:2] == ["python", "launch.py"]
             or words[:3] == ["python", "-m", "analysis"]
+            or words[0] == "persona-sweeps"
         )
 
 
@@ -65,10 +68,26 @@ def test_every_command_runs(
         if words[1] == "launch.py":
             ended = launch(*words[2:], *TINY, f"output_dir={tmp_path}")
             code, printed = ended.code, ended.out or ended.err
+        elif words[0] == "persona-sweeps":
+            code, printed = persona_sweeps(words, tmp_path), capsys.readouterr().out
         else:
             elsewhere = [] if "published" in words else ["--output-dir", str(tmp_path)]  # which reads no runs
             code, printed = analysis([*words[3:], *elsewhere]), capsys.readouterr().out
         assert code == 0 and printed, f"{shlex.join(words)}\n{printed}"
+
+
+def persona_sweeps(words: list[str], folder: Path) -> int:
+    """Run a command for runs in a folder, with a message for its input, and return its exit code."""
+    (folder / "message").write_text("Come, Sir John.\n")
+    out = [str(folder / word) if word.endswith(".png") else word for word in words]
+    with (folder / "message").open() as given, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [*out, "--output-dir", str(folder)])
+        patch.setattr(sys, "stdin", given)
+        try:
+            command()
+        except SystemExit as stopped:
+            return int(bool(stopped.code))
+    return 0
 
 
 def examples_of_help(text: str) -> list[list[str]]:

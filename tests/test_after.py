@@ -1,0 +1,56 @@
+"""The page on what comes after a sweep: every command and the Python of it run, on a tiny demonstration."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from persona_sweeps.cli import main as commands
+from tests.conftest import REPOSITORY
+
+PAGE = (REPOSITORY / "docs" / "after.md").read_text(encoding="utf-8")
+TINY = ("model.scale=tiny", "train.max_steps=2", "generation.max_new_tokens=4", "device=cpu")
+MESSAGES = "Come, Sir John.\n/compare off\nPay me.\n"
+
+
+def lines() -> list[tuple[str, list[str]]]:
+    """Return what each command of the page reads from a pipe, and its words."""
+    found = []
+    for block in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL):
+        for line in block.splitlines():
+            given, _, command = line.rpartition(" | ")
+            found.append((" ".join(shlex.split(given)[1:]) + "\n" if given else MESSAGES, shlex.split(command)))
+    return found
+
+
+def test_every_command_of_the_page_is_ours() -> None:
+    assert len(lines()) >= 6 and all(words[0] == "persona-sweeps" for _, words in lines())
+
+
+@pytest.mark.slow
+def test_what_the_page_says_to_do_works(
+    launch: Callable, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    demo = launch(
+        "-m", "experiment=demo", *TINY, "peft=none,lora", "seed=0,1", "dataset.limit=12", "metrics=likelihood"
+    )
+    assert demo.code == 0, demo.err
+    for given, words in lines():
+        (tmp_path / "given").write_text(given)
+        tiny = [*words, *TINY[1:]] if words[1] == "sweep" else words
+        monkeypatch.setattr(sys, "argv", tiny)
+        with (tmp_path / "given").open() as read:
+            monkeypatch.setattr(sys, "stdin", read)
+            commands.main()
+        printed = capsys.readouterr()
+        assert printed.out.strip(), f"{shlex.join(words)}\n{printed.err}"
+        if "--compare" in words:
+            assert "\nbase: " in printed.out
+    assert (tmp_path / "falstaff" / "model.safetensors").is_file() and (tmp_path / "falstaff.png").is_file()
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(code, {})
