@@ -66,6 +66,8 @@ def _of_module(name: str) -> Callable[[Sequence[str]], None]:
             import_module(f"persona_sweeps.cli.{name}").main(words)
         except UserError as error:
             sys.exit(f"error: {error}")
+        except BrokenPipeError:  # whoever read this has seen enough, such as `head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except KeyboardInterrupt:
             sys.exit(128 + signal.SIGINT)
 

@@ -10,14 +10,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import persona_sweeps
 from persona_sweeps.config.schema import Precision
 from persona_sweeps.deployment import merging
 from persona_sweeps.deployment.agreement import Agreement
+from persona_sweeps.deployment.host import read_run
 from persona_sweeps.deployment.merging import RECORD, merge
 from persona_sweeps.deployment.predictor import predictors
 from persona_sweeps.errors import UserError
+from persona_sweeps.records.folders import RunFolder
 
-from .conftest import Finished
+from .conftest import TINY, Finished
 
 pytestmark = pytest.mark.slow
 
@@ -73,6 +76,18 @@ def test_what_is_no_change_of_weights_is_refused(finished: Finished, tmp_path: P
     with pytest.raises(UserError, match=why):
         merge(finished.run(method), tmp_path / "merged")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_adapter_of_elsewhere_is_merged_once_it_was_evaluated(finished: Finished, tmp_path: Path) -> None:
+    mine = finished.run("lora")
+    path = f"peft.path={mine.folder.adapter}"
+    (evaluated,) = persona_sweeps.sweep("peft=adapter", path, *TINY, "sweep.name=foreign", output_dir=tmp_path / "out")
+    merged = merge(read_run(RunFolder(evaluated.folder)), tmp_path / "merged")
+    assert merged.agreement.mean_difference < 2e-6
+    theirs, ours = (
+        load_file(folder / "model.safetensors") for folder in (merged.folder, merge(mine, tmp_path / "m").folder)
+    )
+    assert all(torch.equal(theirs[name], ours[name]) for name in ours)
 
 
 def test_other_weights_than_those_of_training_are_refused(finished: Finished, tmp_path: Path) -> None:
