@@ -242,6 +242,7 @@ def test_prepared_rows_are_those_of_examples_in_memory(tmp_path: Path, make_toke
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_memory_is_flat_however_many_stories_there_are(tmp_path: Path) -> None:
     peaks = []
     for count in (1000, 10000):

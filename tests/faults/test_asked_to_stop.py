@@ -35,7 +35,9 @@ def printed(command: Command, text: str) -> Callable[[], bool]:
     return lambda: text in command.output
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)], ids=lambda n: n.name
+)
 def test_a_group_in_training_is_saved_and_goes_on_to_the_same_bits(
     start: Callable, together: tuple[str, ...], left_alone: Callable, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -70,7 +72,7 @@ def test_every_signal_that_asks_has_a_run_saved(
     assert saved == steps_logged(tmp_path / OUTPUT) and not list((tmp_path / OUTPUT).glob("runs/*/lease"))
 
 
-@pytest.mark.parametrize("moment", ["Sweep ", "Loading"])
+@pytest.mark.parametrize("moment", [pytest.param("Sweep ", marks=pytest.mark.long), "Loading"])
 def test_before_training_a_request_is_met_at_once(
     start: Callable, together: tuple[str, ...], left_alone: Callable, tmp_path: Path, moment: str
 ) -> None:
@@ -85,7 +87,13 @@ def test_before_training_a_request_is_met_at_once(
     assert_equal(results(tmp_path / OUTPUT), left_alone(*together))
 
 
-@pytest.mark.parametrize("moment", [("predictions/*.jsonl", 3), ("evaluations/*.json", 3)], ids=["predict", "score"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(("predictions/*.jsonl", 3), id="predict", marks=pytest.mark.long),
+        pytest.param(("evaluations/*.json", 3), id="score"),
+    ],
+)
 def test_after_training_a_request_is_met_at_once_and_nothing_is_trained_again(
     start: Callable, together: tuple[str, ...], left_alone: Callable, tmp_path: Path, moment: tuple[str, int]
 ) -> None:
@@ -122,6 +130,7 @@ def long_dialogue(folder: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_workers_are_saved_with_their_launcher(
     start: Callable, brief: tuple[str, ...], left_alone: Callable, tmp_path: Path
 ) -> None:

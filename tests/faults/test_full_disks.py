@@ -76,7 +76,8 @@ def no_large_files() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, resource.RLIM_INFINITY))
 
 
-@pytest.mark.parametrize("launcher", ["fused", pytest.param("local", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("launcher", ["fused", "local"])
 def test_what_is_too_large_for_the_disk_fails_alone(
     start: Callable, brief: tuple[str, ...], left_alone: Callable, tmp_path: Path, launcher: str
 ) -> None:

@@ -30,7 +30,7 @@ def test_every_run_is_trained_once_and_both_end_with_all_results(
 @pytest.mark.parametrize(
     "victim, second_launcher",
     [
-        pytest.param(0, (), id="the-first-beside-one-of-its-kind"),
+        pytest.param(0, (), id="the-first-beside-one-of-its-kind", marks=pytest.mark.long),
         pytest.param(1, (), id="the-second-of-the-same-kind", marks=pytest.mark.long),
         pytest.param(0, LOCAL, id="the-first-beside-a-worker", marks=pytest.mark.long),
         pytest.param(1, LOCAL, id="the-second-and-its-worker", marks=pytest.mark.long),

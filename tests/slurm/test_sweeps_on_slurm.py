@@ -213,6 +213,7 @@ def test_runs_survive_a_cancelled_job_a_preemption_a_time_limit_and_a_dead_node(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_study_runs_on_the_cluster(
     cluster: Cluster, command: Callable, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:

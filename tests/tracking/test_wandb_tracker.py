@@ -196,6 +196,7 @@ for tracker in live:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_only_the_first_run_waits_for_a_server_that_never_answers(tmp_path: Path) -> None:
     program = """
 import logging, pathlib, socket
