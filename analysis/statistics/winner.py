@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from persona_sweeps.errors import UserError
 from persona_sweeps.wording import pluralize
 
-from ..read.comparable import Comparable
+from ..read.comparable import Comparable, key_label
+from ..read.labels import dataset_label
 from ..read.measures import Measure
 from ..read.results import RunResult
 from ..read.settings import Setting
@@ -24,6 +25,8 @@ class Winner:
     setting: Setting
     measure: Measure
     data: str
+    key: str
+    """the comparability key of what it was chosen among"""
     settings: int
     tied: int
 
@@ -47,7 +50,7 @@ def winner(results: Sequence[RunResult], metric: str | None = None) -> Winner:
     if not found:
         raise UserError("None of these runs is completed, evaluated and trained: there is nothing to choose from.")
     if len(found) > 1:
-        listed = "".join(f"\n  {won}" for won in found)
+        listed = "".join(f"\n  {won} ({key_label(won.key)})" for won in found)
         raise UserError(f"{len(found)} runs are the best, each on data of its own: name one, or use --where.{listed}")
     return found[0]
 
@@ -61,7 +64,8 @@ def _of_group(group: Comparable, metric: str | None) -> Winner | None:
     if not rows:
         return None
     first = rows[0]
-    return Winner(_best_seed(first, measure), first.setting, measure, group.data, len(trained), _tied(rows))
+    data = " / ".join(dict.fromkeys(map(dataset_label, group.results)))
+    return Winner(_best_seed(first, measure), first.setting, measure, data, group.key, len(trained), _tied(rows))
 
 
 def _best_seed(row: Placed, measure: Measure) -> RunResult:
