@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from persona_sweeps.analysis_package import analysis_module
-from persona_sweeps.errors import UserError
+from persona_sweeps.errors import UserError, did_you_mean
 
 OVERVIEW = """\
 persona-sweeps: teach language models to speak as a character, and compare how.
@@ -38,6 +38,8 @@ def main() -> None:
     command = COMMANDS.get(words[0])
     if command is not None:
         command(words[1:])
+    elif words[0].isalpha() and words[1:2] != ["="] and (hint := did_you_mean(words[0], COMMANDS)):
+        sys.exit(f"error: {words[0]} is no command.{hint}")
     else:
         _sweep(words)
 
@@ -68,6 +70,8 @@ def _of_module(name: str) -> Callable[[Sequence[str]], None]:
             sys.exit(f"error: {error}")
         except BrokenPipeError:  # whoever read this has seen enough, such as `head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError as error:  # a full disk, a folder that can't be written
+            sys.exit(f"error: {error.filename or 'A file'} can't be read or written: {error.strerror or error}.")
         except KeyboardInterrupt:
             sys.exit(128 + signal.SIGINT)
 

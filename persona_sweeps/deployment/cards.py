@@ -36,7 +36,8 @@ def card_of(config: RunConfig, persona: str | None = None) -> str | None:
 def export_card(run: FinishedRun, path: Path, persona: str | None, lines: int, picture: Path | None = None) -> str:
     """Write a run's persona card, with a few of the character's lines in training, to a .json or .png file.
 
-    Returns the character's name. Raises `UserError` where there is no card, or no one character.
+    Returns the character's name. Raises `UserError` where there is no card, or no one character, and for a file
+    that can't be written.
     """
     name = persona or persona_of(run.config)
     if name is None:
@@ -48,7 +49,10 @@ def export_card(run: FinishedRun, path: Path, persona: str | None, lines: int, p
         example.completion for example in _examples(run.config, name) if LINE[0] <= len(example.completion) <= LINE[1]
     ]
     spread = fitting[:: max(1, len(fitting) // lines)][:lines] if lines else []
-    write_card(path, character_card(name, text, spread), picture)
+    try:
+        write_card(path, character_card(name, text, spread), picture)
+    except OSError as error:
+        raise UserError(f"{path} can't be written: {error.strerror}.") from None
     return name
 
 

@@ -6,6 +6,7 @@ import json
 import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from persona_sweeps.config.schema import Precision, Scale, WeightsKind
@@ -97,7 +98,13 @@ def require_mergeable(run: FinishedRun) -> None:
 
 
 def _require_free(folder: Path, run: FinishedRun) -> None:
-    """Raise `UserError` if the folder holds anything but an earlier merge of the same run."""
+    """Raise `UserError` if the folder can't be written, or holds anything but an earlier merge of the same run."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder.parent):
+            pass
+    except OSError as error:
+        raise UserError(f"{folder} can't be written: {error.strerror}.") from None
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:

@@ -89,6 +89,11 @@ def test_commands_are_listed_and_mistakes_are_one_sentence_each(run: Run, tmp_pa
 def test_merge_says_what_it_did_and_refuses_in_one_sentence(run: Run) -> None:
     out, _, code = run("merge", "--best", "two", "--where", "peft.method=lora", "--out", "merged")
     assert code == 0 and "Adapter and merged model: " in out and "from_pretrained('merged')" in out
+    for command, where in (("merge", "/proc/nowhere/merged"), ("card", "/proc/nowhere/card.json")):
+        _, err, code = run(command, "--best", "two", "--where", "peft.method=lora", "--out", where)
+        assert code == 1 and err.splitlines()[-1].startswith("error: /proc/nowhere") and "Traceback" not in err, err
+    _, err, code = run("mrge", "--best", "two")
+    assert code == 1 and err == "error: mrge is no command. Did you mean merge?"
     _, err, code = run("merge", "--best", "two", "--where", "peft.method=prompt_tuning")
     assert code == 1 and err.count("error: ") == 1 and "can't be merged" in err
     (row,) = persona_sweeps.sweep("model=auto", "model.hub_id=merged", "peft=none", *TINY[1:-1], "sweep.name=merged")
