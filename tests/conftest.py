@@ -48,22 +48,41 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture
-def compose_card() -> Callable[..., ModelConfig]:
-    """A function of a card's name and overrides (`scale=tiny`, without the `model.`) that gives the typed card."""
+def composed_card(name: str, *overrides: str) -> ModelConfig:
+    """Return a card, typed, by its name and overrides (`scale=tiny`, without the `model.`)."""
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
     register_schemas()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose(overrides=[f"+model={name}", *(f"model.{override}" for override in overrides)])
+    card = OmegaConf.to_object(config.model)
+    assert isinstance(card, ModelConfig)
+    return card
 
-    def composed(name: str, *overrides: str) -> ModelConfig:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            config = compose(overrides=[f"+model={name}", *(f"model.{override}" for override in overrides)])
-        card = OmegaConf.to_object(config.model)
-        assert isinstance(card, ModelConfig)
-        return card
 
-    return composed
+@pytest.fixture
+def compose_card() -> Callable[..., ModelConfig]:
+    """The function `composed_card`."""
+    return composed_card
+
+
+def small_llama(folder: Path) -> None:
+    """Save a small llama with random weights and the embedded model's tokenizer, which other programs know as well."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from persona_sweeps.models.loading import load_tokenizer
+
+    tokenizer = load_tokenizer(composed_card("smollm2_135m_instruct"))
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=1024, tie_word_embeddings=True, initializer_range=0.1,
+        bos_token_id=1, eos_token_id=2, pad_token_id=2,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def with_evaluation(path: Path) -> dict[str, Any]:

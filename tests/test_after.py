@@ -1,4 +1,4 @@
-"""The page on what comes after a sweep: every command and the Python of it run, on a tiny demonstration."""
+"""The page on what comes after a sweep: every command and the Python of it run, with a small model."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from persona_sweeps.cli import main as commands
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, small_llama
 
 PAGE = (REPOSITORY / "docs" / "after.md").read_text(encoding="utf-8")
-TINY = ("model.scale=tiny", "train.max_steps=2", "generation.max_new_tokens=4", "device=cpu")
+SHORT = ("train.max_steps=2", "generation.max_new_tokens=4", "device=cpu")
 MESSAGES = "Come, Sir John.\n/compare off\nPay me.\n"
 
 
@@ -36,14 +36,16 @@ def test_every_command_of_the_page_is_ours() -> None:
 def test_what_the_page_says_to_do_works(
     launch: Callable, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    small_llama(tmp_path / "llama")
+    small = ("model=auto", f"model.hub_id={tmp_path / 'llama'}", *SHORT)
     demo = launch(
-        "-m", "experiment=demo", *TINY, "peft=none,lora", "seed=0,1", "dataset.limit=12", "metrics=likelihood"
+        "-m", "experiment=demo", *small, "peft=none,lora", "seed=0,1", "dataset.limit=12", "metrics=likelihood"
     )
     assert demo.code == 0, demo.err
     for given, words in lines():
         (tmp_path / "given").write_text(given)
-        tiny = [*words, *TINY[1:]] if words[1] == "sweep" else words
-        monkeypatch.setattr(sys, "argv", tiny)
+        ours = [*words, *SHORT] if words[1] == "sweep" else words
+        monkeypatch.setattr(sys, "argv", ours)
         with (tmp_path / "given").open() as read:
             monkeypatch.setattr(sys, "stdin", read)
             commands.main()

@@ -19,13 +19,14 @@ persona-sweeps: teach language models to speak as a character, and compare how.
   persona-sweeps report …     one HTML page of a sweep, with curves and examples
   persona-sweeps chat …       talk with what a run trained, beside its base or another run
   persona-sweeps merge …      put what a run trained into its base model's weights
+  persona-sweeps gguf …       write it for llama.cpp and Ollama, checked there
   persona-sweeps card …       write its persona card for SillyTavern and other chat programs
 
 Overrides without a command are a sweep's: persona-sweeps peft=lora seed=0 is persona-sweeps sweep peft=lora seed=0.
 """
 
 
-MODULES = ("card", "chat", "merge")
+MODULES = ("card", "chat", "gguf", "merge")
 """commands that have a module of their own here, with `parser` and `main`"""
 
 

@@ -87,10 +87,10 @@ class Host:
                 raise UserError(f"{run.name} and {first.name} have different base models, or other precisions of one.")
         self.runs, config = list(runs), first.config
         self.base: BaseModel = load_base(config.model, first.dtype, device, config.quantization)
-        adapters = [run.config.peft.load(self.base.model, run.folder.path) for run in runs]
-        if len(runs) > 1 and any(adapter.full is not None for adapter in adapters):
+        self.adapters = [run.config.peft.load(self.base.model, run.folder.path) for run in runs]
+        if len(runs) > 1 and any(adapter.full is not None for adapter in self.adapters):
             raise UserError("A run that trained all of the model's weights shares them with no other: load it alone.")
-        self._stack = AdapterStack(self.base.model, adapters)
+        self._stack = AdapterStack(self.base.model, self.adapters)
         self.engine: Engine = Engine(self.base.model, self._stack, [], limits_for(config, device))
 
     def close(self) -> None:

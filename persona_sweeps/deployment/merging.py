@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from persona_sweeps.config.schema import Precision, Scale, WeightsKind
 from persona_sweeps.deployment.agreement import ITEMS, Agreement, Likelihoods, agreement, likelihoods
 from persona_sweeps.deployment.host import FinishedRun, Host
+from persona_sweeps.deployment.output import require_free
 from persona_sweeps.deployment.predictor import Predictor
 from persona_sweeps.errors import UserError
 from persona_sweeps.methods.formats.files import AdapterError, find_files
 from persona_sweeps.models.quantization import UNQUANTIZED
 from persona_sweeps.progress_bars import no_progress_bars
-from persona_sweeps.records.files import replacing, write_json
+from persona_sweeps.records.files import read_json, replacing, write_json
 from persona_sweeps.records.provenance import environment, now
 
 if TYPE_CHECKING:
@@ -59,19 +58,19 @@ def merge(
     folder with something else in it, and where the likelihoods differ by more than rounding explains.
     """
     require_mergeable(run)
-    _require_free(folder, run)
+    require_free(folder, run, RECORD)
     chosen = precision or run.config.train.precision
-    whole = _unquantized(run, chosen)
+    whole = unquantized(run, chosen)
     adapted = Host([whole], device)
-    _require_same_weights(run, adapted.base.fingerprint)
+    require_same_weights(run, adapted.base.fingerprint)
     before = likelihoods(Predictor(adapted), items)
     tokenizer = adapted.base.tokenizer
     adapted.close()
     model = _merged(run, adapted.base.model)
     with replacing(folder) as written:
-        _save(model, tokenizer, written)
+        save_whole(model, tokenizer, written)
         del model, adapted
-        after = likelihoods(Predictor(Host([_from(written, whole)], device)), items)
+        after = likelihoods(Predictor(Host([as_base(written, whole)], device)), items)
         found = _within(agreement(before, after), chosen)
         as_trained = None if whole.config.quantization == run.config.quantization else _as_trained(run, device, after)
         write_json(written / RECORD, _record(run, chosen, found, as_trained))
@@ -97,26 +96,7 @@ def require_mergeable(run: FinishedRun) -> None:
         )
 
 
-def _require_free(folder: Path, run: FinishedRun) -> None:
-    """Raise `UserError` if the folder can't be written, or holds anything but an earlier merge of the same run."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder.parent):
-            pass
-    except OSError as error:
-        raise UserError(f"{folder} can't be written: {error.strerror}.") from None
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    try:
-        merged = json.loads((folder / RECORD).read_text(encoding="utf-8"))["run_id"]
-    except (OSError, ValueError, TypeError, KeyError):
-        merged = None
-    if merged != run.record["run_id"]:
-        whose = "no merge of this run" if merged is None else f"the merge of run {merged}"
-        raise UserError(f"{folder} exists, and holds {whose}: give another folder with --out, or remove it.")
-
-
-def _require_same_weights(run: FinishedRun, fingerprint: str) -> None:
+def require_same_weights(run: FinishedRun, fingerprint: str) -> None:
     trained_on = run.record["provenance"].get("model_fingerprint")
     if trained_on not in (None, fingerprint):
         raise UserError(
@@ -125,12 +105,13 @@ def _require_same_weights(run: FinishedRun, fingerprint: str) -> None:
         )
 
 
-def _unquantized(run: FinishedRun, precision: Precision) -> FinishedRun:
+def unquantized(run: FinishedRun, precision: Precision) -> FinishedRun:
+    """Return the run on its base as it was before any quantization, in a precision."""
     train = replace(run.config.train, precision=precision)
     return replace(run, config=replace(run.config, quantization=UNQUANTIZED, train=train))
 
 
-def _from(folder: Path, run: FinishedRun) -> FinishedRun:
+def as_base(folder: Path, run: FinishedRun) -> FinishedRun:
     """Return the run as a base model in a folder would answer for it."""
     card = replace(run.config.model, hub_id=str(folder), scale=Scale.full, weights=WeightsKind.pretrained)
     untuned = run.untuned()
@@ -151,10 +132,15 @@ def _merged(run: FinishedRun, model: PreTrainedModel) -> PreTrainedModel:
         return PeftModel.from_pretrained(model, path).merge_and_unload(safe_merge=True)
 
 
-def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+def save_whole(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write a model in safetensors with its tokenizer and chat template, naming no code to run."""
     with no_progress_bars():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+    for name in ("config.json", "tokenizer_config.json"):
+        kept = read_json(folder / name) or {}
+        if kept.pop("auto_map", None) is not None:
+            write_json(folder / name, kept)
 
 
 def _within(found: Agreement, precision: Precision) -> Agreement:

@@ -21,6 +21,7 @@ from persona_sweeps.records.folders import OUTPUT_DIR
 if TYPE_CHECKING:
     from persona_sweeps.data.packing import TokenSequence
     from persona_sweeps.data.prepare import PreparedPrompts
+    from persona_sweeps.data.rendering import Renderer
     from persona_sweeps.data.store import PreparedData
     from persona_sweeps.prediction.decoding import Generation
     from persona_sweeps.prediction.ending import Ending
@@ -113,8 +114,6 @@ class Predictor:
         return self._generated(self._asked(prompts, system, decoding), seed)
 
     def _asked(self, prompts: Sequence[Prompt], system: str | None, decoding: Mapping[str, object]) -> _Asked:
-        from persona_sweeps.prediction.ending import Ending
-
         try:
             config = replace(self.config.generation, **decoding)
         except TypeError:
@@ -122,10 +121,21 @@ class Predictor:
             raise UserError(f"{', '.join(decoding)}: generation={self.config.generation.method} has {known}.") from None
         prepared = self._prepared(self._examples(prompts, [""] * len(prompts), system))
         tokens = [tuple(row["input_ids"][: row["prompt_length"]]) for row in prepared.rows]
-        stop = self._stop_token_ids()
-        return _Asked(
-            tokens, list(prepared.rows["id"]), config, Ending(frozenset(stop), tuple(config.stop), self._decode)
-        )
+        return _Asked(tokens, list(prepared.rows["id"]), config, self._ending(config))
+
+    def continuations(self, prompts: Sequence[Sequence[int]], most: int) -> list[str]:
+        """Return the likeliest texts after prompts that are tokens already, each of at most so many tokens."""
+        from persona_sweeps.prediction.greedy import Greedy
+
+        config = Greedy("greedy", most, None, self.config.generation.stop)
+        ids = [str(index) for index in range(len(prompts))]
+        return self._generated(_Asked([tuple(one) for one in prompts], ids, config, self._ending(config)), 0)
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """Return the text of an answer's tokens, up to what ends it."""
+        ending = self._ending(self.config.generation)
+        end = next((at for at, token in enumerate(tokens) if token in ending.tokens), len(tokens))
+        return ending.text(tokens[:end])
 
     def _generated(self, asked: _Asked, seed: int | None, stream: TextStream | None = None) -> list[str]:
         from persona_sweeps.prediction.generation import generate, no_watch, requests
@@ -209,10 +219,16 @@ class Predictor:
         tokenizer = self.host.base.tokenizer
         return prepare(self.config, tokenizer, tokenizer_fingerprint(self.config.model, tokenizer))
 
-    def _stop_token_ids(self) -> tuple[int, ...]:
+    def renderer(self) -> Renderer:
+        """Return what writes its prompts as text and as tokens."""
         from persona_sweeps.data.rendering import Renderer
 
-        return Renderer(self.host.base.tokenizer, raw=self.config.dataset.template == "raw").stop_token_ids
+        return Renderer(self.host.base.tokenizer, raw=self.config.dataset.template == "raw")
+
+    def _ending(self, config: Generation) -> Ending:
+        from persona_sweeps.prediction.ending import Ending
+
+        return Ending(frozenset(self.renderer().stop_token_ids), tuple(config.stop), self._decode)
 
     def _decode(self, tokens: Sequence[int]) -> str:
         return str(self.host.base.tokenizer.decode(list(tokens), skip_special_tokens=True))
