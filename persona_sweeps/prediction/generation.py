@@ -7,26 +7,22 @@ gathered from the tree into its own cache, and all sequences advance together, o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicCache
 
-from persona_sweeps.data.packing import TokenSequence, pack
-from persona_sweeps.models.batch import collate, split_passes
 from persona_sweeps.prediction.advance import Advance, RecordedAdvance, Sequences, advance
 from persona_sweeps.prediction.decoding import Generation
 from persona_sweeps.prediction.ending import Decode, Ending, no_text
-from persona_sweeps.prediction.kv_cache import SlotCache, gather_paths, slot_cache
+from persona_sweeps.prediction.kv_cache import SlotCache, slot_cache
+from persona_sweeps.prediction.prefill import GenerationRequest, prefill
 from persona_sweeps.seeds import derive_seed
 from persona_sweeps.training.engine import Engine
 from persona_sweeps.training.limits import PassExtent, in_one_pass
 from persona_sweeps.training.memory import is_out_of_memory
 from persona_sweeps.training.recording import can_replay, refusal
-from persona_sweeps.training.trial import ROW_TOKEN_SLOTS, with_virtual_tokens
 
 SEQUENCES = {"cpu": 128, "cuda": 512}
 """most sequences that advance together on each kind of device, if memory allows; further ones follow"""
@@ -38,15 +34,6 @@ Watch: TypeAlias = Callable[[int, Sequence[int]], None]
 
 def no_watch(index: int, tokens: Sequence[int]) -> None:
     """Let a text grow unseen."""
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationRequest:
-    """One text to generate: the trial whose adapter answers, the prompt's tokens, and the seed of its random stream."""
-
-    trial: int
-    prompt: tuple[int, ...]
-    stream: int
 
 
 def requests(trial: int, prompts: Sequence[tuple[int, ...]], ids: Sequence[str], seed: int) -> list[GenerationRequest]:
@@ -122,7 +109,8 @@ class _Decoding:
 
     def run(self) -> list[list[int]]:
         self.stack.stack(self.trials)
-        logits, cache = self._prefill()
+        logits, parts = prefill(self.forward, self.requests, self.trials, self.pass_token_slots)
+        cache = slot_cache(parts, self.max_new_tokens)
         self.batch = list(range(len(self.requests)))
         """indices of the requests whose sequences advance; row k of the batch belongs to the k-th of them"""
         self.finished: set[int] = set()
@@ -190,31 +178,3 @@ class _Decoding:
         self.batch = [self.batch[row] for row in rows]
         self.lengths, self.row_trials = self.lengths[keep], self.row_trials[keep]
         return tokens[keep]
-
-    def _prefill(self) -> tuple[Tensor, SlotCache]:
-        """Run the packed prompts; return the logits after each prompt and the gathered cache, in request order."""
-        parts, hidden, order = [], [], []
-        rows = [(trial, row) for trial in self.trials for row in self._packed_prompts(trial)]
-        width = max(len(path) for _, row in rows for _, path in row.paths)
-        for chunk in split_passes(rows, self.pass_token_slots):
-            filled = DynamicCache()
-            batch = collate(chunk, self.device, trials=self.trials)
-            states = self.forward.hidden(batch, cache=filled)
-            prompts = [(r, index, path) for r, (_, row) in enumerate(chunk) for index, path in row.paths]
-            paths = [torch.from_numpy(path) for _, _, path in prompts]
-            parts.append(gather_paths(filled, [r for r, _, _ in prompts], paths, width))
-            hidden += [states[r, path[-1]] for r, _, path in prompts]
-            order += [index for _, index, _ in prompts]
-        inverse = torch.tensor(order, device=self.device).argsort()
-        cache = slot_cache(parts, self.max_new_tokens)
-        cache.keep(inverse)
-        return self.forward.head(torch.stack(hidden)[inverse]), cache
-
-    def _packed_prompts(self, trial: int) -> list:
-        """Return a trial's prompts packed; each ends with a placeholder token that is never computed."""
-        prompts = [
-            with_virtual_tokens(TokenSequence((*request.prompt, 0), len(request.prompt), index), self.virtual[trial])
-            for index, request in enumerate(self.requests)
-            if request.trial == trial
-        ]
-        return pack(prompts, ROW_TOKEN_SLOTS)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+
+KeysAndValues: TypeAlias = "list[tuple[Tensor, Tensor]]"
+"""per layer, keys and values [E, heads, columns, head_dim]"""
 
 
 class _SlotLayer(DynamicLayer):
@@ -75,7 +79,7 @@ class SlotCache(Cache):
             layer.keep(rows)
 
 
-def gather_paths(filled: DynamicCache, rows: Sequence[int], paths: Sequence[Tensor], width: int) -> list[tuple]:
+def gather_paths(filled: DynamicCache, rows: Sequence[int], paths: Sequence[Tensor], width: int) -> KeysAndValues:
     """Gather each sequence's tokens from packed rows: per layer, keys and values [E, heads, width, head_dim].
 
     Sequence e has the nodes `paths[e]` of packed row `rows[e]`. It is padded on the right; padding is never visible.
@@ -98,14 +102,11 @@ def _states(layer: object) -> tuple[Tensor, Tensor]:
     return layer.keys, layer.values
 
 
-def slot_cache(parts: Sequence[list[tuple[Tensor, Tensor]]], steps: int) -> SlotCache:
-    """Join the gathered parts along the sequences and add `steps` empty columns."""
-    layers = []
-    for layer_parts in zip(*parts, strict=True):
-        keys, values = (torch.cat(tensors) for tensors in zip(*layer_parts, strict=True))
-        width = keys.shape[-2]
-        layers.append(_SlotLayer(_widen(keys, steps), _widen(values, steps), width))
-    return SlotCache(layers)
+def slot_cache(prompts: KeysAndValues, steps: int) -> SlotCache:
+    """Return a cache with the prompts' keys and values, and `steps` empty columns after them."""
+    return SlotCache(
+        [_SlotLayer(_widen(keys, steps), _widen(values, steps), keys.shape[-2]) for keys, values in prompts]
+    )
 
 
 def _widen(states: Tensor, columns: int) -> Tensor:
