@@ -18,6 +18,7 @@ persona-sweeps: teach language models to speak as a character, and compare how.
   persona-sweeps analyze …    tables of what was measured (analyze --help lists them)
   persona-sweeps report …     one HTML page of a sweep, with curves and examples
   persona-sweeps chat …       talk with what a run trained, beside its base or another run
+  persona-sweeps serve …      an OpenAI-compatible server for it and other runs, with a page to talk on
   persona-sweeps merge …      put what a run trained into its base model's weights
   persona-sweeps gguf …       write it for llama.cpp and Ollama, checked there
   persona-sweeps card …       write its persona card for SillyTavern and other chat programs
@@ -26,7 +27,7 @@ Overrides without a command are a sweep's: persona-sweeps peft=lora seed=0 is pe
 """
 
 
-MODULES = ("card", "chat", "gguf", "merge")
+MODULES = ("card", "chat", "gguf", "merge", "serve")
 """commands that have a module of their own here, with `parser` and `main`"""
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from persona_sweeps.data.store import PreparedData
     from persona_sweeps.prediction.decoding import Generation
     from persona_sweeps.prediction.ending import Ending
+    from persona_sweeps.prediction.prefill import GenerationRequest
 
 Prompt: TypeAlias = "str | Sequence[Mapping[str, str]]"
 """a user's message, or chat messages with `role` and `content`"""
@@ -121,7 +122,7 @@ class Predictor:
             raise UserError(f"{', '.join(decoding)}: generation={self.config.generation.method} has {known}.") from None
         prepared = self._prepared(self._examples(prompts, [""] * len(prompts), system))
         tokens = [tuple(row["input_ids"][: row["prompt_length"]]) for row in prepared.rows]
-        return _Asked(tokens, list(prepared.rows["id"]), config, self._ending(config))
+        return _Asked(tokens, list(prepared.rows["id"]), config, self.ending(config))
 
     def continuations(self, prompts: Sequence[Sequence[int]], most: int) -> list[str]:
         """Return the likeliest texts after prompts that are tokens already, each of at most so many tokens."""
@@ -129,11 +130,21 @@ class Predictor:
 
         config = Greedy("greedy", most, None, self.config.generation.stop)
         ids = [str(index) for index in range(len(prompts))]
-        return self._generated(_Asked([tuple(one) for one in prompts], ids, config, self._ending(config)), 0)
+        return self._generated(_Asked([tuple(one) for one in prompts], ids, config, self.ending(config)), 0)
+
+    def encode(self, prompts: Sequence[Prompt], system: str | None = None) -> list[tuple[int, ...]]:
+        """Return prompts as tokens, as `replies` reads them. Raises UserError as it does."""
+        return self._asked(prompts, system, {}).prompts
+
+    def request(self, prompt: tuple[int, ...], seed: int) -> GenerationRequest:
+        """Return what asks the engine for an answer to a prompt that is tokens already."""
+        from persona_sweeps.prediction.generation import requests
+
+        return requests(self._index, [prompt], ["0"], seed)[0]
 
     def text(self, tokens: Sequence[int]) -> str:
         """Return the text of an answer's tokens, up to what ends it."""
-        ending = self._ending(self.config.generation)
+        ending = self.ending(self.config.generation)
         end = next((at for at, token in enumerate(tokens) if token in ending.tokens), len(tokens))
         return ending.text(tokens[:end])
 
@@ -225,7 +236,8 @@ class Predictor:
 
         return Renderer(self.host.base.tokenizer, raw=self.config.dataset.template == "raw")
 
-    def _ending(self, config: Generation) -> Ending:
+    def ending(self, config: Generation) -> Ending:
+        """Return where the texts of a decoding end."""
         from persona_sweeps.prediction.ending import Ending
 
         return Ending(frozenset(self.renderer().stop_token_ids), tuple(config.stop), self._decode)
