@@ -18,6 +18,14 @@ class DataError(UserError):
     """A data source that is missing, malformed, or too small to train on."""
 
 
+class NoneFits(DataError):
+    """No example is short enough; `shortest` is the length in tokens of the shortest."""
+
+    def __init__(self, message: str, shortest: int) -> None:
+        super().__init__(message)
+        self.shortest = shortest
+
+
 class TrialError(Exception):
     """A failure that belongs to one trial and leaves the others of its group unharmed."""
 

@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persona_sweeps.cli.choosing import add_best, chosen_run
@@ -39,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--waiting", type=int, default=256, metavar="N", help="texts that may wait for a place (256)")
     made.add_argument("--max-tokens", type=int, default=512, metavar="N", help="most tokens of an answer (512)")
     made.add_argument("--seconds", type=float, default=300.0, metavar="S", help="most seconds for a request (300)")
+    made.add_argument("--votes", type=Path, metavar="FOLDER", help="record blind votes of the page there")
     return made
 
 
@@ -69,12 +71,15 @@ def main(words: Sequence[str]) -> None:
             options.waiting,
             options.max_tokens,
             options.seconds,
+            votes=options.votes,
         )
     )
     opened = listen(settings)
     models = load_models(runs, device_of(options.device), options.max_tokens)
     serve(models, settings, opened, lambda address: _say(address, models, settings, made_here=settings.key != key))
     print("Stopped.")
+    if options.votes is not None:
+        print(f"persona-sweeps analyze rate read {options.votes}/votes-*.csv --key {options.votes}/key.json")
 
 
 def _say(address: str, models: Models, settings: Settings, made_here: bool) -> None:

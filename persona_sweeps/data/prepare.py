@@ -22,7 +22,7 @@ from persona_sweeps.data.rendering import RenderedExample, Renderer
 from persona_sweeps.data.store import PreparedData, PreparedPrompts, load_entry, save_entry, to_dataset
 from persona_sweeps.data.templates import split_system
 from persona_sweeps.data.windows import Windows
-from persona_sweeps.errors import DataError
+from persona_sweeps.errors import NoneFits
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -188,11 +188,12 @@ class _Fit:
                 yield example
         if not found:
             shortest = min(len(row.input_ids) for _, row in self._rendered(examples))
-            raise DataError(
+            raise NoneFits(
                 f"None of the {len(examples)} {part} examples fits in train.max_length={self._max_length} tokens: the "
                 f"shortest has {shortest}. Set train.max_length to {shortest} or more, cut them (dataset.too_long=cut) "
                 "or read them in windows (dataset.too_long=windows), or make the prompts shorter (dataset.card, "
-                "dataset.context_lines)."
+                "dataset.context_lines).",
+                shortest,
             )
 
 

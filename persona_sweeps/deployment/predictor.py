@@ -15,7 +15,7 @@ from persona_sweeps.deployment.cards import card_of, persona_of
 from persona_sweeps.deployment.choice import run_folder
 from persona_sweeps.deployment.host import FinishedRun, Host, device_of, read_run
 from persona_sweeps.deployment.streaming import Say, TextStream
-from persona_sweeps.errors import UserError
+from persona_sweeps.errors import NoneFits, UserError
 from persona_sweeps.records.folders import OUTPUT_DIR
 
 if TYPE_CHECKING:
@@ -205,12 +205,14 @@ class Predictor:
     def _prepared(self, examples: Sequence[Example]) -> PreparedPrompts:
         from persona_sweeps.data.prepare import prepare_prompts
 
-        prepared = prepare_prompts(self.config, examples, self.host.base.tokenizer, self._solved)
+        most = self.config.train.max_length
+        try:
+            prepared = prepare_prompts(self.config, examples, self.host.base.tokenizer, self._solved)
+        except NoneFits as error:
+            raise UserError(f"A prompt of {error.shortest} tokens: at most {most} can be read.") from None
         if prepared.dropped:
-            raise UserError(
-                f"{sum(prepared.dropped.values())} of {len(examples)} prompts leave no room in "
-                f"train.max_length={self.config.train.max_length}: make them shorter."
-            )
+            count = sum(prepared.dropped.values())
+            raise UserError(f"{count} of {len(examples)} prompts are too long: at most {most} tokens can be read.")
         return prepared
 
     @cached_property

@@ -115,7 +115,7 @@ def test_mistakes_are_one_sentence(here: Path) -> None:
     character = persona_sweeps.load_predictor(second.folder)
     with pytest.raises(UserError, match="max_tokens: generation=greedy has max_new_tokens"):
         character.reply("Who's there?", max_tokens=3)
-    with pytest.raises(UserError, match="fits in train.max_length=512 tokens"):
+    with pytest.raises(UserError, match="A prompt of 4281 tokens: at most 512 can be read"):
         character.reply("Words, words, words. " * 400)
     with pytest.raises(UserError, match="role and content"):
         character.reply([{"text": "Who's there?"}])

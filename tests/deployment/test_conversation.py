@@ -81,7 +81,7 @@ def test_the_earliest_messages_are_forgotten_where_all_do_not_fit(finished: Fini
     for _ in range(6):
         talk.ask("Words, words, words.", quiet)
     assert talk.forgotten and talk.forgotten % 2 == 0 and len(talk.messages) == 12
-    with pytest.raises(UserError, match="prompt"):
+    with pytest.raises(UserError, match="A prompt of 413 tokens: at most 64 can be read"):
         talk.ask("Words, words, words. " * 40, quiet)
     assert len(talk.messages) == 12  # what wasn't answered isn't part of it
 

@@ -100,7 +100,7 @@ def test_other_weights_than_those_of_training_are_refused(finished: Finished, tm
 def test_a_merge_that_answers_otherwise_is_not_written(
     finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save = merging._save
+    save = merging.save_whole
 
     def spoil(model: torch.nn.Module, tokenizer: object, folder: Path) -> None:
         save(model, tokenizer, folder)  # type: ignore[arg-type]
@@ -109,7 +109,7 @@ def test_a_merge_that_answers_otherwise_is_not_written(
             {name: tensor * 1.02 for name, tensor in tensors.items()}, folder / "model.safetensors", {"format": "pt"}
         )
 
-    monkeypatch.setattr(merging, "_save", spoil)
+    monkeypatch.setattr(merging, "save_whole", spoil)
     with pytest.raises(UserError, match="answers otherwise than the adapter"):
         merge(finished.run("lora"), tmp_path / "merged")
     assert not list(tmp_path.iterdir())

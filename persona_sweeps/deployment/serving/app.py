@@ -24,6 +24,7 @@ from persona_sweeps.deployment.serving.models import Models, Offered
 from persona_sweeps.deployment.serving.protocol import CHAT, COMPLETION, ChatRequest, CompletionRequest, Shape
 from persona_sweeps.deployment.serving.replies import events, whole
 from persona_sweeps.deployment.serving.settings import LOOPBACK, Settings
+from persona_sweeps.deployment.serving.votes import Vote, Votes
 from persona_sweeps.deployment.serving.worker import Worker
 
 ASSETS = {"page.js": "text/javascript", "page.css": "text/css"}
@@ -48,6 +49,7 @@ def create_app(models: Models, settings: Settings) -> FastAPI:
     app.post("/v1/completions")(endpoints.complete)
     app.get("/v1/models")(endpoints.listing)
     app.get("/v1/models/{name}")(endpoints.model)
+    app.post("/votes")(endpoints.vote)
     app.get("/health")(endpoints.health)
     app.get("/metrics")(endpoints.metrics)
     app.get("/")(endpoints.page)
@@ -62,6 +64,7 @@ class Endpoints:
         self._models, self._settings = models, settings
         self._worker = Worker(models.offered[0].predictor.host.engine, settings.side_by_side, settings.waiting)
         self.measures = Measures(self._worker)
+        self._votes = Votes(settings.votes) if settings.votes is not None else None
         self._reading = ThreadPoolExecutor(1, "prompts")  # a tokenizer serves one thread at a time
 
     @asynccontextmanager
@@ -87,13 +90,22 @@ class Endpoints:
         return await self._reply(request, asked, COMPLETION, prompts, model)
 
     async def listing(self) -> dict[str, Any]:
-        """List the runs, and the base."""
-        return {"object": "list", "data": [model.listing() for model in self._models.offered]}
+        """List the runs, and the base, and whether votes are taken."""
+        listed = [model.listing() for model in self._models.offered]
+        return {"object": "list", "data": listed, "votes": self._votes is not None}
 
     async def model(self, name: str) -> dict[str, Any]:
         """Return one of them, with its persona card."""
         found = self._models.find(name)
         return {**found.listing(), "persona_card": await self._read(lambda: found.card)}
+
+    async def vote(self, vote: Vote) -> dict[str, int]:
+        """Record which of two answers someone preferred."""
+        votes = self._votes
+        if votes is None:
+            raise ApiError(404, "No votes are taken here: serve with --votes FOLDER.")
+        names = {model.name for model in self._models.offered}
+        return {"votes": await self._read(lambda: votes.add(vote, names))}
 
     async def health(self) -> dict[str, Any]:
         """Say that it answers, and how busy it is."""
