@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +43,11 @@ def test_what_the_page_says_to_do_works(
         "-m", "experiment=demo", *small, "peft=none,lora", "seed=0,1", "dataset.limit=12", "metrics=likelihood"
     )
     assert demo.code == 0, demo.err
+    asks_server, asks_predictor = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     for given, words in lines():
+        if words[1] == "serve":
+            serve(words, asks_server)
+            continue
         (tmp_path / "given").write_text(given)
         ours = [*words, *SHORT] if words[1] == "sweep" else words
         monkeypatch.setattr(sys, "argv", ours)
@@ -54,5 +59,17 @@ def test_what_the_page_says_to_do_works(
         if "--compare" in words:
             assert "\nbase: " in printed.out
     assert (tmp_path / "falstaff" / "model.safetensors").is_file() and (tmp_path / "falstaff.png").is_file()
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    exec(code, {})
+    exec(asks_predictor, {})
+
+
+def serve(words: list[str], code: str) -> None:
+    """Start the server of the page, run the page's client, and stop it."""
+    command = [sys.executable, "-m", "persona_sweeps", *words[1:]]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = iter(process.stdout.readline, "")
+        address = next(line.split()[4] for line in said if line.startswith("Talk with them at "))
+        exec(code.replace("http://127.0.0.1:8000", address), {})
+        process.terminate()
+        assert process.stdout.read().endswith("Stopped.\n")
+    assert process.returncode == 0

@@ -21,13 +21,14 @@ persona-sweeps: teach language models to speak as a character, and compare how.
   persona-sweeps serve …      an OpenAI-compatible server for it and other runs, with a page to talk on
   persona-sweeps merge …      put what a run trained into its base model's weights
   persona-sweeps gguf …       write it for llama.cpp and Ollama, checked there
+  persona-sweeps publish …    put it on the Hugging Face Hub, with a model card made of its record
   persona-sweeps card …       write its persona card for SillyTavern and other chat programs
 
 Overrides without a command are a sweep's: persona-sweeps peft=lora seed=0 is persona-sweeps sweep peft=lora seed=0.
 """
 
 
-MODULES = ("card", "chat", "gguf", "merge", "serve")
+MODULES = ("card", "chat", "gguf", "merge", "publish", "serve")
 """commands that have a module of their own here, with `parser` and `main`"""
 
 

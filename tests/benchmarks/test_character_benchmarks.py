@@ -1,4 +1,4 @@
-"""The benchmarks of docs/characters.md work, and the page shows what is kept of them."""
+"""The benchmarks of docs/characters.md and docs/after.md work, and the page shows what is kept of them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from types import ModuleType
 
 import pytest
 
-from benchmarks import contrastive, metric_costs, voices
+from benchmarks import contrastive, metric_costs, serving, voices
 from benchmarks.rounds import ROOT
 
 
-@pytest.mark.parametrize("benchmark", [contrastive, metric_costs, voices], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("benchmark", [contrastive, metric_costs, serving, voices], ids=lambda one: one.__name__)
 def test_the_page_shows_what_is_kept(benchmark: ModuleType) -> None:
+    name = "after" if benchmark is serving else "characters"
     kept = json.loads((ROOT / "benchmarks" / "results" / benchmark.RESULT).read_text(encoding="utf-8"))
-    page = (ROOT / "docs" / "characters.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
     assert page.partition(benchmark.BEGIN)[2].partition(benchmark.END)[0].strip() == benchmark.render(kept).strip()
 
 
@@ -46,6 +47,14 @@ def test_each_metric_has_its_share_of_the_cost_and_trains_nothing(tmp_path: Path
     assert {"nll held_out", "text held_out", "nll ranking.replies", "nll blending.lines by base"} <= kept[
         "cpu_seconds"
     ].keys()
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_clients_at_the_same_time_get_the_same_answers(tmp_path: Path) -> None:
+    kept = run(serving, tmp_path, "--requests", "12", "--at-a-time", "4", "--rounds", "1", "train.max_steps=1")
+    assert [one["clients"] for one in kept["rounds"]] == [1, 4] and kept["models"] == 3
+    assert all(one["tokens"] > 12 for one in kept["rounds"])
 
 
 def test_voices_have_their_separation(tmp_path: Path) -> None:
