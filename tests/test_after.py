@@ -43,11 +43,16 @@ def test_what_the_page_says_to_do_works(
         "-m", "experiment=demo", *small, "peft=none,lora", "seed=0,1", "dataset.limit=12", "metrics=likelihood"
     )
     assert demo.code == 0, demo.err
+    home, of_a_card = Path.cwd(), tmp_path / "of a card"
+    tiny = ("model.scale=tiny", *SHORT, "peft=lora", "seed=0", "dataset.limit=12", "metrics=likelihood")
+    assert launch("-m", "experiment=demo", *tiny, f"output_dir={of_a_card}/multirun_outputs").code == 0
     asks_server, asks_predictor = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     for given, words in lines():
         if words[1] == "serve":
             serve(words, asks_server)
             continue
+        if words[1] == "publish":  # not of a model that is a folder here
+            monkeypatch.chdir(of_a_card)
         (tmp_path / "given").write_text(given)
         ours = [*words, *SHORT] if words[1] == "sweep" else words
         monkeypatch.setattr(sys, "argv", ours)
@@ -55,6 +60,7 @@ def test_what_the_page_says_to_do_works(
             monkeypatch.setattr(sys, "stdin", read)
             commands.main()
         printed = capsys.readouterr()
+        monkeypatch.chdir(home)
         assert printed.out.strip(), f"{shlex.join(words)}\n{printed.err}"
         if "--compare" in words:
             assert "\nbase: " in printed.out

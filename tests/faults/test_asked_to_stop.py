@@ -72,7 +72,7 @@ def test_every_signal_that_asks_has_a_run_saved(
     assert saved == steps_logged(tmp_path / OUTPUT) and not list((tmp_path / OUTPUT).glob("runs/*/lease"))
 
 
-@pytest.mark.parametrize("moment", [pytest.param("Sweep ", marks=pytest.mark.long), "Loading"])
+@pytest.mark.parametrize("moment", [pytest.param(word, marks=pytest.mark.long) for word in ("Sweep ", "Loading")])
 def test_before_training_a_request_is_met_at_once(
     start: Callable, together: tuple[str, ...], left_alone: Callable, tmp_path: Path, moment: str
 ) -> None:

@@ -30,7 +30,14 @@ def assert_reported_once(printed: str, elsewhere: Path) -> None:
     assert list(elsewhere.glob("persona-sweeps-*/data/*/prepared.json")), "it is there for the next command"
 
 
-@pytest.mark.parametrize("environment", NOWHERE, ids=["no-home", "unwritable-home", "unwritable-cache"])
+@pytest.mark.parametrize(
+    "environment",
+    [
+        pytest.param(NOWHERE[0], id="no-home", marks=pytest.mark.long),
+        pytest.param(NOWHERE[1], id="unwritable-home"),
+        pytest.param(NOWHERE[2], id="unwritable-cache", marks=pytest.mark.long),
+    ],
+)
 def test_a_run_is_trained_and_the_folder_used_instead_is_reported(
     start: Callable, tiny: tuple[str, ...], tmp_path: Path, elsewhere: Path, environment: dict[str, str]
 ) -> None:

@@ -63,7 +63,10 @@ def assert_as_left_alone(output: Path, expected: dict[str, Result]) -> None:
     assert not drafts(output) and not list(output.glob("runs/*/lease"))
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before-its-record", "after-its-record"])
+@pytest.mark.parametrize(
+    "after",
+    [pytest.param(False, id="before-its-record"), pytest.param(True, id="after-its-record", marks=pytest.mark.long)],
+)
 def test_a_kill_as_a_run_is_completed_leaves_nothing_behind(
     start: Callable, brief: tuple[str, ...], left_alone: Callable, tmp_path: Path, after: bool
 ) -> None:
@@ -88,7 +91,10 @@ def test_a_kill_before_anything_is_predicted_costs_no_training(
     assert_as_left_alone(output, left_alone(*together))
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    "moment",
+    ["nothing-scored", *(pytest.param(name, marks=pytest.mark.long) for name in MOMENTS if name != "nothing-scored")],
+)
 def test_a_kill_while_predicting_or_scoring_costs_nothing_that_was_finished(
     start: Callable, together: tuple[str, ...], left_alone: Callable, output: Path, moment: str
 ) -> None:

@@ -29,7 +29,8 @@ def killed(command: Command, rng: random.Random) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wanted", [2, pytest.param(90, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("wanted", [2, 90])
 def test_kills_of_the_process_that_trains(
     start: Callable, six: tuple[str, ...], left_alone: Callable, tmp_path: Path, wanted: int
 ) -> None:

@@ -31,23 +31,24 @@ def test_an_address_at_which_nothing_answers_is_reported_at_once(launch: Callabl
 
 
 @pytest.mark.slow
-def test_runs_survive_a_killed_worker_and_a_ctrl_c(
-    start: Callable, brief: tuple[str, ...], left_alone: Callable, tmp_path: Path
+@pytest.mark.parametrize("stopped", [False, pytest.param(True, marks=pytest.mark.long)], ids=["", "and-a-ctrl-c"])
+def test_runs_survive_a_killed_worker(
+    start: Callable, brief: tuple[str, ...], left_alone: Callable, tmp_path: Path, stopped: bool
 ) -> None:
     one = (f"--config-dir={CONF}", *brief, "peft=lora_dropped", "train.max_steps=400")
     first = start(tmp_path, *one, *ON_RAY)
     assert first.wait_for(lambda: steps_logged(tmp_path / OUTPUT) >= 30), first.output
     kill(workers(tmp_path)[0])
     first.wait_for(lambda: "killed by SIGKILL" in first.output)
-    logged = steps_logged(tmp_path / OUTPUT)
-    first.wait_for(lambda: steps_logged(tmp_path / OUTPUT) >= logged + 10 and workers(tmp_path))
-    first.send(signal.SIGINT)
-    assert first.wait() == INTERRUPTED, first.output
-    assert "Traceback" not in first.output and saved_steps(tmp_path / OUTPUT)
-    assert not workers(tmp_path), "all that were at work have ended"
-
-    second = start(tmp_path, *one, *ON_RAY)
-    assert second.wait() == 0, second.output
+    if stopped:
+        logged = steps_logged(tmp_path / OUTPUT)
+        first.wait_for(lambda: steps_logged(tmp_path / OUTPUT) >= logged + 10 and workers(tmp_path))
+        first.send(signal.SIGINT)
+        assert first.wait() == INTERRUPTED, first.output
+        assert "Traceback" not in first.output and saved_steps(tmp_path / OUTPUT)
+        assert not workers(tmp_path), "all that were at work have ended"
+        first = start(tmp_path, *one, *ON_RAY)
+    assert first.wait() == 0, first.output
     assert_equal(results(tmp_path / OUTPUT), left_alone(*one))
     (record,) = records(tmp_path / OUTPUT).values()
     assert record["resources"]["resumes"] >= 1

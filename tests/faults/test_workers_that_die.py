@@ -46,6 +46,7 @@ def test_a_run_that_kills_its_process_fails_alone_after_so_many_tries(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_hangs_is_ended_and_fails_alone_with_where_it_stood(
     start: Callable, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -48,6 +48,7 @@ def model_card(run: FinishedRun, repo: str, record: str, output_dir: Path, merge
         repo=repo,
         kind="model" if whole else "adapter",
         embedded=Path(weights.location).name if weights.origin is Origin.package else None,
+        made_here=weights.origin in (Origin.tiny, Origin.random),
         merged=merged,
         gguf=gguf,
         settings=_settings(run),

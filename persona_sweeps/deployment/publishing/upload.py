@@ -36,9 +36,8 @@ def upload(folder: Path, repo: str, public: bool, message: str) -> str:
             f"The Hub refuses {repo} ({status}): {error.server_message or str(error).splitlines()[0]}"
         ) from None
     except Exception as error:  # the library changes its HTTP client, and with it the errors of connections
-        raise UserError(
-            f"The Hub can't be reached ({type(error).__name__}: {error}); the folder is {folder}."
-        ) from None
+        what = f"{type(error).__name__}: {error}"
+        raise UserError(f"The Hub can't be reached ({what}); the folder is {folder}.") from None
     return str(made)
 
 

@@ -32,7 +32,7 @@ that is ten seconds (measured: 2 to 7), and a busy one slows both"""
 
 
 SHAPES = [
-    pytest.param((3334, 3), id="3334 settings, 3 seeds"),
+    pytest.param((3334, 3), id="3334 settings, 3 seeds", marks=pytest.mark.long),
     pytest.param((10_000, 1), id="10000 settings", marks=pytest.mark.long),
 ]
 TABLES = [
