@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from persona_sweeps.config.schema import Precision, Scale, WeightsKind
 from persona_sweeps.deployment.agreement import ITEMS, Agreement, Likelihoods, agreement, likelihoods
 from persona_sweeps.deployment.host import FinishedRun, Host
-from persona_sweeps.deployment.output import require_free
+from persona_sweeps.deployment.output import made_of, require_free
 from persona_sweeps.deployment.predictor import Predictor
 from persona_sweeps.errors import UserError
 from persona_sweeps.methods.formats.files import AdapterError, find_files
@@ -161,12 +161,7 @@ def _as_trained(run: FinishedRun, device: str, after: Likelihoods) -> Agreement:
 
 def _record(run: FinishedRun, precision: Precision, found: Agreement, as_trained: Agreement | None) -> dict[str, Any]:
     return {
-        "run_id": run.record["run_id"],
-        "run": run.name,
-        "predictor": run.config.peft.label,
-        "base": run.config.model.hub_id,
-        "base_fingerprint": run.record["provenance"].get("model_fingerprint"),
-        "licence": run.config.model.licence,
+        **made_of(run),
         "precision": precision.value,
         "quantization_in_training": run.config.quantization.method,
         "agreement": asdict(found),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from persona_sweeps.deployment.host import FinishedRun
 from persona_sweeps.errors import UserError
@@ -23,8 +24,20 @@ def require_free(folder: Path, run: FinishedRun, record: str) -> None:
         raise UserError(f"{folder} can't be written: {error.strerror}.") from None
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
-    made_of = (read_json(folder / record) or {}).get("run_id")
-    if made_of != run.record["run_id"]:
+    run_id = (read_json(folder / record) or {}).get("run_id")
+    if run_id != run.record["run_id"]:
         noun = Path(record).stem
-        what = f"no {noun} of this run" if made_of is None else f"the {noun} of run {made_of}"
+        what = f"no {noun} of this run" if run_id is None else f"the {noun} of run {run_id}"
         raise UserError(f"{folder} exists, and holds {what}: give another folder with --out, or remove it.")
+
+
+def made_of(run: FinishedRun) -> dict[str, Any]:
+    """Return what a record says of the run that something was made of."""
+    return {
+        "run_id": run.record["run_id"],
+        "run": run.name,
+        "predictor": run.config.peft.label,
+        "base": run.config.model.hub_id,
+        "base_fingerprint": run.record["provenance"].get("model_fingerprint"),
+        "licence": run.config.model.licence,
+    }

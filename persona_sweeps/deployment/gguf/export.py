@@ -28,7 +28,7 @@ from persona_sweeps.deployment.merging import (
     save_whole,
     unquantized,
 )
-from persona_sweeps.deployment.output import require_free
+from persona_sweeps.deployment.output import made_of, require_free
 from persona_sweeps.deployment.predictor import Predictor
 from persona_sweeps.models.fingerprints import file_sha256
 from persona_sweeps.records.files import replacing, write_json, write_text
@@ -168,12 +168,7 @@ def _modelfile(run: FinishedRun, source: _Source, written: Sequence[Written]) ->
 
 def _record(run: FinishedRun, tools: Tools, written: Sequence[Written], folder: Path) -> Mapping[str, Any]:
     return {
-        "run_id": run.record["run_id"],
-        "run": run.name,
-        "predictor": run.config.peft.label,
-        "base": run.config.model.hub_id,
-        "base_fingerprint": run.record["provenance"].get("model_fingerprint"),
-        "licence": run.config.model.licence,
+        **made_of(run),
         "converter": tools.converter.name,
         "checked_in": tools.llama,
         "files": [asdict(one) for one in written],

@@ -15,6 +15,7 @@ from persona_sweeps.deployment.serving.running_batch import GrowingText
 from persona_sweeps.deployment.serving.worker import Job, QueueFull, Stopping, Worker
 from persona_sweeps.deployment.streaming import TextStream
 from persona_sweeps.errors import UserError
+from persona_sweeps.prediction.decoding import Generation
 
 
 @dataclass(frozen=True)
@@ -121,10 +122,8 @@ def ask(
     return answer
 
 
-def _job(answer: Answer, index: int, model: Offered, prompt: tuple[int, ...], generation: object, seed: int) -> Job:
-    from persona_sweeps.prediction.decoding import Generation
-
-    assert isinstance(generation, Generation)
+def _job(answer: Answer, index: int, model: Offered, prompt: tuple[int, ...], generation: Generation, seed: int) -> Job:
+    """Return the job of one text, which puts its pieces into the answer's queue from the worker's thread."""
     loop, predictor = asyncio.get_running_loop(), model.predictor
     ending = predictor.ending(generation)
 

@@ -16,6 +16,8 @@ from persona_sweeps.deployment.serving.models import Models
 from persona_sweeps.deployment.serving.settings import Settings
 from persona_sweeps.errors import UserError
 
+BACKLOG = 2048
+"""most connections that wait to be taken"""
 GRACE = 30
 """seconds that answers under way have to end in, once the server is asked to stop"""
 
@@ -34,6 +36,7 @@ def listen(settings: Settings) -> socket.socket:
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind((settings.host, settings.port))
+        opened.listen(BACKLOG)  # whoever connects before the server runs waits for it
     except (OSError, OverflowError) as error:
         opened.close()
         why = getattr(error, "strerror", None) or error

@@ -83,8 +83,9 @@ class RunningBatch:
         for text, token in zip(self.texts, chosen, strict=True):
             if not text.cancelled:
                 text.add(token)
-        ended = [text for text in self.texts if text.cancelled or text.finish_reason is not None]
-        stay = [row for row, text in enumerate(self.texts) if not text.cancelled and text.finish_reason is None]
+        over = [text.cancelled or text.finish_reason is not None for text in self.texts]
+        ended = [text for text, is_over in zip(self.texts, over, strict=True) if is_over]
+        stay = [row for row, is_over in enumerate(over) if not is_over]
         if ended:
             self._keep(stay)
         if stay:
@@ -92,11 +93,9 @@ class RunningBatch:
                 self._logits = self._advance([chosen[row] for row in stay])
         return ended
 
-    def clear(self) -> list[GrowingText]:
-        """Drop and return all texts."""
-        dropped = self.texts
+    def clear(self) -> None:
+        """Drop all texts."""
         self._keep([])
-        return dropped
 
     def _choose(self, logits: Tensor) -> list[int]:
         """Return the next token of each text: those that take the likeliest one together, the others each alone."""

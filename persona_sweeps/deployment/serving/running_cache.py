@@ -51,8 +51,12 @@ class RunningCache(Cache):
 
     def join(self, prompts: KeysAndValues) -> None:
         """Add sequences after those that are there."""
-        for layer, (keys, values) in zip(self._rows, prompts, strict=True):
-            layer.keys, layer.values = _stacked(layer.keys, keys), _stacked(layer.values, values)
+        joined = [
+            (_stacked(layer.keys, keys), _stacked(layer.values, values))
+            for layer, (keys, values) in zip(self._rows, prompts, strict=True)
+        ]  # where memory runs out halfway, nothing has changed
+        for layer, (keys, values) in zip(self._rows, joined, strict=True):
+            layer.keys, layer.values = keys, values
 
     def keep(self, rows: Sequence[int]) -> None:
         """Keep these sequences and drop all others."""

@@ -77,9 +77,9 @@ class Worker:
 
     def _run(self) -> None:
         while self._wait():
-            self._guarded(self._join)
+            self._join()
             if self._batch.texts:
-                self._guarded(self._step)
+                self._step()
         for job in [*self._jobs.values(), *self._queue]:
             job.ended(Stopping())
 
@@ -99,22 +99,27 @@ class Worker:
             self._jobs.update({id(job.text): job for job in joining})
         for job in gone:
             job.ended(None)
-        if joining:
+        if not joining:
+            return
+        try:
             self._batch.join([job.text for job in joining])
+        except Exception as error:  # what can't be begun leaves the others as they are
+            log.exception("A prompt couldn't be read")
+            for job in joining:
+                self._end(job.text, error)
 
     def _step(self) -> None:
-        for text in self._batch.step():
-            self._end(text, None)
-
-    def _guarded(self, work: Callable[[], None]) -> None:
-        """Do a piece of work; an error ends the texts under way, and the thread goes on."""
+        """Add a token to each text; an error ends them all, and the thread goes on."""
         try:
-            work()
+            ended = self._batch.step()
         except Exception as error:
             log.exception("Answering failed")
             self._batch.clear()
             for job in list(self._jobs.values()):
                 self._end(job.text, error)
+        else:
+            for text in ended:
+                self._end(text, None)
 
     def _end(self, text: GrowingText, error: Exception | None) -> None:
         with self._changed:
