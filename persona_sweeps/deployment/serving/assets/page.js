@@ -44,9 +44,13 @@ async function load() {
   await showCard();
 }
 
+function label(name) {
+  const model = models.find((one) => one.id === name);
+  return model.run_id ? `${model.character || "?"}: ${model.method} (${model.run_id.slice(0, 6)})` : "base, untuned";
+}
+
 function option(model) {
-  const label = model.run_id ? `${model.character || "?"}: ${model.method} (${model.run_id.slice(0, 6)})` : "base, untuned";
-  return new Option(label, model.id);
+  return new Option(label(model.id), model.id);
 }
 
 async function showCard() {
@@ -106,7 +110,7 @@ async function turn(text) {
   const names = second ? [by("first").value, second] : [by("first").value];
   const blind = names.length === 2 && by("blind").checked;
   if (blind && crypto.getRandomValues(new Uint8Array(1))[0] < 128) names.reverse();
-  const shown = (name, at) => (blind ? "AB"[at] : by("first").querySelector(`option[value="${CSS.escape(name)}"]`).textContent);
+  const shown = (name, at) => (blind ? "AB"[at] : names.length === 2 ? `${"AB"[at]}: ${label(name)}` : label(name));
   const answers = await Promise.all(names.map((name, at) => answer(name, shown(name, at), row, going.signal)));
   messages.push({ role: "assistant", content: answers[0].text });
   if (names.length === 2 && !going.signal.aborted) offerVote(answers, prompt, blind);
@@ -114,15 +118,16 @@ async function turn(text) {
 
 function offerVote(answers, prompt, blind) {
   const character = models.find((model) => model.id === by("first").value).character || "the character";
-  const row = by("log").appendChild(element("div", "vote", `Which reply sounds more like ${character}? It goes on from there.`));
+  const question = blind ? `Which reply sounds more like ${character}? It goes on from there.` : "Go on from";
+  const row = by("log").appendChild(element("div", "vote", question));
   const history = messages;
-  for (const choice of ["A", "tie", "B"]) {
+  for (const choice of blind ? ["A", "tie", "B"] : ["A", "B"]) {
     const button = element("button", "", choice);
     button.type = "button";
     button.addEventListener("click", () => {
       if (history === messages) messages[messages.length - 1] = { role: "assistant", content: answers[choice === "B" ? 1 : 0].text };
       answers.forEach((one, at) => {
-        one.box.querySelector("b").textContent = `${"AB"[at]}: ${one.model}`;
+        one.box.querySelector("b").textContent = `${"AB"[at]}: ${label(one.model)}`;
         one.box.classList.toggle("preferred", choice === "AB"[at]);
       });
       row.remove();
@@ -130,10 +135,15 @@ function offerVote(answers, prompt, blind) {
     });
     row.append(button);
   }
+  row.scrollIntoView({ block: "nearest" });
 }
 
 async function vote(answers, prompt, persona, choice, blind) {
-  if (!canVote || !blind) return;
+  if (!blind) return;
+  if (!canVote) {
+    say("Nothing is recorded here: serve with --votes FOLDER.");
+    return;
+  }
   await ask("/votes", {
     conversation, prompt, persona, answer: choice,
     models: answers.map((one) => one.model),
