@@ -12,6 +12,7 @@ from typing import Any
 
 from anyascii import anyascii
 
+from persona_sweeps.config.schema import Precision
 from persona_sweeps.deployment.cards import card_of, persona_of
 from persona_sweeps.deployment.gguf.checks import Check, Expected, check, expect, require_same
 from persona_sweeps.deployment.gguf.kinds import F16, QUANTIZED, needs_quantizer
@@ -101,16 +102,16 @@ class _Source:
 
 @contextmanager
 def _merged(run: FinishedRun, scratch: Path, device: str) -> Iterator[_Source]:
-    """Merge the run, and load what was written."""
+    """Merge the run in its own precision, and compute with what was written in fp32, as llama.cpp adds up."""
     merged = merge(run, scratch / "merged", None, device)
-    predictor = Predictor(Host([as_base(merged.folder, unquantized(run, run.config.train.precision))], device))
+    predictor = Predictor(Host([as_base(merged.folder, unquantized(run, Precision.fp32))], device))
     yield _Source(merged.folder, expect(predictor), predictor)
 
 
 @contextmanager
 def _adapter_beside(run: FinishedRun, scratch: Path, device: str) -> Iterator[_Source]:
     """Write the base by itself, and load it with the run's adapter on it."""
-    host = Host([unquantized(run, run.config.train.precision)], device)
+    host = Host([unquantized(run, Precision.fp32)], device)
     require_same_weights(run, host.base.fingerprint)
     require_low_rank(host.adapters[0], f"{run.name} ({run.config.peft.label})")
     predictor = Predictor(host)

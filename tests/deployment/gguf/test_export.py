@@ -25,7 +25,7 @@ from tests.conftest import small_llama
 pytestmark = pytest.mark.slow
 
 SETTINGS = ("model=auto", "dataset.limit=40", "dataset.eval_limit=6", "train.max_steps=6", "train.max_length=256",
-            "train.precision=fp32", "device=cpu", "generation.max_new_tokens=8", "metrics=likelihood")  # fmt: skip
+            "train.precision=bf16", "device=cpu", "generation.max_new_tokens=8", "metrics=likelihood")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
