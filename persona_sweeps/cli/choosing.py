@@ -41,6 +41,13 @@ def add_output_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda", help="where the model is (auto)")
 
 
+def require_best(options: argparse.Namespace) -> None:
+    """Raise `UserError` for arguments that narrow --best where there is none."""
+    for name in ("metric", "where"):
+        if options.best is None and getattr(options, name):
+            raise UserError(f"--{name} goes with --best SWEEP: a run that is named isn't chosen.")
+
+
 def chosen_run(options: argparse.Namespace) -> tuple[FinishedRun, str]:
     """Return the run that the arguments mean, and a sentence that says how it was chosen; "" for a named one.
 
@@ -52,9 +59,7 @@ def chosen_run(options: argparse.Namespace) -> tuple[FinishedRun, str]:
     if (options.run is None) == (options.best is None):
         raise UserError("Which run? Give its folder, its name, the beginning of its id, or --best SWEEP.")
     if options.best is None:
-        for name in ("metric", "where"):
-            if getattr(options, name):
-                raise UserError(f"--{name} goes with --best SWEEP: a run that is named isn't chosen.")
+        require_best(options)
         return read_run(run_folder(options.run, options.output_dir)), ""
     folder, why = best_run(options.best, options.metric, options.where, options.output_dir)
     return read_run(folder), why

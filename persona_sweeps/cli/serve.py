@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from persona_sweeps.cli.choosing import add_best, chosen_run
+from persona_sweeps.cli.choosing import add_best, chosen_run, require_best
 from persona_sweeps.errors import UserError
+from persona_sweeps.wording import pluralize
 
 if TYPE_CHECKING:
     from persona_sweeps.deployment.host import FinishedRun
@@ -75,6 +76,7 @@ def main(words: Sequence[str]) -> None:
         )
     )
     opened = listen(settings)
+    print(f"Loading {runs[0].config.model.name} with {pluralize(len(runs), 'run')} …", flush=True)
     models = load_models(runs, device_of(options.device), options.max_tokens)
     serve(models, settings, opened, lambda address: _say(address, models, settings, made_here=settings.key != key))
     print("Stopped.")
@@ -97,6 +99,7 @@ def _runs(options: argparse.Namespace) -> list[FinishedRun]:
     from persona_sweeps.deployment.choice import run_folder
     from persona_sweeps.deployment.host import read_run
 
+    require_best(options)
     found = []
     if options.best is not None or not options.runs:
         run, why = chosen_run(argparse.Namespace(**{**vars(options), "run": None}))

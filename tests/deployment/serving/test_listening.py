@@ -60,6 +60,7 @@ def test_a_stop_lets_answers_end(finished: Finished, tmp_path: Path) -> None:
     [
         (["--best", "nothing"], "nothing"),
         ([], "Which run"),
+        (["nothing", "--metric", "ppl"], "--metric goes with --best SWEEP"),
         (["--best", "x", "--max-tokens", "0"], "--max-tokens must be above 0"),
         (["--best", "x", "--seconds", "-1"], "--seconds must be above 0"),
     ],
