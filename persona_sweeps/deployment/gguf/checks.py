@@ -42,7 +42,8 @@ class Expected:
     @property
     def context(self) -> int:
         """The most tokens that llama.cpp must read."""
-        return max(len(sequence.tokens) for sequence in self.likelihoods.sequences) + ANSWER_TOKENS + 1
+        longest = max(len(sequence.tokens) for sequence in self.likelihoods.sequences)
+        return max(longest, *(len(tokens) + ANSWER_TOKENS for tokens in self.beginnings)) + 1
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,13 @@ class Check:
 
 def expect(predictor: Predictor) -> Expected:
     """Return what a file must agree with. Raises `UserError` where the run's data aren't here."""
-    items = few(predictor.held_out(PROMPTS), SCORED_TOKENS)
+    held_out = predictor.held_out(PROMPTS)
+    items = few(held_out, SCORED_TOKENS)
     renderer = predictor.renderer()
     prompts = [example.prompt for example in corpus_of(predictor.config).eval[:PROMPTS] if example.prompt]
     written = [renderer.prompt_text(prompt) for prompt in prompts]
     raw = predictor.config.dataset.template == "raw"
-    beginnings = [item.tokens[: item.loss_from] for item in items]
+    beginnings = [item.tokens[: item.loss_from] for item in held_out]
     return Expected(
         written if raw else [_messages(prompt) for prompt in prompts],
         [renderer.prompt_ids(text) for text in written],

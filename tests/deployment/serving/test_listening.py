@@ -15,6 +15,7 @@ import pytest
 from persona_sweeps.deployment.serving.listening import listen, with_key
 from persona_sweeps.deployment.serving.settings import Settings
 from persona_sweeps.errors import UserError
+from tests.conftest import REPOSITORY
 
 from ..conftest import Finished
 
@@ -92,3 +93,16 @@ def test_whoever_can_be_reached_by_others_has_a_key() -> None:
     made = with_key(Settings(host="0.0.0.0")).key
     assert made is not None and len(made) > 20 and made != with_key(Settings(host="0.0.0.0")).key
     assert with_key(Settings(host="0.0.0.0", key="mine")).key == "mine"
+
+
+def test_the_compose_file_starts_a_server_that_others_can_reach() -> None:
+    import yaml
+
+    from persona_sweeps.cli.serve import KEY, parser
+
+    (service,) = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"].values()
+    command, *words = service["command"]
+    options = parser().parse_args(words)
+    assert command == "serve" and not Settings(host=options.host).is_local and KEY in service["environment"]
+    assert service["ports"] == [f"127.0.0.1:{options.port}:{options.port}"]
+    assert f":{options.port}/health" in service["healthcheck"]["test"][-1]
