@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +14,7 @@ from torch import Tensor
 
 from persona_sweeps.cli import main as commands
 from persona_sweeps.deployment.serving.models import Models
-from persona_sweeps.deployment.serving.running_batch import RunningBatch
+from persona_sweeps.deployment.serving.running_batch import GrowingText, RunningBatch
 from persona_sweeps.deployment.serving.settings import Settings
 from tests.browser.conftest import browser, chromium  # noqa: F401  # fixtures
 
@@ -76,6 +78,30 @@ def test_a_conversation_goes_on_with_what_was_said(page: Page, models: Models) -
     assert second == first.predictor.reply(asked, system=first.card, **decoding)
     page.get_by_role("button", name="New conversation").click()
     assert page.locator(".you").count() == 0
+
+
+def test_an_answer_comes_in_pieces_and_can_be_stopped(
+    page: Page, server: Server, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = RunningBatch.step
+
+    def slowly(batch: RunningBatch) -> list[GrowingText]:
+        time.sleep(0.2)
+        return step(batch)
+
+    page.locator("#first").select_option("base")
+    monkeypatch.setattr(RunningBatch, "step", slowly)
+    page.locator("#message").fill("Who's there?")
+    page.locator("#send").click()
+    page.locator(".answer p", has_text=re.compile(r"\S")).wait_for()
+    page.locator("#stop").click()
+    page.locator("#stop").wait_for(state="hidden")
+    said = page.locator(".answer p").inner_text()
+    base = models.find("base").predictor
+    whole = base.reply("Who's there?", method="greedy", max_new_tokens=MOST)
+    assert said and len(said) < len(whole) and whole.startswith(said)
+    monkeypatch.undo()
+    assert len(say(page, "Go on.", 2)) == 2
 
 
 def test_what_a_model_writes_is_shown_and_never_acts(
