@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -103,7 +103,7 @@ class Llama:
             self._connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
             response = self._connection.getresponse()
             answer: dict[str, Any] = json.loads(response.read())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             self._process.poll()
             raise UserError(f"llama.cpp gave no answer ({error}): {self._complaint()}") from None
         if response.status != 200:

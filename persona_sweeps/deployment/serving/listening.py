@@ -39,7 +39,7 @@ def listen(settings: Settings) -> socket.socket:
         opened.listen(BACKLOG)  # whoever connects before the server runs waits for it
     except (OSError, OverflowError) as error:
         opened.close()
-        why = getattr(error, "strerror", None) or error
+        why = str(getattr(error, "strerror", None) or error).rstrip(".")
         raise UserError(f"{settings.host}:{settings.port} can't be listened on: {why}. Take another --port.") from None
     return opened
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -53,7 +53,6 @@ class Models:
     """What is offered, in order."""
 
     offered: Sequence[Offered]
-    by_name: Mapping[str, Offered] = field(default_factory=dict)
 
     def find(self, name: str) -> Offered:
         """Return a model by its name, its run's id or the beginning of it. Raises `ApiError`."""
@@ -77,7 +76,7 @@ def load_models(runs: Sequence[FinishedRun], device: str, max_tokens: int) -> Mo
     unique = {str(run.record["run_id"]): run for run in runs}
     prepared = [for_conversation(run, longest) for run in unique.values()]
     alone = len(prepared) == 1 and prepared[0].folder.model.is_dir()
-    if not alone:  # all of a model's weights were trained: the base isn't there beside them
+    if not alone:  # where all of a model's weights were trained, its base isn't there beside them
         prepared.append(prepared[0].untuned())
     answering = predictors(prepared, device)
     ids: list[str | None] = [*unique, *([] if alone else [None])]

@@ -66,6 +66,10 @@ def test_a_lora_lies_beside_its_base_and_changes_it_as_here(runs: dict[str, Fini
     misread = replace(expected, prompts=[[*tokens[:2], tokens[2] + 1, *tokens[3:]] for tokens in expected.prompts])
     with pytest.raises(UserError, match="reads a prompt as other tokens than in training: token 2 is"):
         check(base, misread)
+    with Llama(base, 64) as llama:
+        llama._process.kill()
+        with pytest.raises(UserError, match="llama.cpp gave no answer"):
+            llama.greedy([1], 2)
     (adapter,) = tmp_path.glob("*lora*.gguf")
     with pytest.raises(UserError, match=f"llama.cpp can't load {adapter}: llama_model_load: error"):
         Llama(adapter, 64)

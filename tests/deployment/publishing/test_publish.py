@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from persona_sweeps.data import corpus_of
 from persona_sweeps.deployment.host import FinishedRun
 from persona_sweeps.deployment.merging import merge
 from persona_sweeps.deployment.publishing.repository import CARD, CHARACTER, RECORD, Extras, write_repository
@@ -72,6 +73,9 @@ def test_the_card_says_what_the_record_says(finished: Finished, tmp_path: Path) 
         assert said in card.text
     assert str(finished.output) not in card.text + (tmp_path / "pub" / RECORD).read_text()
     record = json.loads((tmp_path / "pub" / RECORD).read_text())
+    lines = [example.completion for example in corpus_of(run.config).train if len(example.completion) > 30]
+    published = card.text + json.dumps(record, ensure_ascii=False)
+    assert len(lines) > 9 and not [line for line in lines if line in published], "the data aren't published"
     assert record["run_id"] == run.record["run_id"] and "host_cpu" not in record["provenance"]
     assert "output_dir" not in record["config"] and record["evaluations"]
 

@@ -84,7 +84,7 @@ def test_an_address_that_is_taken_is_said() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"127.0.0.1:{port} can't be listened on: Address already in use"):
             listen(Settings(port=port))
-    with pytest.raises(UserError, match="can't be listened on"):
+    with pytest.raises(UserError, match=r"can't be listened on: .*[^.]\. Take another --port\.$"):
         listen(Settings(port=70_000))
 
 

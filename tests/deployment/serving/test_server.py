@@ -13,9 +13,11 @@ import httpx
 import openai
 import pytest
 
-from persona_sweeps.deployment.serving.models import Models
+from persona_sweeps.deployment.serving.models import Models, load_models
 from persona_sweeps.deployment.serving.settings import Settings
+from persona_sweeps.errors import UserError
 
+from ..conftest import Finished
 from .conftest import MOST, Server, running
 
 pytestmark = pytest.mark.slow
@@ -207,3 +209,14 @@ def test_what_happens_is_measured(server: Server) -> None:
 
     assert number(after) == number(before) + 1
     assert 'persona_sweeps_tokens_total{kind="written",model="base"}' in after
+
+
+def test_a_run_that_trained_all_weights_is_served_alone(finished: Finished) -> None:
+    run = finished.run("full")
+    models = load_models([run], "cpu", MOST)
+    assert [model.name for model in models.offered] == [run.name]
+    with running(models, Settings(port=0, max_tokens=MOST)) as server:
+        assert ask(server, model=run.name).status_code == 200
+        assert "There is no model 'base' here" in ask(server).json()["error"]["message"]
+    with pytest.raises(UserError, match="load it alone"):
+        load_models([run, finished.run("lora")], "cpu", MOST)
