@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FEW_CLUSTERS = 8
 """below it, intervals over clusters are wide and rough"""
+LEAST_CLUSTERS = 6
+"""below it, tables give no intervals, and test nothing (`analysis.statistics.spread`)"""
 
 
 class Parts(NamedTuple):
@@ -133,7 +135,14 @@ def _evaluated(rest: _Part, test: _Part, given: _Part | None, source: Source, hi
 
 
 def _few_clusters(evaluated: Sequence[Example], clusters: int, source: Source) -> Iterator[str]:
-    """Yield a sentence where a limit leaves so few clusters that nothing can be said of chance, and more are there."""
+    """Yield a sentence where so few clusters are held out, or left of them by a limit, that chance can't be judged."""
+    if evaluated and clusters < LEAST_CLUSTERS:
+        key = "eval_fraction" if source.evaluate_on == "test" else "validation_fraction"
+        yield (
+            f"Scenes or dialogues held out: {clusters}, fewer than {LEAST_CLUSTERS}, so tables will give no intervals "
+            f"and test nothing; a larger dataset.{key} holds out more."
+        )
+        return
     if source.eval_limit is None or source.eval_per_cluster is not None:
         return
     kept = len({example.cluster for example in evaluated})

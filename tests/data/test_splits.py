@@ -167,3 +167,12 @@ def test_a_limit_that_leaves_few_clusters_is_mentioned(changes: dict[str, int], 
     if notes:
         assert parts.notes[0].startswith("dataset.eval_limit=12 takes items of 1 of the 20 scenes")
         assert "dataset.eval_per_cluster=1 spreads them" in parts.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"), [({}, "eval_fraction"), ({"evaluate_on": "validation"}, "validation_fraction")]
+)
+def test_too_few_scenes_for_intervals_are_mentioned(changes: dict[str, str], key: str) -> None:
+    (note,) = split_examples(examples_of([4] * 20), source(**{"eval_fraction": 0.25, key: 0.25}, **changes)).notes
+    assert "fewer than 6, so tables will give no intervals" in note and f"a larger dataset.{key} holds" in note
+    assert not split_examples(examples_of([4] * 24), source(eval_fraction=0.25)).notes
