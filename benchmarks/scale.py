@@ -107,7 +107,8 @@ def pretend(runs: int, folder: Path) -> dict[str, Any]:
                 writer.log({"step": 1, "train_nll": 1.0})
                 writer.complete()
                 _predict(cell)
-                writer.evaluated("completed", *score(cell))
+                writer.close()
+                score(cell)
     seconds = time.process_time() - started
     files = sum(len(names) for _, _, names in os.walk(folder / "runs")) / runs
     return {

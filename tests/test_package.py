@@ -98,7 +98,9 @@ def test_a_developer_s_container_installs_what_ci_installs() -> None:
 
 def test_what_users_install_has_no_tools_of_developers() -> None:
     extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert extras["all"] == ["persona-sweeps[quantization,study,wandb,tensorboard,slurm,ray,gguf,serve,plots]"]
+    assert extras["all"] == [
+        "persona-sweeps[quantization,study,wandb,tensorboard,mlflow,trackio,slurm,ray,gguf,serve,plots]"
+    ]
     assert not {"dev", "docs", "bench", "notebook"} & set(re.split(r"[\[\],]", extras["all"][0]))
     installed = set(re.split(r"[\[\],]", (REPOSITORY / "Makefile").read_text().partition("-e '.")[2].partition("'")[0]))
     assert {"all", "dev", "docs", "bench", "notebook"} <= installed

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import fields
 
+from persona_sweeps.config.kinds import TRACKERS
 from persona_sweeps.errors import UserError
 
 _MULTIRUN = ("-m", "--multirun")
@@ -28,8 +30,22 @@ def arranged(words: Sequence[str]) -> list[str]:
     is_sweep = len(rest) < len(words) or (
         any(map(_ASKS_FOR_SWEEP.match, rest)) and not any(w in _SHOWS_ONLY for w in rest)
     )
-    found = [f"++{word}" if word.startswith("methods.") else word for word in rest]
+    found = [f"++{word}" if word.startswith("methods.") else _whole_key(word, rest) for word in rest]
     return ["-m", *found] if is_sweep else found
+
+
+def _whole_key(word: str, words: Sequence[str]) -> str:
+    """Return tracker.KEY=… as tracker.NAME.KEY=…, where one of the chosen trackers has this key."""
+    match = re.match(r"tracker\.(\w+)=", word)
+    if match is None:
+        return word
+    chosen = [name for text in words if text.startswith("tracker=") for name in re.findall(r"\w+", text[8:])]
+    owners = [name for name in chosen if name in TRACKERS.names() and _has_key(name, match[1])]
+    return word.replace("tracker.", f"tracker.{owners[0]}.", 1) if len(set(owners)) == 1 else word
+
+
+def _has_key(tracker: str, key: str) -> bool:
+    return key in {field.name for field in fields(TRACKERS.find(tracker))}
 
 
 def _refuse_dot(word: str) -> None:

@@ -17,6 +17,7 @@ persona-sweeps: teach language models to speak as a character, and compare how.
   persona-sweeps sweep …      train and evaluate: one run, or a sweep with -m (sweep --help lists groups and keys)
   persona-sweeps analyze …    tables of what was measured (analyze --help lists them)
   persona-sweeps report …     one HTML page of a sweep, with curves and examples
+  persona-sweeps push …       show a sweep in W&B, MLflow, Trackio or TensorBoard, whenever it was trained
   persona-sweeps chat …       talk with what a run trained, beside its base or another run
   persona-sweeps serve …      an OpenAI-compatible server for it and other runs, with a page to talk on
   persona-sweeps merge …      put what a run trained into its base model's weights
@@ -28,7 +29,7 @@ Overrides without a command are a sweep's: persona-sweeps peft=lora seed=0 is pe
 """
 
 
-MODULES = ("card", "chat", "gguf", "merge", "publish", "serve")
+MODULES = ("card", "chat", "gguf", "merge", "publish", "push", "serve")
 """commands that have a module of their own here, with `parser` and `main`"""
 
 

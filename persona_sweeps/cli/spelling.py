@@ -22,7 +22,7 @@ _WITH_VALUE = (
 )  # fmt: skip
 _ELSEWHERE = {"--dry-run": "plan=only", "--plan": "plan=only", "--status": "status=only"}
 """what other tools call an option → what it is called here"""
-_ONE_OPTION = ("model", "quantization", "peft", "dataset", "generation", "train", "tracker")
+_ONE_OPTION = ("model", "quantization", "peft", "dataset", "generation", "train")
 """groups of which a run has one option; Hydra would mix those of a list"""
 _OPTIONS = (*_PLAIN, *_WITH_VALUE)
 _SURELY_TEXT = re.compile(r"[^\[{('\"$].*(?:['\"]|(?<!\$){)")

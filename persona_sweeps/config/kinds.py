@@ -31,7 +31,7 @@ class KindGroup:
     name: str
     """name of the config group"""
     key: str | None
-    """the key that names the kind (peft.method); None if the group maps names to kinds (metrics)"""
+    """the key that names the kind (peft.method); None if the group maps names to kinds (metrics, tracker)"""
     entry_points: str
     """the entry point group in which other packages register their kinds"""
     base: str
@@ -208,13 +208,15 @@ FAMILIES = KindGroup(
 """A family has no keys of its own: the model's card names it."""
 TRACKERS = KindGroup(
     "tracker",
-    "kind",
+    None,
     "persona_sweeps.trackers",
     "persona_sweeps.tracking.tracker:Tracker",
     {
         "none": "persona_sweeps.tracking.none:NoTracker",
         "tensorboard": "persona_sweeps.tracking.tensorboard:TensorBoard",
         "wandb": "persona_sweeps.tracking.wandb:Wandb",
+        "mlflow": "persona_sweeps.tracking.mlflow:MLflow",
+        "trackio": "persona_sweeps.tracking.trackio:Trackio",
     },
 )
 GROUPS = (PEFT, METRICS, SOURCES, GENERATION, TRACKERS)

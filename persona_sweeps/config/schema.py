@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf, open_dict, read_write
 
-from persona_sweeps.config.kinds import GENERATION, GROUPS, PEFT, SOURCES, TARGET, TRACKERS, KindGroup
+from persona_sweeps.config.kinds import GENERATION, GROUPS, PEFT, SOURCES, TARGET, KindGroup
 from persona_sweeps.config.max_length import resolve_max_length
 from persona_sweeps.config.sweep_name import sweep_name
 from persona_sweeps.errors import ConfigError
@@ -181,7 +181,7 @@ class RunConfig:
     """a prediction.decoding.Generation"""
     train: TrainConfig = MISSING
     tracker: Any = MISSING
-    """a tracking.tracker.Tracker"""
+    """name → tracking.tracker.Tracker"""
     sweep: SweepConfig = MISSING
     seed: int = MISSING
     device: DeviceKind = DeviceKind.auto
@@ -226,7 +226,7 @@ def register_schemas() -> None:
     for group, options in SCHEMAS.items():
         for option, node in options.items():
             store.store(group=f"schema/{group}", name=option, node=node)
-    for kinds in (PEFT, SOURCES, GENERATION, TRACKERS):
+    for kinds in (PEFT, SOURCES, GENERATION):
         for name in kinds.builtin:
             store.store(group=f"schema/{kinds.name}", name=name, node=kinds.find(name))
 
@@ -257,6 +257,8 @@ def typed(config: DictConfig) -> RunConfig:
 def read_config(path: Path) -> RunConfig:
     """Return the config of a run as its folder's .hydra/config.yaml has it. Raises as `typed` does, and OSError."""
     stored = cast("DictConfig", OmegaConf.load(path))
+    if "kind" in (tracker := stored.get("tracker") or {}):  # until November 2026 a run had one tracker
+        stored["tracker"] = {tracker.pop("kind"): tracker}
     config = OmegaConf.structured(RunConfig)
     for group, options in SCHEMAS.items():  # the merge keeps the classes that it finds
         keys = set(stored[group])

@@ -9,7 +9,7 @@ from typing import Any
 
 from persona_sweeps.config.checks import at_least, one_of, within
 from persona_sweeps.config.folder_names import folder_name
-from persona_sweeps.config.kinds import FAMILIES, GENERATION, PEFT, SOURCES, TARGET, TRACKERS
+from persona_sweeps.config.kinds import FAMILIES, GENERATION, PEFT, SOURCES, TARGET
 from persona_sweeps.config.schema import (
     FourBitConfig,
     Int8Config,
@@ -77,12 +77,12 @@ def _training(config: RunConfig) -> Iterator[str]:
 
 def _kinds(config: RunConfig) -> Iterator[str]:
     """Yield what each kind says about its own keys."""
-    for group in (PEFT, SOURCES, GENERATION, TRACKERS):
+    for group in (PEFT, SOURCES, GENERATION):
         part = getattr(config, group.name)
         yield from group.check(part)
         yield from part.check(config)
-    for metric in config.metrics.values():
-        yield from metric.check(config)
+    for kind in (*config.metrics.values(), *config.tracker.values()):
+        yield from kind.check(config)
     if getattr(config.peft, "start_from", None) is not None and not config.peft.can_start_from:
         yield (
             f"peft.start_from can't be had with peft={config.peft.method}, whose export doesn't hold all that it "

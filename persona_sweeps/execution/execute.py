@@ -21,6 +21,7 @@ from persona_sweeps.planning.preflight import Predictions
 from persona_sweeps.planning.progress import weights
 from persona_sweeps.records.folders import SweepFolder
 from persona_sweeps.records.sweep import other_cells, write_sweep
+from persona_sweeps.tracking.follower import Row, Trackers, following
 from persona_sweeps.wording import pluralize
 
 
@@ -32,12 +33,12 @@ def execute(cells: Sequence[Cell], sweep: str | None, target: LaunchTarget = THI
     """
     console = Console()
     plan = make_plan(list(cells))
-    for note in dict.fromkeys(note for cell in plan.distinct for note in corpus_of(cell.config).notes):
-        console.note(note)
     config = cells[0].config
     if config.show_examples is not None:
+        _note_all(console, _notes_on_data(plan))
         _show_examples(plan, config.show_examples)
     elif config.dataset.report == "only":
+        _note_all(console, _notes_on_data(plan))
         _report_data(plan)
     elif config.status is PlanMode.only:
         title = f"Sweep {sweep}" if sweep else "Run"
@@ -89,18 +90,27 @@ def _run(plan: Plan, sweep: str | None, target: LaunchTarget, console: Console) 
     files = SweepFolder.of(plan.cells[0].config.output_dir, sweep or "")
     if sweep is not None:
         _try_write_sweep(files, sweep, plan.cells, console)
-    if plan.groups:
-        try:
-            _carry_out(plan, predictions, target, files, console)
-        finally:
-            if sweep is not None:
-                _try_write_sweep(files, sweep, plan.cells, console)
+    with following(*_shown(plan), console.note, is_sweep=sweep is not None):
+        if plan.groups:
+            try:
+                _carry_out(plan, predictions, target, files, console)
+            finally:
+                if sweep is not None:
+                    _try_write_sweep(files, sweep, plan.cells, console)
     console.summary(plan, [files.record] if sweep is not None else [])
+
+
+def _shown(plan: Plan) -> tuple[Trackers, Path, str, Sequence[Row]]:
+    """Return what trackers show of a plan: its trackers, where its runs are, the name of the sweep, and its cells."""
+    first = plan.cells[0]
+    trackers = {name: tracker for cell in plan.cells for name, tracker in cell.config.tracker.items()}
+    return trackers, Path(first.config.output_dir), first.config.sweep.name, _rows(plan.cells)
 
 
 def _say(plan: Plan, sweep: str | None, console: Console) -> None:
     """Say what is to be done, and what the sweep has of earlier commands."""
     console.plan(plan, sweep)
+    _note_all(console, _notes_on_data(plan))
     if sweep is None:
         return
     others = other_cells(SweepFolder.of(plan.cells[0].config.output_dir, sweep), _rows(plan.cells))
@@ -109,6 +119,10 @@ def _say(plan: Plan, sweep: str | None, console: Console) -> None:
             f"The sweep keeps {pluralize(len(others), 'other cell')} that it has already; another sweep.name keeps "
             "these apart."
         )
+
+
+def _notes_on_data(plan: Plan) -> list[str]:
+    return list(dict.fromkeys(note for cell in plan.distinct for note in corpus_of(cell.config).notes))
 
 
 def _note_all(console: Console, sentences: Sequence[str]) -> None:
@@ -183,17 +197,17 @@ def _try_write_sweep(files: SweepFolder, sweep: str, cells: Sequence[Cell], cons
 
 def _rows(cells: Sequence[Cell]) -> list[Mapping[str, Any]]:
     """Return the cells of a sweep as its record lists them, with the states that their own records have."""
-    output_dir = Path(cells[0].config.output_dir)
-    return [
-        {
-            "overrides": list(cell.overrides),
-            "run_id": cell.run_id,
-            "evaluation_id": cell.evaluation_id,
-            "folder": str(cell.folder.path.relative_to(output_dir)),
-            "state": cell.outcome.status,
-        }
-        for cell in cells
-    ]
+    return [row_of(cell) | {"state": cell.outcome.status} for cell in cells]
+
+
+def row_of(cell: Cell) -> dict[str, Any]:
+    """Return a cell as a sweep's record lists it."""
+    return {
+        "overrides": list(cell.overrides),
+        "run_id": cell.run_id,
+        "evaluation_id": cell.evaluation_id,
+        "folder": str(cell.folder.path.relative_to(cell.config.output_dir)),
+    }
 
 
 def failures(plan: Plan) -> list[Cell]:

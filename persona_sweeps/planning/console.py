@@ -35,6 +35,8 @@ class Console:
     def __init__(self, terminal: Terminal | None = None) -> None:
         self.terminal = terminal or _terminal()
         self.finished: dict[str, tuple[str, Mapping[str, float], str]] = {}
+        self.on_run: Callable[[Cell], None] | None = None
+        """called with each cell whose run begins, or that has a result"""
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._overall: TaskID | None = None
@@ -106,6 +108,8 @@ class Console:
 
     def begin(self, cell: Cell, steps: int) -> None:
         """Take note that a run begins, of so many steps; one without any has no bar."""
+        if self.on_run is not None:
+            self.on_run(cell)
         self._sweep.begin(cell.run_id, steps)
         self._totals[cell.run_id] = steps
         if self._progress is not None and steps:
@@ -175,6 +179,8 @@ class Console:
 
     def end(self, cell: Cell, status: str, metrics: Mapping[str, float], reason: str = "") -> None:
         self.finished[cell.evaluation_id] = (status, metrics, reason)
+        if self.on_run is not None:
+            self.on_run(cell)
         self._sweep.end(cell.run_id)
         self._show_overall()
         if self._progress is not None and status != "completed" and cell.run_id in self._tasks:
@@ -221,16 +227,8 @@ def short_labels(names: Sequence[str]) -> dict[str, str]:
 
 def _notes(plan: Plan) -> Iterator[str]:
     """Yield what is worth knowing before the runs start."""
-    untracked = 0
     for cell in plan.to_do:
         yield from cell.config.peft.notes(cell.config)
-        untracked += cell.config.tracker.kind != "none" and cell.stage is not Stage.train
-    if untracked:
-        kind = plan.to_do[0].config.tracker.kind
-        yield (
-            f"tracker={kind} shows runs as they train: the scores of {pluralize(untracked, 'run')} trained before are "
-            "in the run folders alone."
-        )
 
 
 def _missing(plan: Plan) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from persona_sweeps.errors import TrialError
 from persona_sweeps.lifecycle.lease import Lease, LeaseLost
@@ -269,15 +269,13 @@ class Group:
 
     def _score(self, run: GroupRun, error: Exception | None) -> None:
         """Score a run's cells, or record why it has no predictions, and release the run."""
-        metrics: dict[str, float] = {}
-        samples: list[dict[str, Any]] = []
         for cell in run.cells:
             try:
                 run.lease.check()
                 if error is not None:
                     raise error
                 with self.stop.at_once():
-                    metrics, samples = score(cell)
+                    metrics = score(cell)
                 self._finish([cell], "completed", metrics)
             except LeaseLost as lost:
                 self.console.note(str(lost))
@@ -285,7 +283,7 @@ class Group:
             except Exception as cell_error:
                 self._fail_evaluation(cell, cell_error)
         if run.writer is not None:
-            run.writer.evaluated("completed" if metrics else "failed", metrics, samples)
+            run.writer.close()
         run.release()
 
     def _fail_evaluation(self, cell: Cell, error: Exception) -> None:
@@ -317,11 +315,11 @@ class Group:
         except LeaseLost as lost:
             self.console.note(str(lost))
             self.elsewhere += cells
-            writer.abandon()
+            writer.close()
             return
         except OSError as second:
             reason += f"; and its record couldn't be written: {second}"
-            writer.abandon()
+            writer.close()
         if isinstance(error, TrialError):
             forget(cells[0])
         self._finish(cells, "failed", reason=reason)
@@ -355,7 +353,7 @@ class Group:
     def _abandon(self) -> None:
         for run in self.runs:
             if run.writer is not None and not run.over:
-                run.writer.abandon()
+                run.writer.close()
             run.release()
 
 

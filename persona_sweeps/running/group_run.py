@@ -108,7 +108,7 @@ class GroupRun:
         return [cell for cell in self.cells if cell.missing()]
 
     def log(self, values: Mapping[str, float]) -> None:
-        """Add a step to the history and the tracker."""
+        """Add a step to the history."""
         assert self.writer is not None
         self.writer.log(values)
 

@@ -1,4 +1,4 @@
-"""The files and the tracker of one run while it trains."""
+"""The files of one run while it trains."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import math
 import os
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from omegaconf import OmegaConf
 
-from persona_sweeps import tracking
 from persona_sweeps.lifecycle.lease import Lease
 from persona_sweeps.planning.cells import Cell
 from persona_sweeps.records.files import finite, write_json, write_text
@@ -25,10 +24,6 @@ from persona_sweeps.records.provenance import environment, now
 from persona_sweeps.records.redaction import redacted
 from persona_sweeps.records.run import read_record, sealed_files
 from persona_sweeps.records.seals import Seal
-from persona_sweeps.tracking.none import UntrackedRun
-
-if TYPE_CHECKING:
-    from persona_sweeps.tracking.tracker import TrackedRun
 
 TRACEBACK_LINES = 12
 OF_EVALUATION = ("generation", "metrics")
@@ -68,13 +63,11 @@ class RunWriter:
         self._write_hydra()
         if after is not None:
             self._cut_history(after)
-        self._history: IO[str] = open(self.folder.history, "a", encoding="utf-8")  # noqa: SIM115 - closed by _close
+        self._history: IO[str] = open(self.folder.history, "a", encoding="utf-8")  # noqa: SIM115 - closed by close
         self._log: IO[str] = open(self.folder.log, "a", encoding="utf-8")  # noqa: SIM115
-        self._tracked: TrackedRun = UntrackedRun()
         if after is None:
             return
         self._write_record()
-        self._tracked = tracking.start(cell.config, cell.resolved, self.folder.path, cell.run_id, cell.name)
         started = f"goes on after step {after}" if after else "started"
         self.say(f"run {cell.run_id} {started}: {' '.join(cell.overrides) or 'no overrides'}")
 
@@ -83,10 +76,8 @@ class RunWriter:
         self._append(self._log, f"{now()} {redacted(message)}\n")
 
     def log(self, values: Mapping[str, float]) -> None:
-        """Add a step to the history and the tracker; in the history a value that isn't finite becomes null."""
+        """Add a step to the history, in which a value that isn't finite becomes null."""
         self._append(self._history, json.dumps({key: _json_number(value) for key, value in values.items()}) + "\n")
-        curves = {key: value for key, value in values.items() if key != "step"}
-        self._tracked.log(int(values["step"]), curves)
 
     def check(self) -> None:
         """Raise LeaseLost if another process has taken the run meanwhile, OSError if that can't be determined."""
@@ -99,30 +90,27 @@ class RunWriter:
         os.fsync(self._history.fileno())
 
     def complete(self) -> None:
-        """Write the completed record, after the adapter is saved. The tracker and the log stay open."""
+        """Write the completed record, after the adapter is saved. The log stays open."""
         self.outcome.files = sealed_files(self.folder)
         self._write_final("completed")
-
-    def evaluated(self, status: str, metrics: Mapping[str, float], samples: Sequence[Mapping[str, Any]]) -> None:
-        """Pass a run's scores to the tracker, and close it and the log."""
-        self._close()
-        self._tracked.finish(status, metrics, samples)
 
     def fail(self, error: BaseException) -> None:
         """Write a failed record with the reason."""
         self.failure = failure_of(error)
         self._write_final("failed")
-        self.evaluated("failed", {}, [])
+        self.close()
 
     def prune(self, reason: str) -> None:
         """Write the record of a run that was stopped early, with the reason."""
         self.outcome.training["pruned"] = reason
         self._write_final("pruned")
-        self.evaluated("pruned", {}, [])
+        self.close()
 
-    def abandon(self) -> None:
-        """Close the files of an interrupted run; its unfinished record still says `running`."""
-        self.evaluated("failed", {}, [])
+    def close(self) -> None:
+        """Close the files; the record of an interrupted run still says `running`."""
+        for file in (self._history, self._log):
+            with contextlib.suppress(OSError):
+                file.close()
 
     def _write_final(self, status: str) -> None:
         """Write the final record. Raises LeaseLost if another process has taken the run meanwhile."""
@@ -131,11 +119,6 @@ class RunWriter:
         self.outcome.resources.setdefault("wall_seconds", time.perf_counter() - self._started)
         self.say(f"{status}{': ' + self.failure['message'] if self.failure else ''}")
         self._write_record()
-
-    def _close(self) -> None:
-        for file in (self._history, self._log):
-            with contextlib.suppress(OSError):
-                file.close()
 
     def _append(self, file: IO[str], line: str) -> None:
         """Add a line. If the disk is full, the line is lost and counted, and the run goes on."""

@@ -22,8 +22,8 @@ from persona_sweeps.running.run_writer import OF_EVALUATION, failure_of
 BASE_COLUMNS = ("id", "cluster", "persona", "prompt", "reference")
 
 
-def score(cell: Cell) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    """Score a cell's predictions and write its evaluation; return the values, and a sample for each item.
+def score(cell: Cell) -> dict[str, float]:
+    """Score a cell's predictions, write its evaluation with a sample for each item, and return the values.
 
     Scores of another evaluation of the run, from the same predictions and the same way, are reused. Raises TrialError
     if a metric can't score them, and OSError.
@@ -36,7 +36,7 @@ def score(cell: Cell) -> tuple[dict[str, float], list[dict[str, Any]]]:
     spent = {"wall_seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
     record = _record(cell, answers, scores, spent)
     write_evaluation(cell.folder, cell.evaluation_id, finite(record), finite(samples))
-    return values, samples
+    return values
 
 
 def record_failure(cell: Cell, error: BaseException) -> None:

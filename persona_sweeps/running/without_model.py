@@ -47,14 +47,10 @@ class WithoutModel(Group):
             except Exception as error:
                 self._fail_before(cells, lease, error)
                 return
-            metrics: dict[str, float] = {}
-            samples: list[dict[str, Any]] = []
-            try:
-                for cell in cells:
-                    metrics, samples = self._evaluate_one(cell, lease) or (metrics, samples)
-            finally:
-                if writer is not None:
-                    writer.evaluated("completed" if metrics else "failed", metrics, samples)
+            if writer is not None:
+                writer.close()
+            for cell in cells:
+                self._evaluate_one(cell, lease)
 
     def _record_run(self, cell: Cell, lease: Lease) -> RunWriter:
         """Write the record of a predictor that trains nothing."""
@@ -70,19 +66,18 @@ class WithoutModel(Group):
         writer.complete()
         return writer
 
-    def _evaluate_one(self, cell: Cell, lease: Lease) -> tuple[dict[str, float], list[dict[str, Any]]] | None:
-        """Make a cell's missing predictions, and score them; return None if that failed."""
+    def _evaluate_one(self, cell: Cell, lease: Lease) -> None:
+        """Make a cell's missing predictions, and score them, or record why that failed."""
         try:
             with self.stop.at_once():
                 if cell.missing():
                     self._predict(cell)
                 lease.check()
-                metrics, samples = score(cell)
+                metrics = score(cell)
         except Exception as error:
             self._fail_evaluation(cell, error)
-            return None
+            return
         self._finish([cell], "completed", metrics)
-        return metrics, samples
 
     def _predict(self, cell: Cell) -> None:
         """Write the answers of a predictor without a model to the held-out prompts."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -13,6 +14,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from persona_sweeps.device import planning_for
+from persona_sweeps.execution.execute import row_of
 from persona_sweeps.execution.launch_target import LaunchTarget
 from persona_sweeps.lifecycle.writable import require_writable
 from persona_sweeps.planning.compose import Composer
@@ -22,6 +24,7 @@ from persona_sweeps.study.settings import StudySettings
 from persona_sweeps.study.space import dimension, is_dimension
 from persona_sweeps.study.study import OneStudy
 from persona_sweeps.study.study_work import distribute
+from persona_sweeps.tracking.follower import following
 
 NOT_FOR_JOBS = ("hydra/launcher=", "hydra.launcher.", "hydra.mode=", "hydra.searchpath=")
 """overrides that a study's job doesn't get, since it trains all its trials in its own process"""
@@ -50,14 +53,19 @@ def sweep(
                 study.report()
             return
     require_writable(config.output_dir)
-    if target.backend is not None:
-        distribute(studies, target, _command(config, arguments, studies[0], target), Console())
-        for study in studies:
-            study.conclude()
-    else:
-        shared = Context.of(Console())
-        for study in studies:
-            study.run(shared)
+    first, console = studies[0].least, Console()
+    output_dir, name = Path(first.config.output_dir), first.config.sweep.name
+    # Jobs of a study show their own trials; the sweep as a whole is shown once they are over.
+    with following(first.config.tracker, output_dir, name, [], console.note) as follower:
+        console.on_run = lambda cell: follower.follow(row_of(cell))
+        if target.backend is not None:
+            distribute(studies, target, _command(config, arguments, studies[0], target), console)
+            for study in studies:
+                study.conclude()
+        else:
+            shared = Context.of(console)
+            for study in studies:
+                study.run(shared)
 
 
 def _command(config: DictConfig, arguments: Sequence[str], study: OneStudy, target: LaunchTarget) -> list[str]:

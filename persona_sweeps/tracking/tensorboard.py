@@ -1,81 +1,170 @@
-"""`tracker=tensorboard`: event files in the run folder; read them with `tensorboard --logdir <output_dir>/runs`."""
+"""`tracker=tensorboard`: event files in each run's folder; read them with `tensorboard --logdir <output_dir>/runs`."""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from persona_sweeps.tracking.tracker import SAMPLE_COLUMNS, Tracker, sample_row
+from persona_sweeps.records.folders import SweepFolder
+from persona_sweeps.tracking.tracker import SAMPLE_COLUMNS, Tracker, flat, sample_row
 
 if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+    from tensorboard.compat.proto.summary_pb2 import SummaryMetadata
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    from persona_sweeps.tracking.entries import RunEntry, TableEntry
 
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
+_LARGEST_TABLE = 500
+"""rows of a sweep's table that are shown as text"""
 
 
 @dataclass
 class TensorBoard(Tracker):
-    """Writes event files into each run's folder."""
+    """Writes event files into each run's folder, by TensorBoard's own writer: torch isn't needed."""
 
-    package = "tensorboard"
+    name: ClassVar[str] = "tensorboard"
+    package: ClassVar[str] = "tensorboard"
 
-    def start(self, resolved: Mapping[str, Any], folder: Path, run_id: str, name: str, sweep: str) -> TensorBoardRun:
-        """Start an event file in `folder`/tensorboard. Raises OSError if that folder can't be made."""
-        events = folder / "tensorboard"
-        events.mkdir(parents=True, exist_ok=True)
-        return TensorBoardRun(events, resolved, run_id, name)
+    def target(self, output_dir: Path) -> str:
+        return "in each run's folder"
+
+    def session(self, output_dir: Path, sweep: str) -> TensorBoardSession:
+        return TensorBoardSession(output_dir, sweep)
+
+
+class TensorBoardSession:
+    """TensorBoard at work: what an earlier attempt wrote of a run is replaced by what its records have."""
+
+    live = True
+
+    def __init__(self, output_dir: Path, sweep: str) -> None:
+        self._output_dir, self._sweep = output_dir, sweep
+        self._shown = False
+
+    def open(self, entry: RunEntry) -> TensorBoardRun:
+        """Begin a run's event file anew. Raises OSError if its folder can't be made."""
+        self._shown = True
+        return TensorBoardRun(_emptied(entry.files / "tensorboard"), entry)
+
+    def show_tables(self, tables: Sequence[TableEntry]) -> None:
+        folder = SweepFolder.of(self._output_dir, self._sweep).path / "tensorboard"
+        writer = _Writer(_emptied(folder))
+        for table in tables:
+            rows = [["" if cell is None else str(cell) for cell in row] for row in table.rows[:_LARGEST_TABLE]]
+            writer.text(f"tables/{table.name}", markdown_table(table.columns, rows), 0)
+        writer.close()
+
+    def close(self) -> Sequence[str]:
+        runs = self._output_dir / "runs"
+        return [f"TensorBoard: `tensorboard --logdir {runs}` shows the runs."] if self._shown else []
 
 
 class TensorBoardRun:
     """A run's event file: scalars for curves, text for config and samples, an HParams entry for the final metrics."""
 
-    def __init__(self, folder: Path, config: Mapping[str, Any], run_id: str, name: str) -> None:
-        self._folder = folder
-        self._config = config
-        self._title = f"{name} ({run_id})"
-        self._writer: SummaryWriter | None = None
-        self._last_step = 0
+    points = 0
 
-    def log(self, step: int, values: Mapping[str, float]) -> None:
-        writer = self._writer_from(step)
-        self._last_step = max(step, self._last_step)
-        for key, value in values.items():
-            writer.add_scalar(key, value, global_step=step)
+    def __init__(self, folder: Path, entry: RunEntry) -> None:
+        self.id = entry.id
+        self._writer = _Writer(folder)
+        self._step = 0
 
-    def finish(self, status: str, summary: Mapping[str, float], samples: Sequence[Mapping[str, Any]]) -> None:
-        step = self._last_step
-        writer = self._writer_from(step)
-        writer.add_text("status", escape(f"{self._title}: {status}"), global_step=step)
-        if samples:
-            writer.add_text("samples", samples_table(samples), global_step=step)
-        metrics = {f"final/{key}": float(value) for key, value in summary.items()}
-        # "." keeps the entry in this run's own folder; by default it would become a run of its own.
-        writer.add_hparams({**flat(self._config), "status": status}, metrics, run_name=".")
+    def log(self, index: int, point: Mapping[str, float]) -> None:
+        self._step = int(point["step"])
+        for key, value in point.items():
+            if key != "step":
+                self._writer.scalar(key, value, self._step)
+        self._writer.flush()
+
+    def finish(self, entry: RunEntry) -> None:
+        writer, step = self._writer, self._step
+        writer.text("config", code_block(json.dumps(entry.config, indent=2, default=str)), step)
+        reason = f": {entry.reason}" if entry.reason else ""
+        writer.text("status", escape(f"{entry.name} ({entry.id}): {entry.status}{reason}"), step)
+        if samples := [sample_row(sample) for sample in entry.samples()]:
+            writer.text("samples", markdown_table(SAMPLE_COLUMNS, samples), step)
+        writer.hparams({**settings(entry.config), "status": entry.status}, entry.status != "failed")
+        for key, value in entry.metrics.items():
+            writer.scalar(f"final/{key}", float(value), step)
         writer.close()
 
-    def _writer_from(self, step: int) -> SummaryWriter:
-        """Return the writer; it is made at the first use, so that it can purge an earlier attempt from `step` on."""
-        if self._writer is None:
-            from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(log_dir=str(self._folder), purge_step=step)
-            self._writer.add_text("config", code_block(json.dumps(self._config, indent=2, default=str)), step)
-        return self._writer
+class _Writer:
+    """Writes the summaries that this module needs in TensorBoard's format."""
+
+    def __init__(self, folder: Path) -> None:
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        self._file: EventFileWriter = EventFileWriter(str(folder))
+
+    def scalar(self, tag: str, value: float, step: int) -> None:
+        self._add(step, tag=tag, simple_value=value)
+
+    def text(self, tag: str, markdown: str, step: int) -> None:
+        from tensorboard.plugins.text import metadata
+        from tensorboard.util.tensor_util import make_tensor_proto
+
+        kind = metadata.create_summary_metadata(tag, "")
+        self._add(step, tag=f"{tag}/text_summary", metadata=kind, tensor=make_tensor_proto([markdown.encode()]))
+
+    def hparams(self, values: Mapping[str, bool | float | str], succeeded: bool) -> None:
+        """Write a session of the HParams tab: its settings, and that it is over."""
+        from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
+        from tensorboard.plugins.hparams.metadata import SESSION_END_INFO_TAG, SESSION_START_INFO_TAG
+        from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+
+        start = SessionStartInfo()
+        for key, value in values.items():
+            if isinstance(value, bool):
+                start.hparams[key].bool_value = value
+            elif isinstance(value, int | float):
+                start.hparams[key].number_value = value
+            else:
+                start.hparams[key].string_value = value
+        end = SessionEndInfo(status=STATUS_SUCCESS if succeeded else STATUS_FAILURE)
+        self._plugin(SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
+        self._plugin(SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _plugin(self, tag: str, content: Any) -> None:
+        from tensorboard.plugins.hparams.metadata import create_summary_metadata
+
+        self._add(0, tag=tag, metadata=create_summary_metadata(content))
+
+    def _add(self, step: int, metadata: SummaryMetadata | None = None, **value: Any) -> None:
+        import time
+
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        summary = Summary(value=[Summary.Value(metadata=metadata, **value)])
+        self._file.add_event(Event(wall_time=time.time(), step=step, summary=summary))
 
 
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
-    """Return nested settings by dotted name (`peft.r`), with lists and nulls as text, as the HParams tab needs them."""
-    settings: dict[str, bool | int | float | str] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            settings |= flat(value, f"{prefix}{key}.")
-        else:
-            settings[f"{prefix}{key}"] = value if isinstance(value, (bool, int, float, str)) else json.dumps(value)
-    return settings
+def _emptied(folder: Path) -> Path:
+    """Return a folder, made or emptied. Raises OSError."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def settings(config: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
+    """Return nested settings by dotted name, with lists and nulls as text, as the HParams tab needs them."""
+    return {
+        key: value if isinstance(value, bool | int | float | str) else json.dumps(value) for key, value in flat(config)
+    }
 
 
 def escape(text: str) -> str:
@@ -89,8 +178,8 @@ def code_block(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
-def samples_table(samples: Sequence[Mapping[str, Any]]) -> str:
-    """Return evaluation items as a Markdown table."""
-    rows = [list(SAMPLE_COLUMNS), ["---"] * len(SAMPLE_COLUMNS)]
-    rows += [[escape(cell) for cell in sample_row(sample)] for sample in samples]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as a Markdown table whose cells are shown literally."""
+    lines = [[escape(column) for column in columns], ["---"] * len(columns)]
+    lines += [[escape(cell) for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

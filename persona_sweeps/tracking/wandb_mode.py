@@ -2,51 +2,44 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 from functools import cache
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-_log = logging.getLogger(__name__)
-
 CONNECT_SECONDS = 5.0
 
-_given_up: list[str] = []
 
+def choose_mode(configured: str | None) -> tuple[str, str]:
+    """Return the W&B mode for a sweep, and why it isn't online although it was to be (else "").
 
-def choose_mode(configured: str | None) -> str:
-    """Return the W&B mode for a run: that of the config, else of the environment (`WANDB_MODE`), else online.
-
-    Without an API key (W&B would wait for one) or without a connection, online becomes offline, with one warning a
-    process. Raises W&B's `AuthenticationError` for a malformed key.
+    The mode is that of the config, else of the environment (`WANDB_MODE`), else online. Without an API key (W&B would
+    wait for one) or without a connection, online becomes offline. Raises W&B's `AuthenticationError` for a malformed
+    key.
     """
+    os.environ.setdefault("WANDB_SILENT", "true")  # what there is to say of it, this project says
     mode = configured or os.environ.get("WANDB_MODE") or "online"
-    if mode != "online":
-        return mode
-    reason = _given_up[0] if _given_up else _why_not_online()
-    if reason is None:
-        return mode
-    _warn_once(f"W&B: {reason}, so runs are kept offline; `wandb sync <run folder>/wandb/offline-run-*` uploads them.")
-    return "offline"
-
-
-def give_up(reason: str) -> None:
-    """Keep all later runs of this process offline, so that they don't wait for the same failure."""
-    _given_up.append(reason)
+    reason = _why_not_online() if mode == "online" else None
+    return ("offline", reason) if reason is not None else (mode, "")
 
 
 @cache
 def _why_not_online() -> str | None:
     import wandb
 
-    settings = wandb.setup(settings=wandb.Settings(silent=True)).settings
     if not wandb.login(prompt=False, verify=False):
         return "no API key is configured (`wandb login` or WANDB_API_KEY)"
-    if not _reachable(settings.base_url):
-        return f"no connection to {settings.base_url}"
+    if not _reachable(address := base_url()):
+        return f"there is no connection to {address}"
     return None
+
+
+def base_url() -> str:
+    """Return the address of the server."""
+    import wandb
+
+    return str(wandb.setup(settings=wandb.Settings(silent=True)).settings.base_url)
 
 
 def _reachable(base_url: str) -> bool:
@@ -60,8 +53,3 @@ def _reachable(base_url: str) -> bool:
     except OSError:
         return False
     return True
-
-
-@cache
-def _warn_once(message: str) -> None:
-    _log.warning(message)

@@ -123,7 +123,7 @@ LINES = [
     ("--plan", "No option is called --plan: here it is plan=only"),
     ("--dry-run", "No option is called --dry-run: here it is plan=only"),
     ("tracker=wandb tracker.mode=onlin", "Did you mean online"),
-    ("tracker=mlflow", "tracker=mlflow: there is no such tracker"),
+    ("tracker=[wandb,mlflw]", "Did you mean mlflow"),
     ("+new.key=1", "new is not a key of this config, and + can't make it one: drop it"),
     ("++peft.nokey=1", "peft.nokey is not a key"),
     ("~peft", "choose one of adapter, dora, few_shot, full, ia3, lora,"),

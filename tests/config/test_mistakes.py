@@ -87,7 +87,7 @@ MISTAKES = [
     ("dataset=shakspeare", "there is no such dataset", "Did you mean shakespeare?"),
     ("sweep.name=a/b", "sweep.name=a/b can't name a folder"),
     ("tracker=wandbb", "there is no such tracker", "Did you mean wandb?"),
-    ("tracker.project=x", "tracker.project is a key of tracker=wandb only"),
+    ("tracker.project=x", "tracker.project is not a key of this config. Did you mean tracker.wandb.project or"),
     ("plan=maybe", "plan=maybe is unknown", "run, only"),
     ("hydra/sweeper=optunna", "there is no such hydra/sweeper", "basic"),
     (

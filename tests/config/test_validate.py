@@ -53,7 +53,6 @@ WRONG = [
     (["sweep.name=a/b"], "sweep.name=a/b can't name a folder"),
     (["sweep.name=.."], "sweep.name=.. can't name a folder"),
     (["sweep.name=''"], "sweep.name= can't name a folder"),
-    (["tracker.kind=tensorbord"], "tracker.kind=tensorbord is unknown", "tensorboard"),
     (["+foo=1"], "foo is not a key of this config"),
     (["+peft.rank=1"], "peft.rank is not a key of this config"),
     (["model=gpt2", "train.max_length=1024"], "gpt2 attends over 1024", "lower train.max_length to 1018"),

@@ -32,7 +32,7 @@ JOBS = [
     ["quantization=nf4", "model=gpt2", "model.scale=tiny", "generation=nucleus"],
     ["hydra.job.chdir=false", "seed=1"],
     ["sweep.name=${dataset.persona}"],
-    ["tracker=wandb", "tracker.tags=[a,b]"],
+    ["tracker=[wandb,tensorboard]", "tracker.wandb.tags=[a,b]"],
     ["seed=1", "seed=2"],
 ]
 WRONG = [

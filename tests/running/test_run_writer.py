@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
@@ -69,33 +67,6 @@ def test_completing_writes_what_training_came_to_and_nothing_of_an_evaluation(wr
     assert not {"metrics", "samples"} & record.keys() and not writer.folder.evaluations.exists()
 
 
-@dataclass
-class Noted:
-    """A tracker that notes what it is given."""
-
-    steps: list[int] = field(default_factory=list)
-    ends: list[tuple[str, Any, Any]] = field(default_factory=list)
-
-    def log(self, step: int, values: Any) -> None:
-        self.steps.append(step)
-
-    def finish(self, *end: Any) -> None:
-        self.ends.append(end)
-
-
-def test_the_tracker_is_given_the_evaluation_of_a_completed_run(
-    make_cell: Callable, tiny: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    noted = Noted()
-    monkeypatch.setattr("persona_sweeps.tracking.start", lambda *_: noted)
-    writer = RunWriter(make_cell(*tiny, f"output_dir={tmp_path}"))
-    writer.log({"step": 1, "train_nll": 2.5})
-    writer.complete()
-    assert noted.steps == [1] and not noted.ends
-    writer.evaluated("completed", {"bleu": 4.0}, [{"id": "a", "prediction": "Ay"}])
-    assert noted.ends == [("completed", {"bleu": 4.0}, [{"id": "a", "prediction": "Ay"}])]
-
-
 def test_a_failure_says_what_and_where_and_no_secret(writer: RunWriter) -> None:
     try:
         raise ValueError(f"no access with {SECRET}")
@@ -111,13 +82,13 @@ def test_a_failure_says_what_and_where_and_no_secret(writer: RunWriter) -> None:
 
 def test_a_run_cut_short_keeps_saying_that_it_runs(writer: RunWriter) -> None:
     writer.log({"step": 1, "train_nll": 2.5})
-    writer.abandon()
+    writer.close()
     assert record_of(writer)["status"] == "running" and len(lines(writer.folder.history)) == 1
 
 
 def test_a_second_try_begins_its_history_anew_and_goes_on_with_the_log(writer: RunWriter) -> None:
     writer.log({"step": 1, "train_nll": 2.5})
-    writer.abandon()
+    writer.close()
     again = RunWriter(writer.cell)
     again.log({"step": 1, "train_nll": 2.25})
     again.complete()
