@@ -33,6 +33,7 @@ def test_every_command_of_the_page_is_ours() -> None:
     assert len(lines()) >= 6 and all(words[0] == "persona-sweeps" for _, words in lines())
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_the_page_says_to_do_works(
     launch: Callable, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -28,7 +28,7 @@ from tests.gpu.conftest import DEVICE
 from tests.toolbox import CARDS, LORA, METHODS, PREFIX, PROMPT, QUANTIZATIONS, TRAIN, adapter_of, trained_with
 from tests.training.test_groups import MIXED, Plan, Result, assert_same, run
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.long]  # on a CPU it compares the CPU with itself
 TOLERANCE = 1e-4
 LATER = 1e-2
 """of losses after several steps: AdamW's first steps have the size of the rate whatever the gradient's"""

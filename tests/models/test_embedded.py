@@ -150,6 +150,7 @@ def test_the_optional_embedded_model_reads_english(compose_card: Composer) -> No
     assert "Madrid" in base.tokenizer.decode(answer)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_embedded_default_equals_its_gguf_file_and_answers(compose_card: Composer) -> None:
     """In the shared cache, where the first load may be the one that converts."""

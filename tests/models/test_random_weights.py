@@ -38,6 +38,7 @@ def test_they_can_be_quantized(compose_card: Callable[..., ModelConfig]) -> None
     assert torch.isfinite(logits).all() and base.model.is_loaded_in_4bit
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_run_with_them_is_marked_and_not_ranked(command: Callable[..., Ended], tmp_path: Path) -> None:
     data = REPOSITORY / "docs" / "examples" / "dialogue.jsonl"

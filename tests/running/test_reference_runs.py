@@ -26,6 +26,8 @@ def sweep(command: Callable, tiny: tuple[str, ...], tmp_path_factory: pytest.Tem
     return ended
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_learning_rates_ask_for_the_same_reference_runs_and_all_are_comparable(sweep: Any) -> None:
     records = sweep.records()
     methods = sorted(record["config"]["peft"]["method"] for record in records)

@@ -229,6 +229,7 @@ def test_a_study_runs_on_the_cluster(
     assert {job.state for job in cluster.jobs()} == {"COMPLETED"} and len(cluster.jobs()) == 2
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_page_s_lines_work(cluster: Cluster, command: Callable, tiny: tuple[str, ...], tmp_path: Path) -> None:
     """Those between two marks of docs/clusters.md, in their order, but for the installation; with tiny settings."""

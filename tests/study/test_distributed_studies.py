@@ -17,6 +17,7 @@ from tests.study.test_studies import REPOSITORY, STUDY, record_of, size, states,
 LOCAL = ("hydra/launcher=local", "hydra.launcher.workers=2", "hydra.launcher.poll_seconds=0.2")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_workers_share_a_study_and_its_winner_is_scored_on_test(
     command: Callable, launch: Callable, tiny: tuple, tmp_path: Path

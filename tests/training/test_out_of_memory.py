@@ -366,6 +366,7 @@ def test_an_optimizer_that_does_not_fit_fails_its_run_in_plain_words(
     assert "CUDA out of memory." in record["failure"]["traceback_tail"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_process_with_an_address_limit_finishes_by_halving(tmp_path: Path) -> None:
     """The real thing: torch's allocator refuses, the step is divided, and the loss is that of a whole batch."""

@@ -47,6 +47,7 @@ def voice(launch: Launch) -> Path:
     return ended.output
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_real_sweep_has_its_measures_in_order_with_the_ceiling_last_and_unranked(voice: Path) -> None:
     selection = read_all(voice)

@@ -42,6 +42,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Iterat
         yield {str(run.get("config.peft.method")): read_run(RunFolder(run.folder)) for run in found}
 
 
+@pytest.mark.long
 def test_every_file_of_a_merged_run_answers_in_llama_cpp(runs: dict[str, FinishedRun], tmp_path: Path) -> None:
     run = runs["dora"]
     (written,) = export(run, tmp_path / "out", ("f16",), find_tools(("f16",), None, None))

@@ -33,6 +33,7 @@ def publish(
     return subprocess.run([*command, *words], env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 def test_what_is_published_is_the_folder_and_private(finished: Finished, tmp_path: Path) -> None:
     with hubs.running() as hub:
         done = publish(finished, hub, "--repo", "me/hamlet", "--out", str(tmp_path / "pub"))

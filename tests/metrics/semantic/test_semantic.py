@@ -75,6 +75,7 @@ def greedy(ours: np.ndarray, theirs: np.ndarray) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
+@pytest.mark.long
 def test_truth_stands_above_another_line_and_that_above_noise() -> None:
     lines = [e.completion for e in run_data().corpus.eval if len(e.completion.split()) > 6][:12]
     draw = random.Random(1)
