@@ -19,7 +19,7 @@ GROUPS = {
     "metrics": "What is measured; a list chooses several.",
     "generation": "How texts are made.",
     "train": "How every run is trained.",
-    "tracker": "Where curves and samples are shown.",
+    "tracker": "Where curves and samples are shown; a list chooses several.",
     "experiment": "Whole sweeps under one name.",
     "hydra/launcher": "Where a sweep runs.",
     "hydra/sweeper": "How a sweep's cells are chosen.",
@@ -152,7 +152,8 @@ def _types(group: str, option: str) -> dict[str, str]:
         kind: type | None = kinds.find(option) if option in kinds.builtin else None
     else:
         kind = {"": RunConfig, "train": TrainConfig}.get(group) or SCHEMAS.get(group, {}).get(_schema(group, option))
-    named = {} if kind is None else {key.name: _plain(key.type) for key in fields(kind)}
+    inner = f"{option}." if group in KINDS and KINDS[group].key is None else ""
+    named = {} if kind is None else {f"{inner}{key.name}": _plain(key.type) for key in fields(kind)}
     return named | ({f"sweep.{key.name}": _plain(key.type) for key in fields(SweepConfig)} if not group else {})
 
 

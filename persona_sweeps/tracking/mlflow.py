@@ -51,6 +51,7 @@ class MLflowSession:
 
     def __init__(self, tracker: MLflow, output_dir: Path, sweep: str) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else it says how it makes its tables
         from mlflow import MlflowClient
 
         self._uri = tracker.target(output_dir)

@@ -61,7 +61,7 @@ SPEAK_FOR_THEMSELVES = {
 @pytest.mark.parametrize("group", [PEFT, SOURCES, GENERATION, TRACKERS, METRICS], ids=lambda group: group.name)
 def test_every_key_of_a_built_in_kind_is_in_the_reference(group: KindGroup, keys: str) -> None:
     for name in group.builtin:
-        prefix = f"metrics.{name}" if group is METRICS else group.name
+        prefix = f"{group.name}.{name}" if group.key is None else group.name
         for key in fields(group.find(name)):
             assert f"`{prefix}.{key.name}" in keys, (name, key.name)
 
