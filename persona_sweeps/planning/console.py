@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column, Table
 
+from persona_sweeps.planning.best_so_far import BestSoFar
 from persona_sweeps.planning.cells import Cell, Stage
 from persona_sweeps.planning.plan import Plan
 from persona_sweeps.planning.progress import SweepProgress, Weight
@@ -44,6 +45,9 @@ class Console:
         self._sweep = SweepProgress({})
         self._last_line = 0.0
         self._answering: Callable[[str], None] | None = None
+        self._answers: tuple[str, float, int] = ("", 0.0, 0)
+        """what is being answered, since when, and how much of it was done then"""
+        self._best = BestSoFar()
         self._labels: dict[str, str] = {}
         self._started = time.perf_counter()
 
@@ -166,11 +170,19 @@ class Console:
                 self._answering = lambda text: status.update(f"{message}{text}")
                 yield
         self._answering = None
+        if len(self._sweep.done) < len(self._sweep.weights) and self._best.sentence:
+            self.note(self._best.sentence)
 
     def answered(self, what: str, done: int, total: int, unit: str) -> None:
         """Show how much of an evaluation is done; nothing outside of `evaluating`."""
-        if self._answering is not None and done:
-            self._answering(f"  {what}: {done} of {total} {unit}".rstrip())
+        if self._answering is None or not done:
+            return
+        now = time.perf_counter()
+        if self._answers[0] != what or done < self._answers[2]:
+            self._answers = what, now, done
+        _, since, before = self._answers
+        left = f", {duration((now - since) / (done - before) * (total - done))} left" if before < done < total else ""
+        self._answering(f"  {what}: {done} of {total} {unit}".rstrip() + left)
 
     def _say_rarely(self, text: str) -> None:
         if (now := time.perf_counter()) - self._last_line >= LINE_EVERY:
@@ -181,6 +193,8 @@ class Console:
         self.finished[cell.evaluation_id] = (status, metrics, reason)
         if self.on_run is not None:
             self.on_run(cell)
+        if status == "completed":
+            self._best.add(self.label(cell), cell.outcome)
         self._sweep.end(cell.run_id)
         self._show_overall()
         if self._progress is not None and status != "completed" and cell.run_id in self._tasks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console as Terminal
@@ -37,3 +38,17 @@ def test_an_evaluation_says_now_and_then_how_far_it_is(monkeypatch: pytest.Monke
         "Evaluating 2 runs on held-out examples …",
         "  likelihoods: 3 of 8 passes",
     ]
+
+
+def test_an_evaluation_says_how_long_it_still_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(0, 10_000, 20))
+    monkeypatch.setattr("persona_sweeps.planning.console.time.perf_counter", lambda: next(now))
+    printed = io.StringIO()
+    console = Console(Terminal(file=printed, width=100))
+    with console.evaluating(2):
+        for done in (10, 20, 40):
+            console.answered("texts", done, 40, "texts")
+    lines = printed.getvalue().splitlines()[1:]
+    assert lines[0].split(": ")[1] == "10 of 40 texts"
+    assert re.fullmatch(r"  texts: 20 of 40 texts, \d+ s left", lines[1])
+    assert lines[2].endswith("40 of 40 texts")
