@@ -30,6 +30,7 @@ def carry_out(plan: Plan, context: Context) -> None:
         if len(plan.groups) > 1:
             context.console.note(f"Group {number} of {len(plan.groups)}: {pluralize(len(by_run(group)), 'run')}.")
         elsewhere += run_group(group, context)
+        context.console.best_so_far()
     wait_for_others(elsewhere, context)
 
 

@@ -170,8 +170,6 @@ class Console:
                 self._answering = lambda text: status.update(f"{message}{text}")
                 yield
         self._answering = None
-        if len(self._sweep.done) < len(self._sweep.weights) and self._best.sentence:
-            self.note(self._best.sentence)
 
     def answered(self, what: str, done: int, total: int, unit: str) -> None:
         """Show how much of an evaluation is done; nothing outside of `evaluating`."""
@@ -201,6 +199,11 @@ class Console:
             self._progress.stop_task(self._tasks[cell.run_id])
         if reason:
             self.note(f"{cell.name} {status}: {reason}")
+
+    def best_so_far(self) -> None:
+        """Say which run is ahead, while others are to come."""
+        if len(self._sweep.done) < len(self._sweep.weights) and self._best.sentence:
+            self.note(self._best.sentence)
 
     def summary(self, plan: Plan, written: Sequence[Path]) -> None:
         """Print a row a run and the paths of everything that was written."""
