@@ -168,7 +168,7 @@ def _entry(output_dir: Path, sweep: str, folder: RunFolder, evaluation_id: str, 
         job_type=job_type,
         status={"trained": "running"}.get(found.status, found.status),
         reason=found.reason,
-        config=redacted(_config(run, evaluation, study)),
+        config=_config(run, evaluation, study),
         metrics=dict(found.metrics),
         descriptions=found.descriptions,
         folder=folder,
@@ -182,9 +182,12 @@ def _entry(output_dir: Path, sweep: str, folder: RunFolder, evaluation_id: str, 
 def _config(run: Mapping[str, Any], evaluation: Mapping[str, Any], study: Mapping[str, Any]) -> dict[str, Any]:
     asked = evaluation.get("config") or {}
     provenance = {key: run["provenance"].get(key) for key in _PROVENANCE}
-    return {
+    config = {
         **{key: value for key, value in run["config"].items() if key != "tracker"},
         **{key: asked[key] for key in ("generation", "metrics") if key in asked},
+    }
+    return {
+        **redacted(config),  # and nothing else: a commit looks like a key
         "run_id": run["run_id"],
         "setting_key": run.get("setting_key"),
         "comparability_key": evaluation.get("comparability_key"),

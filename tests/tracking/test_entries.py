@@ -56,9 +56,11 @@ def test_secrets_and_trackers_stay_out(recorded: Path) -> None:
     path = recorded / "runs" / "run-completed0" / "run.json"
     record = json.loads(path.read_text())
     record["config"] |= {"tracker": {"wandb": {}}, "hub": {"api_key": "plain"}}
+    record["provenance"]["git_commit"] = "0123456789" * 4
     path.write_text(json.dumps(record))
     entry = entries(recorded)["completed"]
     assert "tracker" not in entry.config and entry.config["hub"] == {"api_key": "<redacted>"}
+    assert entry.config["provenance"]["git_commit"] == "0123456789" * 4
 
 
 def test_unreadable_records_are_left_out(recorded: Path) -> None:
