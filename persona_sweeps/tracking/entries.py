@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ class RunEntry:
         """Whether it shows the history; a further evaluation leaves it to the first."""
         return self.job_type not in ("reference", "evaluation")
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """A digest of all that is shown of the run; the history has one of its own in the record."""
         shown = [self.name, self.job_type, self.status, self.reason, self.config, self.metrics, self.tags]

@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,24 +54,28 @@ class Showing:
         self._may_be_live = live
         self._sweep = sweep
         self._output_dir = output_dir
-        self._ledger = Ledger(SweepFolder.of(output_dir, sweep).path, tracker.name, tracker.target(output_dir))
         self._live: dict[str, _Live] = {}
         self._session: Session | None = None
         self._off = False
         self._errors = 0
-        self._states: dict[str, str] = {}
-        """what came of each run that isn't looked at again: shown, before, elsewhere or failed"""
+        self._states: dict[str, tuple[str, str]] = {}
+        """what came of each run (shown, before, elsewhere or failed), and the digest of what it was then"""
+
+    @cached_property
+    def _ledger(self) -> Ledger:
+        target = self.tracker.target(self._output_dir)
+        return Ledger(SweepFolder.of(self._output_dir, self._sweep).path, self.tracker.name, target)
 
     def update(self, entries: Iterable[RunEntry]) -> None:
         """Show what is new of runs: of those in training their curves, if the tracker is live, of others everything."""
         for entry in entries:
-            if not self._off and entry.id not in self._states:
+            if not self._is_settled(entry):
                 self._guard(entry, self._update)
 
     def finish(self, entries: Iterable[RunEntry]) -> None:
         """Show what is left, and say of runs whose training was cut short that it was."""
         for entry in entries:
-            if self._off or entry.id in self._states:
+            if self._is_settled(entry):
                 continue
             if entry.is_over:
                 self._guard(entry, self._update)
@@ -105,8 +110,13 @@ class Showing:
                     self._say(sentence)
             except Exception as error:
                 self._report("it wasn't closed properly", error)
-        states = list(self._states.values())
+        states = [state for state, _ in self._states.values()]
         return Count(*(states.count(state) for state in ("shown", "before", "failed")))
+
+    def _is_settled(self, entry: RunEntry) -> bool:
+        """Whether nothing is to be done for a run now: a run that failed before and is tried again has changed."""
+        state, digest = self._states.get(entry.id, ("", ""))
+        return self._off or state in ("failed", "elsewhere") or digest == entry.digest
 
     def _opened(self) -> Session:
         if self._session is None:
@@ -118,11 +128,11 @@ class Showing:
             call(entry)
             self._errors = 0
         except Claimed:
-            self._states[entry.id] = "elsewhere"
+            self._states[entry.id] = "elsewhere", entry.digest
         except Exception as error:
             if (live := self._live.pop(entry.id, None)) is not None:
                 live.stack.close()
-            self._states[entry.id] = "failed"
+            self._states[entry.id] = "failed", entry.digest
             self._errors += 1
             self._off = isinstance(error, Unreachable) or self._session is None or self._errors >= GIVE_UP_AFTER
             what = "it isn't asked again" if self._off else f"run {entry.name} isn't shown there"
@@ -143,7 +153,7 @@ class Showing:
                 return
             live = self._open(entry)
             if live is None:
-                self._states[entry.id] = "before"
+                self._states[entry.id] = "before", entry.digest
                 return
         for point in live.curve.new():
             if live.sent >= live.run.points:
@@ -155,7 +165,7 @@ class Showing:
         if entry.status != "interrupted":  # a run that goes on some day is over only then
             self._ledger.write(entry.id, Shown(live.run.id, entry.digest))
         self._live.pop(entry.id).stack.close()
-        self._states[entry.id] = "shown"
+        self._states[entry.id] = "shown", entry.digest
 
     def _shows_live(self, entry: RunEntry) -> bool:
         return self._may_be_live and entry.status == "running" and entry.has_curves and self._opened().live
