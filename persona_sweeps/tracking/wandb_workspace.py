@@ -57,9 +57,8 @@ def workspace(tracker: Wandb, sweep: str, entries: Sequence[RunEntry]) -> Worksp
 
 
 def spec(view: Workspace) -> Any:
-    """Return a view as plain containers, without the names that are drawn anew each time."""
-    found = json.loads(view._to_model().model_dump_json(by_alias=True, exclude_none=True))
-    return _without_ids(found)
+    """Return a view as plain containers, as W&B gets it; the package has no public way to it."""
+    return json.loads(view._to_model().model_dump_json(by_alias=True, exclude_none=True))
 
 
 def _sections(metrics: Sequence[str]) -> list[Section]:
@@ -101,11 +100,3 @@ def _metrics(entries: Sequence[RunEntry]) -> list[str]:
             shown.setdefault(name, -float(headline or 0))
     headlines = [name for name in shown if shown[name]] or list(shown)
     return sorted(headlines, key=lambda name: (shown[name], name))
-
-
-def _without_ids(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_ids(one) for key, one in value.items() if key not in ("__id__", "id", "key")}
-    if isinstance(value, list):
-        return [_without_ids(one) for one in value]
-    return value
