@@ -13,6 +13,7 @@ from persona_sweeps.data import load_corpus
 from persona_sweeps.data.example import Message
 from persona_sweeps.data.inspection.own_system import own_system_note
 from persona_sweeps.errors import DataError
+from tests.data.notes import notes_on_rows
 
 
 def lines(path: Path, *rows: dict[str, Any]) -> Path:
@@ -55,10 +56,10 @@ def test_a_text_may_name_the_persona(tmp_path: Path, jsonl_config: Callable) -> 
 
 def test_several_personas_that_nobody_asked_for_are_mentioned(tmp_path: Path, jsonl_config: Callable) -> None:
     path = lines(tmp_path / "d.jsonl", *rows_of("Ann", "Ben", "Ann", "Cy"))
-    [note] = load_corpus(jsonl_config(path)).notes
+    [note] = notes_on_rows(load_corpus(jsonl_config(path)))
     assert note.startswith("3 personas are learned together: Ann (2), Ben (1), Cy (1).") and "persona='Ann'" in note
-    assert not load_corpus(jsonl_config(path, persona=["Ann", "Ben"])).notes
-    assert not load_corpus(jsonl_config(lines(tmp_path / "o.jsonl", *rows_of("Ann", "Ann", None)))).notes
+    assert not notes_on_rows(load_corpus(jsonl_config(path, persona=["Ann", "Ben"])))
+    assert not notes_on_rows(load_corpus(jsonl_config(lines(tmp_path / "o.jsonl", *rows_of("Ann", "Ann", None)))))
 
 
 TEMPLATE = (

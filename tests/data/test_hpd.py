@@ -13,6 +13,7 @@ from persona_sweeps.data.example import Corpus, Example
 from persona_sweeps.data.formats.hpd_file import read_sessions, spoken
 from persona_sweeps.data.sources.hpd import MORE, OPENING, Hpd
 from persona_sweeps.errors import ConfigError, DataError
+from tests.data.notes import notes_on_rows
 
 SESSION: dict[str, Any] = {
     "position": "Book1-chapter5",
@@ -220,7 +221,7 @@ def test_keys_that_stand_twice_are_both_read(tmp_path: Path) -> None:
     one = json.dumps(ASKED | {"negatives": []})[:-1] + ', "negative_response_1": "Twice."}'
     corpus = load_corpus(source(write(tmp_path / "d.json", f'{{"Session-1": {one}, "Session-1": {one}}}')))
     assert {example.cluster for example in everything(corpus).values()} == {"Session-1", "Session-1 (2)"}
-    assert len(corpus.notes) == 1 and '"Session-1" twice' in corpus.notes[0]
+    assert len(notes_on_rows(corpus)) == 1 and '"Session-1" twice' in corpus.notes[0]
     assert "Twice." in corpus.train[0].metadata["negatives"]
 
 

@@ -15,6 +15,7 @@ from persona_sweeps.data import load_corpus
 from persona_sweeps.data.example import Corpus, Example, Message
 from persona_sweeps.data.sources.table import Table
 from persona_sweeps.errors import ConfigError, DataError
+from tests.data.notes import notes_on_rows
 
 
 def table(path: Path | None, source: str = "table", **keys: Any) -> Table:
@@ -63,7 +64,7 @@ def test_the_usual_names_are_guessed_and_told(tmp_path: Path, names: tuple[str, 
     for path in (write_csv(tmp_path / "d.csv", rows, "utf-8-sig"), write_lines(tmp_path / "d.jsonl", rows)):
         corpus = load_corpus(table(path))
         assert pairs(corpus) == ASKED
-        told = " ".join(corpus.notes)
+        told = " ".join(notes_on_rows(corpus))
         roles = zip(("prompt", "completion"), names, strict=True)
         assert all(f"{role} = {name}" in told or role == name for role, name in roles)
         assert names != ("prompt", "completion") or told == ""
@@ -161,7 +162,7 @@ def test_guessed_ids_that_repeat_are_made_unique(tmp_path: Path) -> None:
     corpus = load_corpus(table(path))
     examples = (*corpus.train, *corpus.eval)
     assert sorted(example.id for example in examples)[0] == "line-2/0" and len({e.id for e in examples}) == 6
-    assert {example.cluster for example in examples} == {"0", "1", "2"} and "aren't unique" in corpus.notes[-1]
+    assert {example.cluster for example in examples} == {"0", "1", "2"} and "aren't unique" in notes_on_rows(corpus)[-1]
     with pytest.raises(DataError, match="3 ids are on more than one line"):
         load_corpus(table(path, columns={"id": "id"}))
 
